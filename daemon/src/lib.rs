@@ -1,0 +1,1 @@
+//! What our programs do alike as processes: options, logs, metrics, listeners, TLS, ordered shutdown

@@ -1,0 +1,1 @@
+//! One FHIR resource: bytes, paths, validation

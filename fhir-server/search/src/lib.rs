@@ -1,0 +1,1 @@
+//! Resource to index keys, query to plan

@@ -1,0 +1,3 @@
+//! Serves the FHIR REST API of one FhirService, R4 or STU3
+
+fn main() {}

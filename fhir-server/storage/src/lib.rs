@@ -1,0 +1,1 @@
+//! Plans and keys to SQL: the storage of one FHIR service

@@ -1,0 +1,1 @@
+//! Device and FHIR mappings: templates, normalisation, grouping, Observations

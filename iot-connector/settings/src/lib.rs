@@ -1,0 +1,1 @@
+//! Every option, port, path and the status page of iot-connector, once

@@ -1,0 +1,1 @@
+//! Turns device messages into FHIR Observations for one IoTConnector

@@ -1,0 +1,3 @@
+//! Turns device messages into FHIR Observations for one IoTConnector
+
+fn main() {}

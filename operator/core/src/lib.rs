@@ -1,0 +1,1 @@
+//! What should be: rules, releases, children, conditions, all pure

@@ -1,0 +1,1 @@
+//! Keeps what runs equal to the custom resources

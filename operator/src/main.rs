@@ -1,0 +1,3 @@
+//! Keeps what runs equal to the custom resources
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Loads and measurements of what the project promises
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Plays FHIR conformance cases against any server
