@@ -1,1 +1,17 @@
-//! One FHIR resource: bytes, paths, validation
+//! One FHIR resource, pure: its bytes ([`Document`]), the form in which it is stored ([`stored`]), rewriting of single
+//! values ([`edit`]), points in time ([`temporal`]), the paths of search parameters ([`path`]) and validation
+//! ([`validation`]). No clock, no I/O; no input panics.
+
+mod document;
+pub mod edit;
+mod parser;
+mod writer;
+pub mod stored;
+pub mod temporal;
+
+pub use document::{Document, Entries, Items, Kind, Limits, Node};
+pub use parser::{ParseError, ParseProblem};
+pub use writer::{write_minified, write_string};
+
+/// Microseconds since the Unix epoch, UTC.
+pub type Micros = i64;
