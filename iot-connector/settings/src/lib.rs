@@ -1,1 +1,378 @@
-//! Every option, port, path and the status page of iot-connector, once
+//! Every option, port, path and the status page of iot-connector, once.
+//!
+//! The operator serialises [`Settings::minimal`] into the pod's settings file and reads [`StatusPage`]; the program reads
+//! the file, environment variables `IOT_CONNECTOR_…` and flags, and warns about options that it doesn't know.
+
+mod keys;
+mod status;
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use thiserror::Error;
+
+pub use keys::{ConnectionKey, ConnectionKeys, KEY_HEADER};
+pub use status::{FhirState, MappingState, Moment, StatusPage};
+
+/// Prefix of the environment variables.
+pub const ENVIRONMENT_PREFIX: &str = "IOT_CONNECTOR";
+/// The port of `listen` in a pod: messages and health.
+pub const PORT: u16 = 8080;
+/// The port of `management` in a pod: status, metrics, health, dead letters.
+pub const MANAGEMENT_PORT: u16 = 9090;
+/// The path that devices post to.
+pub const MESSAGES_PATH: &str = "/messages";
+
+/// The settings file of `iot-connector run`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Settings {
+    /// The address for device messages and health
+    pub listen: String,
+    /// The address for status, metrics, health and dead letters; absent: not served
+    pub management: Option<String>,
+    /// TLS for the device address; absent: plain HTTP
+    pub tls: Option<Tls>,
+    /// Logs
+    pub log: Log,
+    /// How long a shutdown waits for requests and writes in flight, in seconds
+    pub drain_seconds: u32,
+    /// Where messages are kept until their readings are Observations
+    pub spool: Spool,
+    /// File with the device mapping (`CollectionContent`); may appear later, messages are kept until then
+    pub device_mapping: Option<PathBuf>,
+    /// File with the FHIR mapping (`CollectionFhir`); may appear later, messages are kept until then
+    pub fhir_mapping: Option<PathBuf>,
+    /// File with the SHA-256 of the connection keys (see `ConnectionKeys`), read again when it changes
+    pub keys: Option<PathBuf>,
+    /// Accept messages without a key
+    pub anonymous: bool,
+    /// The FHIR server that Observations are written to
+    pub fhir_server: FhirServer,
+    /// How a device and its patient are found
+    pub identity_resolution: IdentityResolution,
+    /// `system` of device identifiers
+    pub device_identifier_system: Option<String>,
+    /// `system` of patient identifiers
+    pub patient_identifier_system: Option<String>,
+    /// What the connector is sized for
+    pub capacity: Capacity,
+    /// When a group of readings is written
+    pub window: Window,
+    /// Whose decisions hold where iomt-fhir, its documents and good sense differ
+    pub compatibility: Compatibility,
+    /// Bounds of the dead letters; at a bound ingest stops, nothing is deleted
+    pub dead_letters: DeadLetters,
+}
+
+/// A certificate and its key; the files are read again when they change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Tls {
+    /// PEM file with the certificate chain
+    pub certificate: PathBuf,
+    /// PEM file with the private key
+    pub key: PathBuf,
+}
+
+/// Logs on standard error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Log {
+    /// error, warn, info, debug or trace, or directives like `info,hyper=warn`
+    pub level: String,
+    /// How a line looks
+    pub format: LogFormat,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One readable line an event
+    #[default]
+    Text,
+    /// One JSON object an event
+    Json,
+}
+
+/// The durable queue between ingest and pipeline, with the dead letters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Spool {
+    /// The file; it is created, locked, and kept on a volume
+    pub path: PathBuf,
+    /// Unfinished messages may take this many bytes; beyond it ingest answers 503
+    pub max_bytes: u64,
+}
+
+/// Where Observations go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct FhirServer {
+    /// Base URL of the FHIR API
+    pub url: String,
+    /// File with a bearer token, read again when it changes (a projected ServiceAccount token); absent: none is sent
+    pub token_file: Option<PathBuf>,
+    /// PEM file with the authorities to trust instead of the system's, read at start
+    pub ca_file: Option<PathBuf>,
+    /// How long one request may take, in seconds
+    pub timeout_seconds: u32,
+    /// Devices that are worked on at the same time
+    pub concurrency: u32,
+}
+
+/// How a device and its patient are found on the FHIR server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum IdentityResolution {
+    /// A Device with the identifier exists and is linked to its patient; otherwise the reading is a dead letter
+    #[default]
+    Lookup,
+    /// As Lookup, and the message names an Encounter, which exists too
+    LookupWithEncounter,
+    /// Device and Patient are created when they don't exist
+    Create,
+}
+
+/// What the connector is sized for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Capacity {
+    /// Messages taken from the spool a second (200 to 10,000); what exceeds it waits; absent: as fast as it goes
+    pub messages_per_second: Option<u32>,
+}
+
+/// When a group of readings is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Window {
+    /// At the latest so many seconds after its first message arrived (1 to 900)
+    pub flush_seconds: u32,
+    /// At the latest when so many messages wait (1 to 100,000)
+    pub max_events: u32,
+}
+
+/// Whose decisions hold where iomt-fhir, its documents and good sense differ.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Compatibility {
+    /// Errors stay with their template, values are kept as they are, arithmetic is exact
+    #[default]
+    Standard,
+    /// As iomt-fhir
+    Upstream,
+}
+
+/// Bounds of the dead letters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DeadLetters {
+    /// At most so many
+    pub max_count: u64,
+    /// Their payloads together take at most so many bytes
+    pub max_bytes: u64,
+    /// The oldest is at most so many days old; absent: any age
+    pub max_days: Option<u32>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: format!("127.0.0.1:{PORT}"),
+            management: None,
+            tls: None,
+            log: Log::default(),
+            drain_seconds: 20,
+            spool: Spool::default(),
+            device_mapping: None,
+            fhir_mapping: None,
+            keys: None,
+            anonymous: false,
+            fhir_server: FhirServer::default(),
+            identity_resolution: IdentityResolution::default(),
+            device_identifier_system: None,
+            patient_identifier_system: None,
+            capacity: Capacity::default(),
+            window: Window::default(),
+            compatibility: Compatibility::default(),
+            dead_letters: DeadLetters::default(),
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            level: "info".to_owned(),
+            format: LogFormat::Text,
+        }
+    }
+}
+
+impl Default for Spool {
+    fn default() -> Self {
+        Self {
+            path: PathBuf::from("iot-connector.spool"),
+            max_bytes: 4 << 30,
+        }
+    }
+}
+
+impl Default for FhirServer {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            token_file: None,
+            ca_file: None,
+            timeout_seconds: 30,
+            concurrency: 16,
+        }
+    }
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        Self {
+            flush_seconds: 5,
+            max_events: 5_000,
+        }
+    }
+}
+
+impl Default for DeadLetters {
+    fn default() -> Self {
+        Self {
+            max_count: 100_000,
+            max_bytes: 256 << 20,
+            max_days: None,
+        }
+    }
+}
+
+/// An option that can't be used.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("option `{option}`: {reason}")]
+pub struct SettingsError {
+    /// The option's path in the file.
+    pub option: &'static str,
+    /// What is wrong and what to do.
+    pub reason: String,
+}
+
+impl Settings {
+    /// Checks what the types alone can't.
+    pub fn validate(&self) -> Result<(), SettingsError> {
+        let refuse = |option, reason: &str| {
+            Err(SettingsError {
+                option,
+                reason: reason.to_owned(),
+            })
+        };
+        let url = &self.fhir_server.url;
+        if url.is_empty() {
+            return refuse("fhirServer.url", "is required: the base URL of the FHIR server");
+        }
+        if !(url.starts_with("http://") || url.starts_with("https://")) {
+            return refuse("fhirServer.url", "has to begin with `http://` or `https://`");
+        }
+        if self.keys.is_none() && !self.anonymous {
+            return refuse(
+                "keys",
+                "name the file with the connection keys, or set `anonymous: true` to accept messages of anyone",
+            );
+        }
+        within("window.flushSeconds", u64::from(self.window.flush_seconds), 1, 900)?;
+        within("window.maxEvents", u64::from(self.window.max_events), 1, 100_000)?;
+        within(
+            "fhirServer.timeoutSeconds",
+            u64::from(self.fhir_server.timeout_seconds),
+            1,
+            600,
+        )?;
+        within(
+            "fhirServer.concurrency",
+            u64::from(self.fhir_server.concurrency),
+            1,
+            256,
+        )?;
+        within("deadLetters.maxCount", self.dead_letters.max_count, 1, 10_000_000)?;
+        if let Some(rate) = self.capacity.messages_per_second {
+            within("capacity.messagesPerSecond", u64::from(rate), 200, 10_000)?;
+        }
+        Ok(())
+    }
+
+    /// The settings file with only what differs from the defaults, so that a default may change without a new file.
+    pub fn minimal(&self) -> Value {
+        let (Ok(own), Ok(default)) = (serde_json::to_value(self), serde_json::to_value(Self::default())) else {
+            // Plain structs of texts and numbers with text keys always serialise.
+            unreachable!("settings serialise to JSON")
+        };
+        difference(own, &default).unwrap_or_else(|| Value::Object(serde_json::Map::new()))
+    }
+}
+
+fn within(option: &'static str, value: u64, least: u64, most: u64) -> Result<(), SettingsError> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    Err(SettingsError {
+        option,
+        reason: format!("{value} isn't within {least} to {most}"),
+    })
+}
+
+fn difference(own: Value, default: &Value) -> Option<Value> {
+    match (own, default) {
+        (own, default) if own == *default => None,
+        (Value::Object(own), Value::Object(default)) => Some(Value::Object(
+            own.into_iter()
+                .filter_map(|(name, value)| {
+                    let value = difference(value, default.get(&name).unwrap_or(&Value::Null))?;
+                    Some((name, value))
+                })
+                .collect(),
+        )),
+        (own, _) => Some(own),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_file_holds_only_what_differs() {
+        let mut settings = Settings::default();
+        assert_eq!(settings.minimal(), json!({}));
+        settings.window.flush_seconds = 60;
+        settings.identity_resolution = IdentityResolution::Create;
+        settings.capacity.messages_per_second = Some(200);
+        let minimal = settings.minimal();
+        let expected = json!({"identityResolution": "Create", "window": {"flushSeconds": 60}, "capacity": {"messagesPerSecond": 200}});
+        assert_eq!(minimal, expected);
+        assert_eq!(serde_json::from_value::<Settings>(minimal).unwrap(), settings);
+    }
+
+    #[rstest]
+    #[case::no_url(json!({"anonymous": true}), "fhirServer.url")]
+    #[case::not_http(json!({"anonymous": true, "fhirServer": {"url": "ftp://x"}}), "fhirServer.url")]
+    #[case::nobody_may_send(json!({"fhirServer": {"url": "http://x"}}), "keys")]
+    #[case::window(json!({"anonymous": true, "fhirServer": {"url": "http://x"}, "window": {"flushSeconds": 901}}), "window.flushSeconds")]
+    #[case::capacity(json!({"anonymous": true, "fhirServer": {"url": "http://x"}, "capacity": {"messagesPerSecond": 199}}), "capacity.messagesPerSecond")]
+    fn bounds_are_kept(#[case] file: Value, #[case] option: &str) {
+        assert_eq!(
+            serde_json::from_value::<Settings>(file)
+                .unwrap()
+                .validate()
+                .unwrap_err()
+                .option,
+            option
+        );
+    }
+}
