@@ -56,6 +56,8 @@ pub struct Client {
 impl Client {
     /// A client for the server at `base`; `tokens` are bearer tokens by the name that cases use (`default` for all).
     pub fn new(base: &str, tokens: BTreeMap<String, String>) -> Result<Self> {
+        // `Err` only says that there is one already
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .timeout(Duration::from_mins(1))
