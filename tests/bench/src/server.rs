@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-/// What the kernel counts CPU time in, for /proc (USER_HZ).
+/// What the kernel counts CPU time in, for /proc (`USER_HZ`).
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// A running program; ended when dropped.
