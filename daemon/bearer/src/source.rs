@@ -1,0 +1,165 @@
+//! Where keys are fetched: an issuer's discovery document and JWKS, or a file.
+
+use std::{path::PathBuf, time::Duration};
+
+use reqwest::{Certificate, Client, redirect::Policy};
+use serde::Deserialize;
+use thiserror::Error;
+
+use crate::{ConfigurationError, Issuer, KeySource, issuer::speaks_for, keys::KeySet};
+
+/// One request to an issuer may take so long.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Documents larger than this aren't read.
+const MAX_DOCUMENT: usize = 1 << 20;
+
+/// Why keys could not be fetched.
+#[derive(Debug, Error)]
+pub(crate) enum FetchError {
+    #[error("`{url}` doesn't answer")]
+    Request { url: String, source: reqwest::Error },
+    #[error("`{url}` answers {status}")]
+    Status { url: String, status: u16 },
+    #[error("`{url}` sends more than {MAX_DOCUMENT} bytes")]
+    TooLarge { url: String },
+    #[error("`{url}` isn't a document of the expected form")]
+    Document { url: String, source: serde_json::Error },
+    #[error("`{authority}` states `{stated}` as its issuer, which isn't the same")]
+    Issuer { authority: String, stated: String },
+    #[error("`{url}` isn't reached over TLS")]
+    Plain { url: String },
+    #[error("`{path}` can't be read")]
+    File { path: PathBuf, source: std::io::Error },
+}
+
+/// What a fetch gave.
+pub(crate) struct Fetched {
+    /// The issuer that tokens have to carry.
+    pub(crate) issuer: String,
+    pub(crate) keys: KeySet,
+}
+
+pub(crate) enum Source {
+    Discovery { client: Client, authority: String },
+    File { path: PathBuf, issuer: String },
+}
+
+#[derive(Deserialize)]
+struct Discovery {
+    issuer: String,
+    jwks_uri: String,
+}
+
+impl Source {
+    pub(crate) fn new(issuer: &Issuer) -> Result<Self, ConfigurationError> {
+        let ca_bundle = match &issuer.keys {
+            KeySource::File(path) => {
+                return Ok(Self::File {
+                    path: path.clone(),
+                    issuer: issuer.authority.clone(),
+                });
+            }
+            KeySource::Discovery { ca_bundle } => ca_bundle,
+        };
+        let authority = issuer.authority.clone();
+        if !is_safe(&authority) {
+            return Err(ConfigurationError::Authority(authority));
+        }
+        let mut builder = Client::builder()
+            .timeout(TIMEOUT)
+            .connect_timeout(TIMEOUT / 2)
+            .redirect(Policy::none())
+            .pool_max_idle_per_host(0);
+        let failed = |source| ConfigurationError::Client {
+            authority: authority.clone(),
+            source,
+        };
+        if let Some(path) = ca_bundle {
+            let pem = std::fs::read(path).map_err(|source| ConfigurationError::Bundle {
+                path: path.clone(),
+                source,
+            })?;
+            builder = builder.tls_certs_only(Certificate::from_pem_bundle(&pem).map_err(failed)?);
+        }
+        let client = builder.build().map_err(failed)?;
+        Ok(Self::Discovery { client, authority })
+    }
+
+    pub(crate) async fn fetch(&self) -> Result<Fetched, FetchError> {
+        match self {
+            Self::File { path, issuer } => {
+                let text = tokio::fs::read(path).await.map_err(|source| FetchError::File {
+                    path: path.clone(),
+                    source,
+                })?;
+                let keys = KeySet::parse(&text).map_err(|source| FetchError::Document {
+                    url: path.display().to_string(),
+                    source,
+                })?;
+                Ok(Fetched {
+                    issuer: issuer.clone(),
+                    keys,
+                })
+            }
+            Self::Discovery { client, authority } => {
+                let url = format!("{}/.well-known/openid-configuration", authority.trim_end_matches('/'));
+                let text = get(client, &url).await?;
+                let discovery: Discovery =
+                    serde_json::from_slice(&text).map_err(|source| FetchError::Document { url, source })?;
+                if !speaks_for(authority, &discovery.issuer) {
+                    return Err(FetchError::Issuer {
+                        authority: authority.clone(),
+                        stated: discovery.issuer,
+                    });
+                }
+                if !is_safe(&discovery.jwks_uri) {
+                    return Err(FetchError::Plain {
+                        url: discovery.jwks_uri,
+                    });
+                }
+                let text = get(client, &discovery.jwks_uri).await?;
+                let keys = KeySet::parse(&text).map_err(|source| FetchError::Document {
+                    url: discovery.jwks_uri,
+                    source,
+                })?;
+                Ok(Fetched {
+                    issuer: discovery.issuer,
+                    keys,
+                })
+            }
+        }
+    }
+}
+
+/// Keys come over TLS, or from this machine (an issuer beside us while developing).
+fn is_safe(url: &str) -> bool {
+    let local = ["http://127.0.0.1:", "http://localhost:", "http://[::1]:"];
+    url.starts_with("https://") || local.iter().any(|prefix| url.starts_with(prefix))
+}
+
+async fn get(client: &Client, url: &str) -> Result<Vec<u8>, FetchError> {
+    let failed = |source| FetchError::Request {
+        url: url.to_owned(),
+        source,
+    };
+    let mut response = client
+        .get(url)
+        .header("accept", "application/json")
+        .send()
+        .await
+        .map_err(failed)?;
+    if !response.status().is_success() {
+        return Err(FetchError::Status {
+            url: url.to_owned(),
+            status: response.status().as_u16(),
+        });
+    }
+    let mut text = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(failed)? {
+        if text.len() + chunk.len() > MAX_DOCUMENT {
+            return Err(FetchError::TooLarge { url: url.to_owned() });
+        }
+        text.extend_from_slice(&chunk);
+    }
+    Ok(text)
+}
