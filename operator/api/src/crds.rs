@@ -5,7 +5,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use kube::CustomResourceExt as _;
 
-use crate::{FhirService, IoTConnector, Tenant};
+use crate::{FhirService, IoTConnector, RELEASE_ANNOTATION, Tenant};
 
 /// Bounds where a type gives none of its own, so that the cost of every CEL rule is bounded.
 const MAX_ITEMS: i64 = 64;
@@ -19,6 +19,11 @@ const DESCRIBED_DEPTH: usize = 6;
 /// The three definitions: Tenant, FhirService, IoTConnector.
 pub fn custom_resource_definitions() -> [CustomResourceDefinition; 3] {
     [Tenant::crd(), FhirService::crd(), IoTConnector::crd()].map(|mut definition| {
+        definition.metadata.annotations.get_or_insert_default().extend([
+            (RELEASE_ANNOTATION.to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+            // The definitions hold everybody's objects: no uninstallation takes them away.
+            ("helm.sh/resource-policy".to_owned(), "keep".to_owned()),
+        ]);
         for version in &mut definition.spec.versions {
             if let Some(schema) = version
                 .schema

@@ -7,6 +7,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use iot_connector_settings::{Compatibility, IdentityResolution};
 pub use mapping::Mapping;
 
 use crate::fhir_service::{NAME_MESSAGE, NAME_RULE};
@@ -57,7 +58,8 @@ pub struct IoTConnectorSpec {
     /// The `FhirService` in the same namespace that Observations are written to; immutable.
     #[schemars(length(min = 3, max = 24))]
     pub fhir_service: String,
-    /// How a device is tied to a Device and a Patient resource; absent: `Lookup`.
+    /// How a device is tied to a Device and a Patient resource; absent: `Lookup`. `LookupWithEncounter` isn't supported
+    /// by this release.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identity_resolution: Option<IdentityResolution>,
     /// Identifier system of Device resources.
@@ -103,29 +105,6 @@ pub struct IoTConnectorSpec {
     /// Keep messages and configuration, run nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suspend: Option<bool>,
-}
-
-/// How a device is tied to a Device and a Patient resource.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-pub enum IdentityResolution {
-    /// Device and Patient are created if they don't exist.
-    Create,
-    /// Device and its Patient must exist.
-    #[default]
-    Lookup,
-    /// As `Lookup`, with the Encounter. Not supported by this release.
-    LookupWithEncounter,
-}
-
-/// Whether to do as iomt-fhir where it differs from its documents or from good sense.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Compatibility {
-    /// As documented.
-    #[default]
-    Standard,
-    /// As iomt-fhir does.
-    Upstream,
 }
 
 /// Where messages come from: at most one member.

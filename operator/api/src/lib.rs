@@ -29,5 +29,7 @@ pub const VERSION: &str = "v1alpha1";
 pub const PAUSED_ANNOTATION: &str = "fhir-operator.dev/paused";
 /// Annotation on a namespace: the name of the operator that serves it, where several are installed.
 pub const OPERATOR_ANNOTATION: &str = "fhir-operator.dev/operator";
+/// Annotation on each CustomResourceDefinition: the release that it belongs to.
+pub const RELEASE_ANNOTATION: &str = "fhir-operator.dev/release";
 /// Label that a ConfigMap with mapping templates carries, value `"true"`; others aren't watched.
 pub const MAPPING_LABEL: &str = "fhir-operator.dev/mapping";

@@ -103,7 +103,7 @@ pub struct Usage {
 pub struct Refused {
     /// How many.
     pub count: u32,
-    /// The oldest twenty, as `FhirService NAMESPACE/NAME` or `IoTConnector NAMESPACE/NAME`.
+    /// Twenty of them, as `FhirService NAMESPACE/NAME` or `IoTConnector NAMESPACE/NAME`.
     #[schemars(length(max = 20))]
     pub names: Vec<String>,
 }

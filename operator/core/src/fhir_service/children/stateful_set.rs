@@ -1,0 +1,82 @@
+//! `NAME-fhir`: the server, one writer on its volume.
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{KeyToPath, ProjectedVolumeSource, Volume, VolumeProjection};
+
+use super::settings::{self, ACCESS_PATH, CA_PATH, DATA_PATH, SETTINGS_FILE, SETTINGS_PATH};
+use crate::fhir_service::{Authentication, Validated, World};
+use crate::pods::{self, SingleWriter, config_map_volume};
+
+/// What an idle server needs, measured with room for its caches; the limit is on memory alone.
+const REQUESTS: &[(&str, &str)] = &[("cpu", "50m"), ("memory", "64Mi")];
+const LIMITS: &[(&str, &str)] = &[("memory", "1Gi")];
+
+pub(super) fn build(validated: &Validated, world: &World, settings: &str) -> StatefulSet {
+    let owner = &validated.owner;
+    let mut mounts = vec![
+        (
+            config_map_volume("settings", owner.child_part("settings"), false),
+            SETTINGS_PATH,
+        ),
+        (
+            config_map_volume("access", owner.child_part("access"), false),
+            ACCESS_PATH,
+        ),
+    ];
+    mounts.extend(certificates(validated).map(|volume| (volume, CA_PATH)));
+    SingleWriter {
+        owner,
+        release: &validated.release,
+        command: vec![
+            "fhir-server".into(),
+            "serve".into(),
+            "--settings".into(),
+            format!("{SETTINGS_PATH}/{SETTINGS_FILE}"),
+        ],
+        port: settings::PORT,
+        management_port: settings::MANAGEMENT_PORT,
+        data_path: DATA_PATH,
+        mounts,
+        settings,
+        resources: pods::resources(validated.resources.as_ref(), REQUESTS, LIMITS),
+        options: &validated.pod,
+        set_ids: world.installation.set_ids,
+        suspended: validated.suspended,
+        termination_seconds: 30,
+    }
+    .stateful_set()
+}
+
+/// The issuers' CA bundles as one volume, a file an issuer.
+fn certificates(validated: &Validated) -> Option<Volume> {
+    let Authentication::Tokens { issuers, .. } = &validated.authentication else {
+        return None;
+    };
+    let sources: Vec<VolumeProjection> = issuers
+        .iter()
+        .enumerate()
+        .filter_map(|(position, issuer)| {
+            let bundle = issuer.ca_bundle.as_ref()?;
+            Some(VolumeProjection {
+                config_map: Some(k8s_openapi::api::core::v1::ConfigMapProjection {
+                    name: bundle.config_map.clone(),
+                    items: Some(vec![KeyToPath {
+                        key: bundle.key.clone(),
+                        path: settings::ca_file(position),
+                        mode: None,
+                    }]),
+                    optional: None,
+                }),
+                ..VolumeProjection::default()
+            })
+        })
+        .collect();
+    (!sources.is_empty()).then(|| Volume {
+        name: "issuer-certificates".to_owned(),
+        projected: Some(ProjectedVolumeSource {
+            default_mode: None,
+            sources: Some(sources),
+        }),
+        ..Volume::default()
+    })
+}

@@ -1,0 +1,75 @@
+//! `NAME-iot-settings`: what the connector reads at start. Only what differs from its defaults is written, so that
+//! neither a newer operator nor an older connector changes it.
+
+use iot_connector_settings::{Capacity, FhirServer, MANAGEMENT_PORT, PORT, Settings, Spool, Window};
+use k8s_openapi::api::core::v1::ConfigMap;
+
+use crate::iot_connector::Validated;
+use crate::iot_connector::keys::KEYS_FILE;
+use crate::iot_connector::mappings::{DEVICE_FILE, FHIR_FILE};
+
+/// Where the spool's volume is mounted.
+pub(super) const DATA_PATH: &str = "/var/lib/iot-connector";
+/// Where `NAME-iot-settings` is mounted.
+pub(super) const SETTINGS_PATH: &str = "/etc/iot-connector";
+/// Its key.
+pub(super) const SETTINGS_FILE: &str = "settings.json";
+/// Where `NAME-iot-mapping` is mounted.
+pub(super) const MAPPING_PATH: &str = "/etc/iot-connector-mapping";
+/// Where `NAME-iot-keys` is mounted.
+pub(super) const KEYS_PATH: &str = "/etc/iot-connector-keys";
+/// Where the projected token is mounted.
+pub(super) const TOKEN_PATH: &str = "/var/run/secrets/fhir-operator.dev";
+/// Its file.
+pub(super) const TOKEN_FILE: &str = "token";
+
+pub(super) fn build(validated: &Validated, text: &str) -> ConfigMap {
+    let owner = &validated.owner;
+    ConfigMap {
+        metadata: owner.metadata(owner.child_part("settings"), "configuration"),
+        data: Some([(SETTINGS_FILE.to_owned(), text.to_owned())].into()),
+        ..ConfigMap::default()
+    }
+}
+
+pub(super) fn text(validated: &Validated) -> String {
+    let owner = &validated.owner;
+    let default = Settings::default();
+    let settings = Settings {
+        listen: format!("0.0.0.0:{PORT}"),
+        management: Some(format!("0.0.0.0:{MANAGEMENT_PORT}")),
+        spool: Spool {
+            path: format!("{DATA_PATH}/spool").into(),
+            max_bytes: spool_bytes(validated, &default),
+        },
+        device_mapping: Some(format!("{MAPPING_PATH}/{DEVICE_FILE}").into()),
+        fhir_mapping: Some(format!("{MAPPING_PATH}/{FHIR_FILE}").into()),
+        keys: Some(format!("{KEYS_PATH}/{KEYS_FILE}").into()),
+        fhir_server: FhirServer {
+            url: format!("http://{}.{}.svc/", validated.service.name, owner.namespace),
+            token_file: Some(format!("{TOKEN_PATH}/{TOKEN_FILE}").into()),
+            ..default.fhir_server.clone()
+        },
+        identity_resolution: validated.identity_resolution,
+        device_identifier_system: validated.device_identifier_system.clone(),
+        patient_identifier_system: validated.patient_identifier_system.clone(),
+        capacity: Capacity {
+            messages_per_second: Some(validated.messages_per_second),
+        },
+        window: Window {
+            flush_seconds: validated.window.flush_seconds.unwrap_or(default.window.flush_seconds),
+            max_events: validated.window.max_events.unwrap_or(default.window.max_events),
+        },
+        compatibility: validated.compatibility,
+        ..default
+    };
+    format!("{:#}\n", settings.minimal())
+}
+
+/// The spool stops taking messages before the volume is full: a fifth stays for the store's own work and dead letters.
+fn spool_bytes(validated: &Validated, default: &Settings) -> u64 {
+    let bytes = validated.volume.storage.bytes().map(|bytes| bytes / 5 * 4);
+    bytes
+        .and_then(|bytes| u64::try_from(bytes).ok())
+        .unwrap_or(default.spool.max_bytes)
+}

@@ -1,0 +1,78 @@
+//! `NAME-iot`: the connector, one writer on its spool, with a token for its FhirService.
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{ProjectedVolumeSource, ServiceAccountTokenProjection, Volume, VolumeProjection};
+
+use super::settings::{DATA_PATH, KEYS_PATH, MAPPING_PATH, SETTINGS_FILE, SETTINGS_PATH, TOKEN_FILE, TOKEN_PATH};
+use crate::iot_connector::{Validated, World};
+use crate::pods::{self, SingleWriter, config_map_volume};
+
+/// For how long a token is valid; kubelet renews it at four fifths.
+const TOKEN_SECONDS: i64 = 3600;
+/// Messages a second that a core takes through the pipeline with room to spare, FHIR client included.
+const MESSAGES_PER_CORE: u32 = 2_000;
+const MEMORY_REQUEST: &str = "64Mi";
+const MEMORY_LIMIT: &str = "1Gi";
+
+pub(super) fn build(validated: &Validated, world: &World, settings: &str) -> StatefulSet {
+    let owner = &validated.owner;
+    let cpu = format!(
+        "{}m",
+        (validated.messages_per_second * 1000 / MESSAGES_PER_CORE).max(50)
+    );
+    SingleWriter {
+        owner,
+        release: &validated.release,
+        command: vec![
+            "iot-connector".into(),
+            "run".into(),
+            "--settings".into(),
+            format!("{SETTINGS_PATH}/{SETTINGS_FILE}"),
+        ],
+        port: iot_connector_settings::PORT,
+        management_port: iot_connector_settings::MANAGEMENT_PORT,
+        data_path: DATA_PATH,
+        mounts: vec![
+            (
+                config_map_volume("settings", owner.child_part("settings"), false),
+                SETTINGS_PATH,
+            ),
+            (
+                config_map_volume("mapping", owner.child_part("mapping"), true),
+                MAPPING_PATH,
+            ),
+            (config_map_volume("keys", owner.child_part("keys"), false), KEYS_PATH),
+            (token(validated), TOKEN_PATH),
+        ],
+        settings,
+        resources: pods::resources(
+            validated.resources.as_ref(),
+            &[("cpu", cpu.as_str()), ("memory", MEMORY_REQUEST)],
+            &[("memory", MEMORY_LIMIT)],
+        ),
+        options: &validated.pod,
+        set_ids: world.installation.set_ids,
+        suspended: validated.suspended,
+        termination_seconds: 60,
+    }
+    .stateful_set()
+}
+
+/// The token with which the connector presents itself to its service, and to nobody else.
+fn token(validated: &Validated) -> Volume {
+    Volume {
+        name: "token".to_owned(),
+        projected: Some(ProjectedVolumeSource {
+            default_mode: None,
+            sources: Some(vec![VolumeProjection {
+                service_account_token: Some(ServiceAccountTokenProjection {
+                    audience: Some(format!("{}/{}", validated.owner.namespace, validated.service.name)),
+                    expiration_seconds: Some(TOKEN_SECONDS),
+                    path: TOKEN_FILE.to_owned(),
+                }),
+                ..VolumeProjection::default()
+            }]),
+        }),
+        ..Volume::default()
+    }
+}

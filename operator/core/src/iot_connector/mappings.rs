@@ -1,0 +1,148 @@
+//! Mappings: where they come from, whether they are valid, and the last valid pair, which a bad one never replaces.
+
+use fhir_operator_api::{ConditionType, IoTConnectorSpec, MAPPING_LABEL, Mapping, Reason};
+use k8s_openapi::api::core::v1::ConfigMap;
+use serde_json::{Value, json};
+
+use super::World;
+use crate::conditions::Finding;
+
+/// Key of `NAME-iot-mapping` with the device mapping.
+pub const DEVICE_FILE: &str = "devicecontent.json";
+/// Key of `NAME-iot-mapping` with the FHIR mapping.
+pub const FHIR_FILE: &str = "fhirmapping.json";
+
+/// One of the two mappings.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Side {
+    /// From device messages to measurements.
+    Device,
+    /// From measurements to Observations.
+    Fhir,
+}
+
+impl Side {
+    /// Its field.
+    pub fn field(self) -> &'static str {
+        match self {
+            Self::Device => "spec.deviceMapping",
+            Self::Fhir => "spec.fhirMapping",
+        }
+    }
+
+    fn file(self) -> &'static str {
+        match self {
+            Self::Device => DEVICE_FILE,
+            Self::Fhir => FHIR_FILE,
+        }
+    }
+}
+
+/// A pair of mappings that compile, as text.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Pair {
+    /// The device mapping.
+    pub device: String,
+    /// The FHIR mapping.
+    pub fhir: String,
+}
+
+/// The mappings in force, and what the condition says of the wanted ones.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Mappings {
+    /// The pair to mount: the wanted one if it is valid, else the last valid one.
+    pub in_force: Option<Pair>,
+    /// `MappingsValid`.
+    pub finding: Finding,
+}
+
+impl Mappings {
+    /// Finds and checks the wanted pair.
+    pub fn resolve(spec: &IoTConnectorSpec, world: &World) -> Self {
+        let wanted = wanted(Side::Device, spec.device_mapping.as_ref(), world).and_then(|device| {
+            Ok(Pair {
+                device,
+                fhir: wanted(Side::Fhir, spec.fhir_mapping.as_ref(), world)?,
+            })
+        });
+        match wanted {
+            Ok(pair) => Self {
+                in_force: Some(pair),
+                finding: Finding::holds(ConditionType::MappingsValid, Reason::Valid, "both mappings are in use"),
+            },
+            Err((reason, message)) => {
+                let in_force = kept(world.kept_mapping.as_deref());
+                let meanwhile = if in_force.is_some() {
+                    "the last valid pair stays in use"
+                } else {
+                    "messages are kept until both mappings are valid"
+                };
+                Self {
+                    in_force,
+                    finding: Finding::fails(ConditionType::MappingsValid, reason, format!("{message}; {meanwhile}")),
+                }
+            }
+        }
+    }
+}
+
+/// The mapping that stands in the object itself, as text.
+pub fn inline(mapping: &Mapping) -> Option<String> {
+    let (template_type, template) = (mapping.template_type.as_ref()?, mapping.template.as_ref()?);
+    Some(json!({ "templateType": template_type, "template": template }).to_string())
+}
+
+/// Whether a mapping compiles. The message carries the JSON path.
+pub fn check(side: Side, text: &str) -> Result<(), String> {
+    let value: Value = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
+    let expected = match side {
+        Side::Device => "CollectionContent",
+        Side::Fhir => "CollectionFhir",
+    };
+    match value.get("templateType").and_then(Value::as_str) {
+        Some(found) if found == expected => {}
+        found => {
+            return Err(format!(
+                "$.templateType: `{}` where `{expected}` belongs",
+                found.unwrap_or_default()
+            ));
+        }
+    }
+    if !value.get("template").is_some_and(Value::is_array) {
+        return Err("$.template: a list of templates is required".to_owned());
+    }
+    Ok(())
+}
+
+fn wanted(side: Side, mapping: Option<&Mapping>, world: &World) -> Result<String, (Reason, String)> {
+    let missing = |message: String| Err((Reason::MappingMissing, message));
+    let Some(mapping) = mapping else {
+        return missing(format!("{} isn't set", side.field()));
+    };
+    let text = match (inline(mapping), &mapping.config_map, &mapping.key) {
+        (Some(text), _, _) => text,
+        (None, Some(name), Some(key)) => {
+            let Some(found) = world.mappings.get(name) else {
+                return missing(format!(
+                    "{}: ConfigMap `{name}` doesn't exist or lacks the label `{MAPPING_LABEL}: \"true\"`: create it, or `kubectl label configmap {name} {MAPPING_LABEL}=true`",
+                    side.field()
+                ));
+            };
+            let Some(text) = found.data.as_ref().and_then(|data| data.get(key)) else {
+                return missing(format!("{}: ConfigMap `{name}` has no key `{key}`", side.field()));
+            };
+            text.clone()
+        }
+        _ => return missing(format!("{}: neither a template nor a ConfigMap", side.field())),
+    };
+    check(side, &text).map_err(|error| (Reason::MappingInvalid, format!("{}: {error}", side.field())))?;
+    Ok(text)
+}
+
+fn kept(config_map: Option<&ConfigMap>) -> Option<Pair> {
+    let data = config_map?.data.as_ref()?;
+    Some(Pair {
+        device: data.get(Side::Device.file())?.clone(),
+        fhir: data.get(Side::Fhir.file())?.clone(),
+    })
+}
