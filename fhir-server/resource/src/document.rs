@@ -17,7 +17,10 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { depth: 64, bytes: 64 << 20 }
+        Self {
+            depth: 64,
+            bytes: 64 << 20,
+        }
     }
 }
 
@@ -77,9 +80,28 @@ impl Document {
         parser::parse(bytes.into(), limits)
     }
 
+    /// The document `true` or `false`.
+    pub(crate) fn boolean(value: bool) -> Self {
+        let text = value.to_string();
+        let end = if value { 4 } else { 5 };
+        Self {
+            text,
+            tape: vec![Token {
+                start: 0,
+                end,
+                next: 1,
+                kind: Kind::Bool,
+                escaped: false,
+            }],
+        }
+    }
+
     /// The value that the document consists of.
     pub fn root(&self) -> Node<'_> {
-        Node { document: self, index: 0 }
+        Node {
+            document: self,
+            index: 0,
+        }
     }
 
     /// The text of the document, as it was given.
@@ -94,8 +116,14 @@ impl Document {
 
     /// The value whose text begins at byte `offset`, as `Node::span().start` said.
     pub fn node_at(&self, offset: usize) -> Option<Node<'_>> {
-        let index = self.tape.binary_search_by(|token| (token.start as usize).cmp(&offset)).ok()?;
-        Some(Node { document: self, index: u32::try_from(index).ok()? })
+        let index = self
+            .tape
+            .binary_search_by(|token| (token.start as usize).cmp(&offset))
+            .ok()?;
+        Some(Node {
+            document: self,
+            index: u32::try_from(index).ok()?,
+        })
     }
 }
 
@@ -173,10 +201,21 @@ impl<'a> Node<'a> {
             let key = tape[at as usize];
             let value = at + 1;
             let inside = &self.document.text.as_bytes()[key.start as usize + 1..key.end as usize - 1];
-            let found =
-                if key.escaped { Node { document: self.document, index: at }.string() == name } else { inside == name.as_bytes() };
+            let found = if key.escaped {
+                Node {
+                    document: self.document,
+                    index: at,
+                }
+                .string()
+                    == name
+            } else {
+                inside == name.as_bytes()
+            };
             if found {
-                return Some(Node { document: self.document, index: value });
+                return Some(Node {
+                    document: self.document,
+                    index: value,
+                });
             }
             at = tape[value as usize].next;
         }
@@ -186,15 +225,26 @@ impl<'a> Node<'a> {
     /// The members of an object in document order; nothing for other kinds.
     pub fn entries(self) -> Entries<'a> {
         let token = self.token();
-        let end = if token.kind == Kind::Object { token.next } else { self.index + 1 };
-        Entries { document: self.document, at: self.index + 1, end }
+        let end = if token.kind == Kind::Object {
+            token.next
+        } else {
+            self.index + 1
+        };
+        Entries {
+            document: self.document,
+            at: self.index + 1,
+            end,
+        }
     }
 
     /// Like [`Node::entries`], but names are source text with their quotes.
     pub(crate) fn raw_entries(self) -> impl Iterator<Item = (&'a str, Node<'a>)> {
         let mut entries = self.entries();
         std::iter::from_fn(move || {
-            let name = Node { document: self.document, index: entries.at };
+            let name = Node {
+                document: self.document,
+                index: entries.at,
+            };
             entries.skip_one().map(|value| (name.raw(), value))
         })
     }
@@ -202,8 +252,16 @@ impl<'a> Node<'a> {
     /// The items of an array in order; nothing for other kinds.
     pub fn items(self) -> Items<'a> {
         let token = self.token();
-        let end = if token.kind == Kind::Array { token.next } else { self.index + 1 };
-        Items { document: self.document, at: self.index + 1, end }
+        let end = if token.kind == Kind::Array {
+            token.next
+        } else {
+            self.index + 1
+        };
+        Items {
+            document: self.document,
+            at: self.index + 1,
+            end,
+        }
     }
 
     /// The item `index` of an array.
@@ -217,7 +275,11 @@ impl<'a> Node<'a> {
         if token.kind == Kind::Array {
             self.items()
         } else {
-            Items { document: self.document, at: self.index, end: token.next }
+            Items {
+                document: self.document,
+                at: self.index,
+                end: token.next,
+            }
         }
     }
 
@@ -249,7 +311,11 @@ impl<'a> Node<'a> {
     fn string(self) -> Cow<'a, str> {
         let token = self.token();
         let inside = &self.document.text[token.start as usize + 1..token.end as usize - 1];
-        if token.escaped { Cow::Owned(parser::unescape(inside)) } else { Cow::Borrowed(inside) }
+        if token.escaped {
+            Cow::Owned(parser::unescape(inside))
+        } else {
+            Cow::Borrowed(inside)
+        }
     }
 
     /// Whether two values are the same: members in any order, numbers by text, strings by value.
@@ -257,7 +323,9 @@ impl<'a> Node<'a> {
         match (self.kind(), other.kind()) {
             (Kind::Object, Kind::Object) => {
                 self.entries().count() == other.entries().count()
-                    && self.entries().all(|(name, value)| other.get(&name).is_some_and(|twin| value.same(twin)))
+                    && self
+                        .entries()
+                        .all(|(name, value)| other.get(&name).is_some_and(|twin| value.same(twin)))
             }
             (Kind::Array, Kind::Array) => {
                 let (mut left, mut right) = (self.items(), other.items());
@@ -288,7 +356,10 @@ impl<'a> Entries<'a> {
         if self.at >= self.end {
             return None;
         }
-        let value = Node { document: self.document, index: self.at + 1 };
+        let value = Node {
+            document: self.document,
+            index: self.at + 1,
+        };
         self.at = value.token().next;
         Some(value)
     }
@@ -298,7 +369,10 @@ impl<'a> Iterator for Entries<'a> {
     type Item = (Cow<'a, str>, Node<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let name = Node { document: self.document, index: self.at };
+        let name = Node {
+            document: self.document,
+            index: self.at,
+        };
         self.skip_one().map(|value| (name.string(), value))
     }
 }
@@ -318,7 +392,10 @@ impl<'a> Iterator for Items<'a> {
         if self.at >= self.end {
             return None;
         }
-        let value = Node { document: self.document, index: self.at };
+        let value = Node {
+            document: self.document,
+            index: self.at,
+        };
         self.at = value.token().next;
         Some(value)
     }

@@ -14,7 +14,9 @@ pub struct Edits {
 
 impl Edits {
     /// No edit at all.
-    pub const NONE: Edits = Edits { values: BTreeMap::new() };
+    pub const NONE: Edits = Edits {
+        values: BTreeMap::new(),
+    };
 
     /// Plans to write `value` where the scalar `node` stands; a second edit of the same node wins.
     pub fn replace(&mut self, node: Node<'_>, value: impl Into<String>) {
@@ -49,7 +51,9 @@ impl Edits {
         let mut out = Vec::with_capacity(text.len() + 64);
         let mut copied = 0;
         for (&start, (end, value)) in &self.values {
-            let (Some(before), true) = (text.get(copied..start), *end <= text.len()) else { continue };
+            let (Some(before), true) = (text.get(copied..start), *end <= text.len()) else {
+                continue;
+            };
             out.extend_from_slice(before.as_bytes());
             write_string(value, &mut out);
             copied = *end;

@@ -5,9 +5,11 @@
 mod document;
 pub mod edit;
 mod parser;
-mod writer;
+pub mod path;
+pub mod reference;
 pub mod stored;
 pub mod temporal;
+mod writer;
 
 pub use document::{Document, Entries, Items, Kind, Limits, Node};
 pub use parser::{ParseError, ParseProblem};

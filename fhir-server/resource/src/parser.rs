@@ -61,7 +61,11 @@ pub struct ParseError {
 }
 
 fn within(path: &str) -> String {
-    if path.is_empty() { String::new() } else { format!(" (in `{path}`)") }
+    if path.is_empty() {
+        String::new()
+    } else {
+        format!(" (in `{path}`)")
+    }
 }
 
 /// Whatever the limits say: values are compared and written by recursion.
@@ -85,7 +89,11 @@ struct Parser<'t> {
 pub(crate) fn parse(bytes: Vec<u8>, limits: Limits) -> Result<Document, ParseError> {
     let too_large = bytes.len() > limits.bytes || u32::try_from(bytes.len()).is_err();
     if too_large {
-        return Err(ParseError::top(ParseProblem::TooLarge(limits.bytes.min(u32::MAX as usize)), &bytes, 0));
+        return Err(ParseError::top(
+            ParseProblem::TooLarge(limits.bytes.min(u32::MAX as usize)),
+            &bytes,
+            0,
+        ));
     }
     let text = String::from_utf8(bytes).map_err(|error| {
         let offset = error.utf8_error().valid_up_to();
@@ -141,7 +149,11 @@ fn path_of(document: &Document, frames: &[Frame]) -> String {
                     path.push('.');
                 }
                 // A hostile name must not fill the message.
-                path.extend(document.text[key.start as usize + 1..key.end as usize - 1].chars().take(64));
+                path.extend(
+                    document.text[key.start as usize + 1..key.end as usize - 1]
+                        .chars()
+                        .take(64),
+                );
             }
             _ => {}
         }
@@ -183,15 +195,29 @@ impl Parser<'_> {
                 Some(b',') => {
                     self.at += 1;
                     self.skip_whitespace();
-                    if in_array { self.item(depth)? } else { self.member(depth)? }
+                    if in_array {
+                        self.item(depth)?
+                    } else {
+                        self.member(depth)?
+                    }
                 }
                 Some(b']') if in_array => self.close()?,
                 Some(b'}') if !in_array => self.close()?,
-                Some(_) => return Err(ParseProblem::Expected(if in_array { "`,` or `]`" } else { "`,` or `}`" })),
+                Some(_) => {
+                    return Err(ParseProblem::Expected(if in_array {
+                        "`,` or `]`"
+                    } else {
+                        "`,` or `}`"
+                    }));
+                }
             }
         }
         self.skip_whitespace();
-        if self.peek().is_some() { Err(ParseProblem::Trailing) } else { Ok(()) }
+        if self.peek().is_some() {
+            Err(ParseProblem::Trailing)
+        } else {
+            Ok(())
+        }
     }
 
     /// Reads a scalar whole; opens a container and reads its first entry's scalar, so that the loop above goes on.
@@ -201,11 +227,19 @@ impl Parser<'_> {
             Some(b'"') => self.string(),
             Some(b'{') => {
                 self.open(Kind::Object, depth)?;
-                if self.peek() == Some(b'}') { self.close() } else { self.member(depth) }
+                if self.peek() == Some(b'}') {
+                    self.close()
+                } else {
+                    self.member(depth)
+                }
             }
             Some(b'[') => {
                 self.open(Kind::Array, depth)?;
-                if self.peek() == Some(b']') { self.close() } else { self.item(depth) }
+                if self.peek() == Some(b']') {
+                    self.close()
+                } else {
+                    self.item(depth)
+                }
             }
             Some(b'-' | b'0'..=b'9') => self.number(),
             Some(b't') => self.word(b"true", Kind::Bool),
@@ -221,15 +255,26 @@ impl Parser<'_> {
         }
         let token = self.position();
         let start = self.offset();
-        self.tape.push(Token { start, end: start, next: 0, kind, escaped: false });
-        self.frames.push(Frame { token, last: if kind == Kind::Array { 0 } else { token } });
+        self.tape.push(Token {
+            start,
+            end: start,
+            next: 0,
+            kind,
+            escaped: false,
+        });
+        self.frames.push(Frame {
+            token,
+            last: if kind == Kind::Array { 0 } else { token },
+        });
         self.at += 1;
         self.skip_whitespace();
         Ok(())
     }
 
     fn close(&mut self) -> Result<(), ParseProblem> {
-        let Some(frame) = self.frames.last() else { return Err(ParseProblem::Expected("a value")) };
+        let Some(frame) = self.frames.last() else {
+            return Err(ParseProblem::Expected("a value"));
+        };
         let token = frame.token;
         if self.tape[token as usize].kind == Kind::Object {
             self.refuse_duplicates(token)?;
@@ -274,7 +319,13 @@ impl Parser<'_> {
     fn scalar(&mut self, start: usize, kind: Kind, escaped: bool) {
         let next = self.position() + 1;
         let start = u32::try_from(start).unwrap_or(u32::MAX);
-        self.tape.push(Token { start, end: self.offset(), next, kind, escaped });
+        self.tape.push(Token {
+            start,
+            end: self.offset(),
+            next,
+            kind,
+            escaped,
+        });
     }
 
     fn word(&mut self, word: &'static [u8], kind: Kind) -> Result<(), ParseProblem> {
@@ -320,7 +371,11 @@ impl Parser<'_> {
         while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
             self.at += 1;
         }
-        if self.at == start { Err(ParseProblem::Number) } else { Ok(()) }
+        if self.at == start {
+            Err(ParseProblem::Number)
+        } else {
+            Ok(())
+        }
     }
 
     fn string(&mut self) -> Result<(), ParseProblem> {
@@ -388,18 +443,28 @@ impl Parser<'_> {
             &text[key.start as usize + 1..key.end as usize - 1]
         };
         let duplicate = if escaped {
-            let mut names: Vec<String> =
-                self.scratch.iter().map(|&index| unescape(&String::from_utf8_lossy(raw(index)))).collect();
+            let mut names: Vec<String> = self
+                .scratch
+                .iter()
+                .map(|&index| unescape(&String::from_utf8_lossy(raw(index))))
+                .collect();
             names.sort_unstable();
             names.windows(2).any(|pair| pair[0] == pair[1])
         } else if self.scratch.len() <= 24 {
             let names = &self.scratch;
-            names.iter().enumerate().any(|(index, &a)| names[..index].iter().any(|&b| raw(a) == raw(b)))
+            names
+                .iter()
+                .enumerate()
+                .any(|(index, &a)| names[..index].iter().any(|&b| raw(a) == raw(b)))
         } else {
             self.scratch.sort_unstable_by(|&a, &b| raw(a).cmp(raw(b)));
             self.scratch.windows(2).any(|pair| raw(pair[0]) == raw(pair[1]))
         };
-        if duplicate { Err(ParseProblem::DuplicateName) } else { Ok(()) }
+        if duplicate {
+            Err(ParseProblem::DuplicateName)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -423,11 +488,17 @@ pub(crate) fn plain_length(text: &[u8]) -> usize {
         }
         length += 8;
     }
-    length + text[length..].iter().take_while(|&&byte| byte >= 0x20 && byte != b'"' && byte != b'\\').count()
+    length
+        + text[length..]
+            .iter()
+            .take_while(|&&byte| byte >= 0x20 && byte != b'"' && byte != b'\\')
+            .count()
 }
 
 fn code_unit(text: &[u8]) -> Option<u32> {
-    text.get(..4)?.iter().try_fold(0u32, |unit, &byte| Some(unit << 4 | char::from(byte).to_digit(16)?))
+    text.get(..4)?
+        .iter()
+        .try_fold(0u32, |unit, &byte| Some(unit << 4 | char::from(byte).to_digit(16)?))
 }
 
 /// The value of a string's inside. Only for text that the parser accepted; anything else is kept as it stands.

@@ -37,7 +37,10 @@ impl StoredForm {
     ///
     /// Property order, number text, string escapes and unknown members stay as they are.
     pub fn of(resource: Node<'_>, id: &str, edits: &Edits) -> Result<Self, StoredFormError> {
-        if resource.get("resourceType").is_none_or(|name| name.kind() != Kind::String) {
+        if resource
+            .get("resourceType")
+            .is_none_or(|name| name.kind() != Kind::String)
+        {
             return Err(StoredFormError::NotAResource);
         }
         let has_id = resource.get("id").is_some();
@@ -96,7 +99,10 @@ fn write_meta(meta: Option<Node<'_>>, edits: &Edits, out: &mut Vec<u8>) {
     out.push(MARK);
     let mut first = true;
     for (name, value) in meta.into_iter().flat_map(Node::raw_entries) {
-        let server_owned = matches!(name, "\"versionId\"" | "\"lastUpdated\"" | "\"_versionId\"" | "\"_lastUpdated\"");
+        let server_owned = matches!(
+            name,
+            "\"versionId\"" | "\"lastUpdated\"" | "\"_versionId\"" | "\"_lastUpdated\""
+        );
         if server_owned {
             continue;
         }
@@ -151,7 +157,13 @@ pub fn parse(stored: &[u8]) -> Result<Document, ParseError> {
     if let Some(mark) = memchr::memchr(MARK, &text) {
         text[mark] = b' ';
     }
-    Document::parse(text, Limits { depth: 256, bytes: u32::MAX as usize })
+    Document::parse(
+        text,
+        Limits {
+            depth: 256,
+            bytes: u32::MAX as usize,
+        },
+    )
 }
 
 /// Whether two stored forms say the same: members in any order, numbers by text. A PUT of the same is without effect.

@@ -39,22 +39,35 @@ pub struct Moment {
 
 /// Reads a FHIR date, dateTime or instant, and what searches allow beyond (no seconds, no offset).
 pub fn parse(text: &str) -> Option<Moment> {
-    let mut reader = Reader { text: text.as_bytes(), at: 0 };
+    let mut reader = Reader {
+        text: text.as_bytes(),
+        at: 0,
+    };
     let year = reader.number(4)?;
     if year == 0 {
         return None;
     }
     if reader.done() {
-        return Some(span(days(year, 1, 1) * DAY, days(year + 1, 1, 1) * DAY, Precision::Year));
+        return Some(span(
+            days(year, 1, 1) * DAY,
+            days(year + 1, 1, 1) * DAY,
+            Precision::Year,
+        ));
     }
     reader.byte(b'-')?;
     let month = reader.number(2).filter(|month| (1..=12).contains(month))?;
     if reader.done() {
         let (after_year, after_month) = if month == 12 { (year + 1, 1) } else { (year, month + 1) };
-        return Some(span(days(year, month, 1) * DAY, days(after_year, after_month, 1) * DAY, Precision::Month));
+        return Some(span(
+            days(year, month, 1) * DAY,
+            days(after_year, after_month, 1) * DAY,
+            Precision::Month,
+        ));
     }
     reader.byte(b'-')?;
-    let day = reader.number(2).filter(|day| (1..=days_in(year, month)).contains(day))?;
+    let day = reader
+        .number(2)
+        .filter(|day| (1..=days_in(year, month)).contains(day))?;
     let midnight = days(year, month, day) * DAY;
     if reader.done() {
         return Some(span(midnight, midnight + DAY, Precision::Day));
@@ -66,11 +79,21 @@ pub fn parse(text: &str) -> Option<Moment> {
         return None;
     }
     let start = midnight + time - offset;
-    Some(Moment { start, end: start + length - 1, precision, zoned })
+    Some(Moment {
+        start,
+        end: start + length - 1,
+        precision,
+        zoned,
+    })
 }
 
 fn span(start: Micros, after: Micros, precision: Precision) -> Moment {
-    Moment { start, end: after - 1, precision, zoned: false }
+    Moment {
+        start,
+        end: after - 1,
+        precision,
+        zoned: false,
+    }
 }
 
 /// FHIR `date`: a year, a month or a day.
@@ -92,7 +115,10 @@ pub fn is_instant(text: &str) -> bool {
 
 /// FHIR `time`: `13:28:17`, with digits after the second if wanted and without an offset.
 pub fn is_time(text: &str) -> bool {
-    let mut reader = Reader { text: text.as_bytes(), at: 0 };
+    let mut reader = Reader {
+        text: text.as_bytes(),
+        at: 0,
+    };
     matches!(reader.time(), Some((_, _, precision)) if precision >= Precision::Second) && reader.done()
 }
 
@@ -148,7 +174,9 @@ impl Reader<'_> {
     fn number(&mut self, width: usize) -> Option<i64> {
         let digits = self.text.get(self.at..self.at + width)?;
         self.at += width;
-        digits.iter().try_fold(0, |number, byte| byte.is_ascii_digit().then(|| number * 10 + i64::from(byte - b'0')))
+        digits.iter().try_fold(0, |number, byte| {
+            byte.is_ascii_digit().then(|| number * 10 + i64::from(byte - b'0'))
+        })
     }
 
     /// Microseconds since midnight, how many microseconds were meant, and how exactly.
@@ -231,7 +259,11 @@ fn civil(number: i64) -> (i64, i64, i64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
     (era * 400 + year_of_era + i64::from(month <= 2), month, day)
 }
 
@@ -246,12 +278,27 @@ mod tests {
     #[case("2016-02", "2016-02-01T00:00:00.000000Z", "2016-02-29T23:59:59.999999Z")]
     #[case("1969-12-31", "1969-12-31T00:00:00.000000Z", "1969-12-31T23:59:59.999999Z")]
     #[case("2015-02-07T13:28", "2015-02-07T13:28:00.000000Z", "2015-02-07T13:28:59.999999Z")]
-    #[case("2015-02-07T13:28:17-05:00", "2015-02-07T18:28:17.000000Z", "2015-02-07T18:28:17.999999Z")]
-    #[case("2015-02-07T13:28:17.5Z", "2015-02-07T13:28:17.500000Z", "2015-02-07T13:28:17.599999Z")]
-    #[case("2015-02-07T13:28:17.1234567Z", "2015-02-07T13:28:17.123456Z", "2015-02-07T13:28:17.123456Z")]
+    #[case(
+        "2015-02-07T13:28:17-05:00",
+        "2015-02-07T18:28:17.000000Z",
+        "2015-02-07T18:28:17.999999Z"
+    )]
+    #[case(
+        "2015-02-07T13:28:17.5Z",
+        "2015-02-07T13:28:17.500000Z",
+        "2015-02-07T13:28:17.599999Z"
+    )]
+    #[case(
+        "2015-02-07T13:28:17.1234567Z",
+        "2015-02-07T13:28:17.123456Z",
+        "2015-02-07T13:28:17.123456Z"
+    )]
     fn spans(#[case] text: &str, #[case] start: &str, #[case] end: &str) {
         let moment = parse(text).expect(text);
-        assert_eq!((instant(moment.start).as_str(), instant(moment.end).as_str()), (start, end));
+        assert_eq!(
+            (instant(moment.start).as_str(), instant(moment.end).as_str()),
+            (start, end)
+        );
     }
 
     #[rstest]

@@ -1,0 +1,421 @@
+//! Syntax → steps over the tables: every member name is resolved for every type that it may be asked of.
+
+use fhir_definitions::{Definitions, Structure, StructureKind};
+
+use super::PathError;
+use super::syntax::Syntax;
+
+/// One step, or a condition, over what comes before it.
+#[derive(Debug, Clone)]
+pub enum Lowered {
+    /// What is looked at.
+    This,
+    /// The whole resource.
+    Resource,
+    /// Elements of one name.
+    Child {
+        of: Box<Lowered>,
+        cases: Vec<Case>,
+        /// What elements of abstract types are looked up by.
+        name: String,
+        /// Whether primitive values are wanted with their `_name` twin.
+        twins: bool,
+    },
+    /// Extensions of one URL.
+    Extension { of: Box<Lowered>, url: String },
+    /// Values of one type.
+    OfType { of: Box<Lowered>, wanted: Structure },
+    /// Values that a condition holds for.
+    Where { of: Box<Lowered>, condition: Box<Lowered> },
+    /// One value by its place.
+    Pick { of: Box<Lowered>, index: usize },
+    /// All values of all alternatives.
+    Union(Vec<Lowered>),
+    /// Whether there is a value.
+    Exists { of: Box<Lowered>, wanted: bool },
+    /// Whether a value is of a type; empty without a value.
+    Is { of: Box<Lowered>, wanted: Structure },
+    /// Whether a reference points to a type.
+    PointsTo { of: Box<Lowered>, wanted: Structure },
+    /// Whether two sides say the same.
+    Equal {
+        left: Box<Lowered>,
+        right: Box<Lowered>,
+        wanted: bool,
+    },
+    /// Both.
+    And(Box<Lowered>, Box<Lowered>),
+    /// One of both.
+    Or(Box<Lowered>, Box<Lowered>),
+    /// The contrary.
+    Not(Box<Lowered>),
+    /// A text or the text of a number.
+    Text(String),
+    /// A boolean.
+    Bool(bool),
+}
+
+/// What a name stands for in one type.
+#[derive(Debug, Clone)]
+pub struct Case {
+    pub owner: Structure,
+    pub members: Vec<Member>,
+}
+
+/// One JSON member.
+#[derive(Debug, Clone)]
+pub struct Member {
+    pub name: &'static str,
+    /// `_name`, for primitive types.
+    pub twin: Option<String>,
+    pub structure: Structure,
+}
+
+type Typed = (Lowered, Vec<Structure>);
+
+struct Lowering {
+    definitions: &'static Definitions,
+    resource: Structure,
+}
+
+pub fn lower(
+    syntax: &Syntax,
+    definitions: &'static Definitions,
+    from: Vec<Structure>,
+    resource: Structure,
+) -> Result<Typed, PathError> {
+    let lowering = Lowering { definitions, resource };
+    let name = from.first().map_or("", |structure| structure.name());
+    lowering
+        .expression(syntax, &from)?
+        .ok_or_else(|| PathError::OtherType(name.to_owned()))
+}
+
+impl Lowering {
+    /// `None` for a path that begins at another type.
+    fn expression(&self, syntax: &Syntax, this: &[Structure]) -> Result<Option<Typed>, PathError> {
+        let boolean = || self.primitive("boolean");
+        Ok(Some(match syntax {
+            Syntax::This => (Lowered::This, this.to_vec()),
+            Syntax::Resource => (Lowered::Resource, vec![self.resource]),
+            Syntax::Text(text) | Syntax::Number(text) => (Lowered::Text(text.clone()), self.primitive("string")),
+            Syntax::Bool(value) => (Lowered::Bool(*value), boolean()),
+            Syntax::Name(name) => {
+                if this.iter().any(|structure| structure.is_a(name)) {
+                    return Ok(Some((Lowered::This, this.to_vec())));
+                }
+                if name.starts_with(|first: char| first.is_ascii_uppercase()) {
+                    // A path of another type, in a parameter of several types.
+                    return match self.definitions.structure(name) {
+                        Some(_) => Ok(None),
+                        None => Err(PathError::UnknownType(name.clone())),
+                    };
+                }
+                self.child((Lowered::This, this.to_vec()), name)?
+            }
+            Syntax::Member(of, name) => {
+                let Some(of) = self.expression(of, this)? else {
+                    return Ok(None);
+                };
+                self.child(of, name)?
+            }
+            Syntax::Index(of, index) => {
+                let Some((of, types)) = self.expression(of, this)? else {
+                    return Ok(None);
+                };
+                (
+                    Lowered::Pick {
+                        of: Box::new(of),
+                        index: *index,
+                    },
+                    types,
+                )
+            }
+            Syntax::As(of, name) => {
+                let Some(of) = self.expression(of, this)? else {
+                    return Ok(None);
+                };
+                self.of_type(of, name)?
+            }
+            Syntax::Is(of, name) => return self.is(of, name, this),
+            Syntax::Union(parts) => {
+                let mut union = Vec::new();
+                let mut types: Vec<Structure> = Vec::new();
+                for part in parts {
+                    if let Some((lowered, of_part)) = self.expression(part, this)? {
+                        union.push(lowered);
+                        types.extend(of_part);
+                    }
+                }
+                types.sort_unstable();
+                types.dedup();
+                match union.len() {
+                    0 => return Ok(None),
+                    1 => (union.remove(0), types),
+                    _ => (Lowered::Union(union), types),
+                }
+            }
+            Syntax::Equal(left, right) | Syntax::Unequal(left, right) => {
+                let wanted = matches!(syntax, Syntax::Equal(..));
+                let Some((left, right)) = self.pair(left, right, this)? else {
+                    return Ok(None);
+                };
+                (Lowered::Equal { left, right, wanted }, boolean())
+            }
+            Syntax::And(left, right) => {
+                let Some((left, right)) = self.pair(left, right, this)? else {
+                    return Ok(None);
+                };
+                (Lowered::And(left, right), boolean())
+            }
+            Syntax::Or(left, right) => {
+                let Some((left, right)) = self.pair(left, right, this)? else {
+                    return Ok(None);
+                };
+                (Lowered::Or(left, right), boolean())
+            }
+            Syntax::Call(of, name, arguments) => {
+                let of = match of {
+                    None => (Lowered::This, this.to_vec()),
+                    Some(of) => {
+                        let Some(of) = self.expression(of, this)? else {
+                            return Ok(None);
+                        };
+                        of
+                    }
+                };
+                self.call(of, name, arguments)?
+            }
+        }))
+    }
+
+    fn pair(
+        &self,
+        left: &Syntax,
+        right: &Syntax,
+        this: &[Structure],
+    ) -> Result<Option<(Box<Lowered>, Box<Lowered>)>, PathError> {
+        let (left, right) = (self.expression(left, this)?, self.expression(right, this)?);
+        Ok(left
+            .zip(right)
+            .map(|((left, _), (right, _))| (Box::new(left), Box::new(right))))
+    }
+
+    fn call(&self, of: Typed, name: &str, arguments: &[Syntax]) -> Result<Typed, PathError> {
+        let unsupported = || PathError::Unsupported(format!("{name}()"));
+        match (name, arguments) {
+            ("as" | "ofType", [Syntax::Name(type_name)]) => self.of_type(of, type_name),
+            ("is", [Syntax::Name(type_name)]) => {
+                let wanted = self.named(type_name)?;
+                Ok((
+                    Lowered::Is {
+                        of: Box::new(of.0),
+                        wanted,
+                    },
+                    self.primitive("boolean"),
+                ))
+            }
+            ("extension", [Syntax::Text(url)]) => {
+                let extension = self.structure("Extension")?;
+                let of = Box::new(with_twins(of.0));
+                Ok((Lowered::Extension { of, url: url.clone() }, vec![extension]))
+            }
+            ("where", [condition]) => {
+                let condition = self.condition(condition, &of.1)?;
+                Ok((
+                    Lowered::Where {
+                        of: Box::new(of.0),
+                        condition,
+                    },
+                    of.1,
+                ))
+            }
+            ("exists" | "empty", arguments @ ([] | [_])) => {
+                let of = match arguments {
+                    [condition] if name == "exists" => {
+                        let condition = self.condition(condition, &of.1)?;
+                        Lowered::Where {
+                            of: Box::new(with_twins(of.0)),
+                            condition,
+                        }
+                    }
+                    [] => with_twins(of.0),
+                    _ => return Err(unsupported()),
+                };
+                let wanted = name == "exists";
+                Ok((
+                    Lowered::Exists {
+                        of: Box::new(of),
+                        wanted,
+                    },
+                    self.primitive("boolean"),
+                ))
+            }
+            ("not", []) => Ok((Lowered::Not(Box::new(of.0)), self.primitive("boolean"))),
+            ("first", []) => Ok((
+                Lowered::Pick {
+                    of: Box::new(of.0),
+                    index: 0,
+                },
+                of.1,
+            )),
+            _ => Err(unsupported()),
+        }
+    }
+
+    fn condition(&self, condition: &Syntax, this: &[Structure]) -> Result<Box<Lowered>, PathError> {
+        let name = this.first().map_or("", |structure| structure.name());
+        let lowered = self.expression(condition, this)?;
+        lowered
+            .map(|(lowered, _)| Box::new(lowered))
+            .ok_or_else(|| PathError::OtherType(name.to_owned()))
+    }
+
+    /// `resolve() is T` asks where a reference points to; any other `is` asks for the type of a value.
+    fn is(&self, of: &Syntax, type_name: &str, this: &[Structure]) -> Result<Option<Typed>, PathError> {
+        let wanted = self.named(type_name)?;
+        if let Syntax::Call(reference, name, arguments) = of
+            && name == "resolve"
+            && arguments.is_empty()
+        {
+            let reference = match reference {
+                None => Some((Lowered::This, this.to_vec())),
+                Some(reference) => self.expression(reference, this)?,
+            };
+            return Ok(reference.map(|(of, _)| {
+                (
+                    Lowered::PointsTo {
+                        of: Box::new(of),
+                        wanted,
+                    },
+                    self.primitive("boolean"),
+                )
+            }));
+        }
+        let Some((of, _)) = self.expression(of, this)? else {
+            return Ok(None);
+        };
+        Ok(Some((
+            Lowered::Is {
+                of: Box::new(of),
+                wanted,
+            },
+            self.primitive("boolean"),
+        )))
+    }
+
+    fn of_type(&self, (of, types): Typed, type_name: &str) -> Result<Typed, PathError> {
+        let wanted = self.named(type_name)?;
+        let mut kept: Vec<Structure> = types
+            .iter()
+            .copied()
+            .filter(|found| found.is_a(wanted.name()))
+            .collect();
+        if kept.is_empty() && types.iter().any(|found| wanted.is_a(found.name())) {
+            kept.push(wanted);
+        }
+        Ok((
+            Lowered::OfType {
+                of: Box::new(of),
+                wanted,
+            },
+            kept,
+        ))
+    }
+
+    fn child(&self, (of, types): Typed, name: &str) -> Result<Typed, PathError> {
+        let mut cases = Vec::new();
+        let mut results = Vec::new();
+        // `value` of a primitive is the value itself.
+        if name == "value" && !types.is_empty() && types.iter().all(|found| found.kind() == StructureKind::Primitive) {
+            return Ok((of, types));
+        }
+        for owner in &types {
+            let members: Vec<Member> = owner
+                .elements_named(name)
+                .map(|element| {
+                    let structure = element.structure();
+                    let primitive = structure.kind() == StructureKind::Primitive;
+                    Member {
+                        name: element.name(),
+                        twin: primitive.then(|| format!("_{}", element.name())),
+                        structure,
+                    }
+                })
+                .collect();
+            results.extend(members.iter().map(|member| member.structure));
+            if !members.is_empty() {
+                cases.push(Case { owner: *owner, members });
+            }
+        }
+        if cases.is_empty() && !types.is_empty() {
+            let owner = types.first().map_or("", |owner| owner.name()).to_owned();
+            return Err(PathError::UnknownElement {
+                owner,
+                name: name.to_owned(),
+            });
+        }
+        results.sort_unstable();
+        results.dedup();
+        let primitive = types.iter().any(|found| found.kind() == StructureKind::Primitive);
+        let of = Box::new(if primitive { with_twins(of) } else { of });
+        Ok((
+            Lowered::Child {
+                of,
+                cases,
+                name: name.to_owned(),
+                twins: false,
+            },
+            results,
+        ))
+    }
+
+    fn structure(&self, name: &str) -> Result<Structure, PathError> {
+        self.definitions
+            .structure(name)
+            .ok_or_else(|| PathError::UnknownType(name.to_owned()))
+    }
+
+    /// A type as an expression names it: STU3 writes `DateTime` for `dateTime`.
+    fn named(&self, name: &str) -> Result<Structure, PathError> {
+        let mut letters = name.chars();
+        let lower: String = letters
+            .next()
+            .map(|first| first.to_ascii_lowercase())
+            .into_iter()
+            .chain(letters)
+            .collect();
+        self.structure(name)
+            .or_else(|error| self.structure(&lower).map_err(|_| error))
+    }
+
+    fn primitive(&self, name: &str) -> Vec<Structure> {
+        self.definitions.structure(name).into_iter().collect()
+    }
+}
+
+/// Asks for the `_name` twins of primitive values, which hold their extensions.
+fn with_twins(lowered: Lowered) -> Lowered {
+    match lowered {
+        Lowered::Child { of, cases, name, .. } => Lowered::Child {
+            of,
+            cases,
+            name,
+            twins: true,
+        },
+        Lowered::OfType { of, wanted } => Lowered::OfType {
+            of: Box::new(with_twins(*of)),
+            wanted,
+        },
+        Lowered::Where { of, condition } => Lowered::Where {
+            of: Box::new(with_twins(*of)),
+            condition,
+        },
+        Lowered::Pick { of, index } => Lowered::Pick {
+            of: Box::new(with_twins(*of)),
+            index,
+        },
+        Lowered::Union(parts) => Lowered::Union(parts.into_iter().map(with_twins).collect()),
+        other => other,
+    }
+}

@@ -1,0 +1,132 @@
+//! The paths of search parameters: a subset of FHIRPath, lowered over the tables of a FHIR version.
+//!
+//! It has paths with choice types, `as`, `is`, `ofType()`, `extension(url)`, `where(…)` and `exists(…)` with `=`, `!=`,
+//! `and`, `or`, `not()`, `exists()`, `empty()`; `first()`, indexes, `resolve() is T`, `|`, `%resource` and `$this`. Anything
+//! else is refused by name when it is compiled. The same functions serve base and custom search parameters.
+
+mod evaluate;
+mod lower;
+mod syntax;
+
+use fhir_definitions::{Definitions, Structure};
+use thiserror::Error;
+
+use crate::document::Node;
+use evaluate::{Context, Item};
+use lower::Lowered;
+
+/// Why an expression is no path of a search parameter.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum PathError {
+    /// Not FHIRPath.
+    #[error("the expression can't be read at `{0}`")]
+    Syntax(String),
+    /// FHIRPath that search parameters don't have here.
+    #[error("`{0}` isn't supported in the expression of a search parameter")]
+    Unsupported(String),
+    /// A type that the FHIR version doesn't have.
+    #[error("unknown type `{0}`")]
+    UnknownType(String),
+    /// An element that the type doesn't have.
+    #[error("`{owner}` has no element `{name}`")]
+    UnknownElement {
+        /// The type before the dot.
+        owner: String,
+        /// The name after it.
+        name: String,
+    },
+    /// No alternative of the expression begins at the type that it is compiled for.
+    #[error("the expression says nothing about `{0}`")]
+    OtherType(String),
+    /// Longer or nested deeper than any real expression.
+    #[error("the expression is too long or nested too deep")]
+    TooLarge,
+}
+
+/// A compiled expression.
+#[derive(Debug, Clone)]
+pub struct Program {
+    definitions: &'static Definitions,
+    expression: Lowered,
+    results: Vec<Structure>,
+    /// What `%resource` is.
+    resource: Structure,
+}
+
+impl Program {
+    /// Compiles `expression` for resources (or elements) of the type `type_name`. Alternatives of a union that begin at
+    /// another type are left out.
+    pub fn compile(expression: &str, definitions: &'static Definitions, type_name: &str) -> Result<Program, PathError> {
+        let resource = definitions
+            .structure(type_name)
+            .ok_or_else(|| PathError::UnknownType(type_name.to_owned()))?;
+        Self::lowered(expression, definitions, vec![resource], resource)
+    }
+
+    /// Compiles the `expression` of a component, which begins at the elements that this composite's expression gives.
+    pub fn component(&self, expression: &str) -> Result<Program, PathError> {
+        Self::lowered(expression, self.definitions, self.results.clone(), self.resource)
+    }
+
+    fn lowered(
+        expression: &str,
+        definitions: &'static Definitions,
+        from: Vec<Structure>,
+        resource: Structure,
+    ) -> Result<Program, PathError> {
+        let syntax = syntax::parse(expression)?;
+        let (expression, results) = lower::lower(&syntax, definitions, from, resource)?;
+        Ok(Program {
+            definitions,
+            expression,
+            results,
+            resource,
+        })
+    }
+
+    /// Calls `visit` with every value of `resource` that the expression gives, and the name of its FHIR type.
+    pub fn evaluate<'a>(&self, resource: Node<'a>, visit: &mut dyn FnMut(Node<'a>, &'static str)) {
+        self.evaluate_in(resource, resource, self.resource.name(), visit);
+    }
+
+    /// Like [`Program::evaluate`] for a component: begins at `element`, a value of type `type_name` inside `resource`.
+    pub fn evaluate_in<'a>(
+        &self,
+        resource: Node<'a>,
+        element: Node<'a>,
+        type_name: &str,
+        visit: &mut dyn FnMut(Node<'a>, &'static str),
+    ) {
+        let from = if type_name == self.resource.name() {
+            Some(self.resource)
+        } else {
+            self.definitions.structure(type_name)
+        };
+        let Some(from) = from else { return };
+        let this = Item {
+            value: Some(element),
+            extra: None,
+            structure: from,
+        };
+        let resource = Item {
+            value: Some(resource),
+            extra: None,
+            structure: self.resource,
+        };
+        let context = Context {
+            definitions: self.definitions,
+            this,
+            resource,
+        };
+        self.expression.each(&context, &mut |item| {
+            if let Some(value) = item.value.filter(|value| !value.is_null()) {
+                visit(value, item.structure.name());
+            }
+        });
+    }
+
+    /// The names of the types that values may have.
+    pub fn result_types(&self) -> impl Iterator<Item = &'static str> {
+        self.results.iter().map(|structure| structure.name())
+    }
+}
