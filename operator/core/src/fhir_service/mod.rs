@@ -11,4 +11,4 @@ pub use probe::probe_target;
 pub use status::status;
 pub(crate) use validate::taken;
 pub use validate::{Authentication, Decision, PrivateLink, Validated, decide};
-pub use world::{ApplyRefusal, Foreign, PolicyProbe, World};
+pub use world::{ApplyRefusal, Foreign, PolicyProbe, StatusPage, World};

@@ -11,6 +11,8 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 
+pub use settings::MANAGEMENT_PORT;
+
 use super::{Decision, World};
 use crate::pods;
 

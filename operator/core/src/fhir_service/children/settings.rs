@@ -9,7 +9,7 @@ use crate::fhir_service::{Authentication, Validated};
 /// The port of the FHIR API.
 pub(crate) const PORT: u16 = 8080;
 /// The port of status, metrics and health.
-pub(crate) const MANAGEMENT_PORT: u16 = 9090;
+pub const MANAGEMENT_PORT: u16 = 9090;
 /// Where the data volume is mounted.
 pub(super) const DATA_PATH: &str = "/var/lib/fhir-server";
 /// Where `NAME-fhir-settings` is mounted.
