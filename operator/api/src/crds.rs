@@ -11,7 +11,9 @@ use crate::{FhirService, IoTConnector, RELEASE_ANNOTATION, Tenant};
 const MAX_ITEMS: i64 = 64;
 const MAX_PROPERTIES: i64 = 64;
 const MAX_LENGTH: i64 = 4096;
-const MAX_KEY: i64 = 512;
+const MAX_FOREIGN_LENGTH: i64 = 512;
+/// The bound that Kubernetes itself gives to a condition's message.
+const MAX_MESSAGE: i64 = 32_768;
 
 /// Documentation of foreign types deeper than this is left out: it would be most of the file.
 const DESCRIBED_DEPTH: usize = 6;
@@ -54,12 +56,24 @@ fn finish(schema: &mut JSONSchemaProps, depth: usize, foreign: bool) {
     match schema.type_.as_deref() {
         Some("array") => schema.max_items = schema.max_items.or(Some(MAX_ITEMS)),
         Some("string") if schema.enum_.is_none() && schema.format.is_none() => {
-            schema.max_length = schema.max_length.or(Some(if foreign { MAX_KEY } else { MAX_LENGTH }));
+            schema.max_length = schema
+                .max_length
+                .or(Some(if foreign { MAX_FOREIGN_LENGTH } else { MAX_LENGTH }));
         }
         Some("object") if schema.additional_properties.is_some() && !preserved => {
             schema.max_properties = schema.max_properties.or(Some(MAX_PROPERTIES));
         }
         _ => {}
+    }
+    // An absent field is absent, never null, so that `has()` in a rule means what it says.
+    schema.nullable = None;
+    // Kubernetes knows no unsigned formats; the bounds say it.
+    if schema
+        .format
+        .as_deref()
+        .is_some_and(|format| format.starts_with("uint"))
+    {
+        schema.format = None;
     }
     if foreign || depth > DESCRIBED_DEPTH {
         schema.description = None;
@@ -74,6 +88,9 @@ fn finish(schema: &mut JSONSchemaProps, depth: usize, foreign: bool) {
                 | "allowedNamespaces"
                 | "imagePullSecrets"
         );
+        if name == "message" {
+            property.max_length = Some(MAX_MESSAGE);
+        }
         let description = embedded.then(|| property.description.clone()).flatten();
         finish(property, depth + 1, foreign || embedded);
         if embedded && !foreign {

@@ -6,6 +6,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use crate::Refusal;
 
+/// Characters of a message.
+const MAX_MESSAGE: usize = 2048;
+
 /// What a condition says, before time and generation.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Finding {
@@ -55,7 +58,7 @@ impl Finding {
             type_: self.condition.name().to_owned(),
             status: status.to_owned(),
             reason: self.reason.name().to_owned(),
-            message: self.message.clone(),
+            message: shortened(&self.message),
             observed_generation: generation,
             last_transition_time: since.unwrap_or_else(|| Time(whole_seconds(now))),
         }
@@ -83,6 +86,14 @@ pub fn ready(findings: &[Finding], success: Reason, message: impl Into<String>) 
     match findings.iter().find(|finding| !finding.holds) {
         Some(failed) => Finding::fails(ConditionType::Ready, failed.reason, failed.message.clone()),
         None => Finding::holds(ConditionType::Ready, success, message),
+    }
+}
+
+/// What programs said can be long; a condition has room for 32,768 characters, and people for fewer.
+fn shortened(message: &str) -> String {
+    match message.char_indices().nth(MAX_MESSAGE) {
+        None => message.to_owned(),
+        Some((end, _)) => format!("{}…", &message[..end]),
     }
 }
 
