@@ -42,27 +42,40 @@ pub fn run(workspace: &Path, check: bool) -> Result<()> {
         let target = workspace.join(FOLDER).join("data").join(file);
         if check {
             let committed = fs::read(&target).unwrap_or_default();
-            ensure!(committed == bytes, "`{}` is out of date, run `cargo xtask gen definitions`", target.display());
+            ensure!(
+                committed == bytes,
+                "`{}` is out of date, run `cargo xtask gen definitions`",
+                target.display()
+            );
         } else {
             fs::create_dir_all(target.parent().unwrap_or(workspace))?;
             fs::write(&target, &bytes).with_context(|| format!("can't write `{}`", target.display()))?;
             println!("{}: {} bytes", target.display(), bytes.len());
         }
     }
-    if check { recorded(workspace) } else { Ok(fs::write(workspace.join(RECORD), record(workspace)?)?) }
+    if check {
+        recorded(workspace)
+    } else {
+        Ok(fs::write(workspace.join(RECORD), record(workspace)?)?)
+    }
 }
 
 /// The everyday drift test: nothing that the data files depend on has changed since they were made.
 pub fn recorded(workspace: &Path) -> Result<()> {
     let committed = fs::read_to_string(workspace.join(RECORD)).with_context(|| format!("can't read `{RECORD}`"))?;
-    ensure!(committed == record(workspace)?, "the definitions are out of date, run `cargo xtask gen definitions`");
+    ensure!(
+        committed == record(workspace)?,
+        "the definitions are out of date, run `cargo xtask gen definitions`"
+    );
     Ok(())
 }
 
 fn record(workspace: &Path) -> Result<String> {
     let mut lines = String::new();
-    for file in INPUTS.iter().copied().chain(["fhir-server/definitions/data/r4.bin", "fhir-server/definitions/data/stu3.bin"])
-    {
+    for file in INPUTS.iter().copied().chain([
+        "fhir-server/definitions/data/r4.bin",
+        "fhir-server/definitions/data/stu3.bin",
+    ]) {
         let bytes = fs::read(workspace.join(file)).with_context(|| format!("can't read `{file}`"))?;
         writeln!(lines, "{}  {file}", hex(&Sha256::digest(&bytes)))?;
     }
@@ -87,9 +100,14 @@ fn fetch(workspace: &Path) -> Result<PathBuf> {
         .arg(format!("-DoutputDirectory={}", jars.display()))
         .status()
         .context("can't run Maven, install `maven` and a JDK 17")?;
-    ensure!(status.success(), "Maven can't fetch the packages of `{FOLDER}/generate/pom.xml`");
+    ensure!(
+        status.success(),
+        "Maven can't fetch the packages of `{FOLDER}/generate/pom.xml`"
+    );
     for line in fs::read_to_string(generate.join("checksums.sha256"))?.lines() {
-        let (checksum, jar) = line.split_once("  ").context("`checksums.sha256` has a line without a file name")?;
+        let (checksum, jar) = line
+            .split_once("  ")
+            .context("`checksums.sha256` has a line without a file name")?;
         let bytes = fs::read(jars.join(jar)).with_context(|| format!("Maven did not fetch `{jar}`"))?;
         if hex(&Sha256::digest(&bytes)) != checksum {
             bail!("`{jar}` is not the file that `checksums.sha256` names");
@@ -106,6 +124,10 @@ fn print_facts(workspace: &Path, jars: &Path, version: &str) -> Result<Vec<u8>> 
         .arg(version)
         .output()
         .context("can't run Java, install a JDK 17")?;
-    ensure!(output.status.success(), "Facts.java failed: {}", String::from_utf8_lossy(&output.stderr));
+    ensure!(
+        output.status.success(),
+        "Facts.java failed: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     Ok(output.stdout)
 }

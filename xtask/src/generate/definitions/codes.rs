@@ -19,13 +19,18 @@ impl<'f> CodeLists<'f> {
     pub fn of(facts: &'f Facts) -> Self {
         CodeLists {
             value_sets: facts.value_sets.iter().map(|fact| (fact.url.as_str(), fact)).collect(),
-            code_systems: facts.code_systems.iter().map(|fact| (fact.url.as_str(), fact)).collect(),
+            code_systems: facts
+                .code_systems
+                .iter()
+                .map(|fact| (fact.url.as_str(), fact))
+                .collect(),
         }
     }
 
     /// The members of a value set; `None` if the definitions don't say them all.
     pub fn members(&self, url: &str) -> Option<Codes> {
-        self.expand(url, 0).filter(|codes| codes.len() <= MOST && !codes.is_empty())
+        self.expand(url, 0)
+            .filter(|codes| codes.len() <= MOST && !codes.is_empty())
     }
 
     fn expand(&self, url: &str, depth: usize) -> Option<Codes> {
@@ -80,7 +85,12 @@ impl<'f> CodeLists<'f> {
                 _ => return None,
             }
         }
-        Some(codes.into_iter().map(|code| (code.to_owned(), url.to_owned())).collect())
+        Some(
+            codes
+                .into_iter()
+                .map(|code| (code.to_owned(), url.to_owned()))
+                .collect(),
+        )
     }
 }
 

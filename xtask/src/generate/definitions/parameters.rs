@@ -33,7 +33,10 @@ pub fn of(facts: &Facts) -> Result<Parameters> {
         Some(entries) => from_bundle(entries)?,
         None => from_annotations(&facts.search_parameters)?,
     };
-    Ok(list.into_iter().map(|parameter| ((parameter.base.clone(), parameter.code.clone()), parameter)).collect())
+    Ok(list
+        .into_iter()
+        .map(|parameter| ((parameter.base.clone(), parameter.code.clone()), parameter))
+        .collect())
 }
 
 fn text(value: &Value, name: &str) -> String {
@@ -41,14 +44,26 @@ fn text(value: &Value, name: &str) -> String {
 }
 
 fn texts(value: &Value, name: &str) -> Vec<String> {
-    value[name].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    value[name]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect()
 }
 
 fn from_bundle(entries: &Value) -> Result<Vec<Parameter>> {
-    let resources: Vec<&Value> =
-        entries.as_array().context("no entries")?.iter().map(|entry| &entry["resource"]).collect();
-    let codes: HashMap<String, String> =
-        resources.iter().map(|resource| (text(resource, "url"), text(resource, "code"))).collect();
+    let resources: Vec<&Value> = entries
+        .as_array()
+        .context("no entries")?
+        .iter()
+        .map(|entry| &entry["resource"])
+        .collect();
+    let codes: HashMap<String, String> = resources
+        .iter()
+        .map(|resource| (text(resource, "url"), text(resource, "code")))
+        .collect();
     let mut parameters = Vec::new();
     for resource in resources {
         for base in texts(resource, "base") {
@@ -83,8 +98,10 @@ fn targets(mut targets: Vec<String>) -> Vec<String> {
 
 fn from_annotations(list: &Value) -> Result<Vec<Parameter>> {
     let facts = list.as_array().context("no list of search parameters")?;
-    let expressions: HashMap<(String, String), String> =
-        facts.iter().map(|fact| ((text(fact, "base"), text(fact, "code")), text(fact, "expression"))).collect();
+    let expressions: HashMap<(String, String), String> = facts
+        .iter()
+        .map(|fact| ((text(fact, "base"), text(fact, "code")), text(fact, "expression")))
+        .collect();
     let mut parameters = Vec::new();
     for fact in facts.iter().filter(|fact| !text(fact, "code").starts_with('_')) {
         let (base, code) = (text(fact, "base"), text(fact, "code"));
@@ -163,10 +180,17 @@ fn narrow(expression: &str, base: &str) -> String {
     let parts = alternatives(expression);
     let root = |part: &str| {
         let name = part.trim_start_matches(['(', ' ']);
-        name.split(|character: char| !character.is_ascii_alphanumeric()).next().unwrap_or_default().to_owned()
+        name.split(|character: char| !character.is_ascii_alphanumeric())
+            .next()
+            .unwrap_or_default()
+            .to_owned()
     };
     let own: Vec<&str> = parts.iter().copied().filter(|part| root(part) == base).collect();
-    if own.is_empty() { expression.to_owned() } else { own.join(" | ") }
+    if own.is_empty() {
+        expression.to_owned()
+    } else {
+        own.join(" | ")
+    }
 }
 
 /// The expression of a component, from the elements that the composite's own expression gives.
@@ -174,7 +198,9 @@ fn relative(composite: &str, component: &str, base: &str) -> String {
     let roots = alternatives(composite);
     let mut parts: Vec<String> = Vec::new();
     for alternative in alternatives(component) {
-        let below = roots.iter().filter_map(|root| alternative.strip_prefix(root)?.strip_prefix('.'));
+        let below = roots
+            .iter()
+            .filter_map(|root| alternative.strip_prefix(root)?.strip_prefix('.'));
         let from_resource = alternative.strip_prefix(base).map(|rest| format!("%resource{rest}"));
         let part = below.min_by_key(|rest| rest.len()).map(str::to_owned).or(from_resource);
         let part = part.unwrap_or_else(|| alternative.to_owned());

@@ -30,10 +30,17 @@ pub fn of(facts: &Facts) -> Result<Vec<u8>> {
     let types = types(facts);
     let ids: HashMap<&str, u32> = types.keys().map(String::as_str).zip(0..).collect();
     let parameters = parameters::of(facts)?;
-    let mut tables = Builder { writer: Writer::default(), ids: &ids, codes: CodeLists::of(facts), bindings: HashMap::new() };
+    let mut tables = Builder {
+        writer: Writer::default(),
+        ids: &ids,
+        codes: CodeLists::of(facts),
+        bindings: HashMap::new(),
+    };
     let ranges = tables.parameters(&parameters)?;
     for (name, definition) in &types {
-        tables.type_(name, definition, &ranges).with_context(|| format!("type `{name}`"))?;
+        tables
+            .type_(name, definition, &ranges)
+            .with_context(|| format!("type `{name}`"))?;
     }
     tables.compartments(facts, &parameters)?;
     tables.writer.cold(invariants(facts)?);
@@ -43,35 +50,61 @@ pub fn of(facts: &Facts) -> Result<Vec<u8>> {
 /// Every type but profiles of other types.
 fn types(facts: &Facts) -> BTreeMap<String, Type<'_>> {
     let mut types = BTreeMap::new();
-    for structure in facts.structures.iter().filter(|fact| fact.derivation.as_deref() != Some("constraint")) {
+    for structure in facts
+        .structures
+        .iter()
+        .filter(|fact| fact.derivation.as_deref() != Some("constraint"))
+    {
         let kind = match structure.kind.as_str() {
             "resource" => 0,
             "primitive-type" => 2,
             _ => 1,
         };
-        types.insert(structure.name.clone(), Type {
-            url: &structure.url,
-            kind,
-            is_abstract: structure.r#abstract.as_deref() == Some("true"),
-            base: structure.base_definition.as_deref().and_then(|url| url.strip_prefix(STRUCTURE)).map(str::to_owned),
-            elements: Vec::new(),
-        });
+        types.insert(
+            structure.name.clone(),
+            Type {
+                url: &structure.url,
+                kind,
+                is_abstract: structure.r#abstract.as_deref() == Some("true"),
+                base: structure
+                    .base_definition
+                    .as_deref()
+                    .and_then(|url| url.strip_prefix(STRUCTURE))
+                    .map(str::to_owned),
+                elements: Vec::new(),
+            },
+        );
         backbones(structure, &mut types);
     }
     types
 }
 
 fn backbones<'f>(structure: &'f StructureFact, types: &mut BTreeMap<String, Type<'f>>) {
-    let by_path: HashMap<&str, &ElementFact> =
-        structure.elements.iter().map(|element| (element.path.as_str(), element)).collect();
+    let by_path: HashMap<&str, &ElementFact> = structure
+        .elements
+        .iter()
+        .map(|element| (element.path.as_str(), element))
+        .collect();
     for fact in &structure.elements {
-        let Some((owner, name)) = fact.path.rsplit_once('.') else { continue };
+        let Some((owner, name)) = fact.path.rsplit_once('.') else {
+            continue;
+        };
         if structure.kind == "primitive-type" && name == "value" {
             continue;
         }
         let above = by_path.get(owner).and_then(|parent| parent.types.first()?.code.clone());
-        let backbone = || Type { url: "", kind: 3, is_abstract: false, base: above, elements: Vec::new() };
-        types.entry(owner.to_owned()).or_insert_with(backbone).elements.push(fact);
+        let backbone = || Type {
+            url: "",
+            kind: 3,
+            is_abstract: false,
+            base: above,
+            elements: Vec::new(),
+        };
+        types
+            .entry(owner.to_owned())
+            .or_insert_with(backbone)
+            .elements
+            .push(fact);
     }
 }
 
@@ -84,7 +117,10 @@ struct Builder<'f> {
 
 impl Builder<'_> {
     fn id(&self, name: &str) -> Result<u32> {
-        self.ids.get(name).copied().with_context(|| format!("unknown type `{name}`"))
+        self.ids
+            .get(name)
+            .copied()
+            .with_context(|| format!("unknown type `{name}`"))
     }
 
     fn type_(&mut self, name: &str, definition: &Type<'_>, parameters: &HashMap<&str, [u32; 2]>) -> Result<()> {
@@ -116,7 +152,10 @@ impl Builder<'_> {
                     self.binding(fact, &type_name)?,
                     flags,
                 ];
-                ensure!(records.insert(json_name.clone(), record).is_none(), "two elements `{json_name}`");
+                ensure!(
+                    records.insert(json_name.clone(), record).is_none(),
+                    "two elements `{json_name}`"
+                );
                 names.push(json_name);
             }
             let max = match fact.max.as_deref() {
@@ -179,7 +218,11 @@ impl Builder<'_> {
         let mut merged: Vec<(String, BTreeSet<String>)> = Vec::new();
         for fact in &fact.types {
             let code = type_code(fact);
-            let targets = fact.targets.iter().filter_map(|url| url.strip_prefix(STRUCTURE)).map(str::to_owned);
+            let targets = fact
+                .targets
+                .iter()
+                .filter_map(|url| url.strip_prefix(STRUCTURE))
+                .map(str::to_owned);
             match merged.iter_mut().find(|(known, _)| *known == code) {
                 Some((_, known)) => known.extend(targets),
                 None => merged.push((code, targets.collect())),
@@ -195,7 +238,11 @@ impl Builder<'_> {
                     targets.clear();
                 }
                 targets.retain(|target| self.ids.contains_key(target.as_str()));
-                let name = if choice { format!("{base}{}", capitalised(&code)) } else { base.to_owned() };
+                let name = if choice {
+                    format!("{base}{}", capitalised(&code))
+                } else {
+                    base.to_owned()
+                };
                 (name, code, targets.into_iter().collect())
             })
             .collect())
@@ -203,7 +250,9 @@ impl Builder<'_> {
 
     /// Codes are kept where a value can be checked against them: required bindings of codes.
     fn binding(&mut self, fact: &ElementFact, type_name: &str) -> Result<u32> {
-        let (Some(strength), Some(value_set)) = (&fact.strength, &fact.value_set) else { return Ok(NONE) };
+        let (Some(strength), Some(value_set)) = (&fact.strength, &fact.value_set) else {
+            return Ok(NONE);
+        };
         let checked = strength == "required" && type_name == "code";
         let key = (strength.clone(), value_set.clone(), checked);
         if let Some(&known) = self.bindings.get(&key) {
@@ -216,7 +265,10 @@ impl Builder<'_> {
             _ => 3,
         };
         let [mut first, mut count] = [NONE, 0];
-        if let Some(codes) = Some(value_set).filter(|_| checked).and_then(|url| self.codes.members(url)) {
+        if let Some(codes) = Some(value_set)
+            .filter(|_| checked)
+            .and_then(|url| self.codes.members(url))
+        {
             first = self.writer.count(Section::Codes)?;
             for (code, system) in &codes {
                 let record = [self.writer.text(code)?, self.writer.text(system)?];
@@ -225,7 +277,9 @@ impl Builder<'_> {
             count = u32::try_from(codes.len())?;
         }
         let value_set = self.writer.text(value_set)?;
-        let id = self.writer.push(Section::Bindings, &[value_set, number, first, count])?;
+        let id = self
+            .writer
+            .push(Section::Bindings, &[value_set, number, first, count])?;
         self.bindings.insert(key, id);
         Ok(id)
     }
@@ -235,7 +289,10 @@ impl Builder<'_> {
         let mut ranges: HashMap<&str, [u32; 2]> = HashMap::new();
         for ((base, code), parameter) in parameters {
             let kind = ParamKind::of_code(&parameter.kind).with_context(|| format!("kind `{}`", parameter.kind))?;
-            let kind = ParamKind::ALL.iter().position(|other| *other == kind).unwrap_or_default();
+            let kind = ParamKind::ALL
+                .iter()
+                .position(|other| *other == kind)
+                .unwrap_or_default();
             let first_component = self.writer.count(Section::Components)?;
             for component in &parameter.components {
                 let record = [
@@ -264,7 +321,11 @@ impl Builder<'_> {
     }
 
     fn compartments(&mut self, facts: &Facts, parameters: &Parameters) -> Result<()> {
-        let by_name: BTreeMap<&str, _> = facts.compartments.iter().map(|fact| (fact.code.as_str(), fact)).collect();
+        let by_name: BTreeMap<&str, _> = facts
+            .compartments
+            .iter()
+            .map(|fact| (fact.code.as_str(), fact))
+            .collect();
         for (name, compartment) in by_name {
             let mut members: BTreeMap<u32, Vec<String>> = BTreeMap::new();
             for member in &compartment.resources {
@@ -283,7 +344,8 @@ impl Builder<'_> {
                 self.writer.push(Section::Members, &[*id, first_code, count])?;
             }
             let name = self.writer.text(name)?;
-            self.writer.push(Section::Compartments, &[name, first, u32::try_from(members.len())?])?;
+            self.writer
+                .push(Section::Compartments, &[name, first, u32::try_from(members.len())?])?;
         }
         Ok(())
     }
@@ -299,23 +361,37 @@ fn type_code(fact: &TypeFact) -> String {
 
 fn capitalised(code: &str) -> String {
     let mut letters = code.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    letters
+        .next()
+        .map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// Each rule once, at the type that states it: an element repeats those of its type.
 fn invariants(facts: &Facts) -> Result<Vec<u8>> {
     let mut lines = String::new();
-    for structure in facts.structures.iter().filter(|fact| fact.derivation.as_deref() != Some("constraint")) {
+    for structure in facts
+        .structures
+        .iter()
+        .filter(|fact| fact.derivation.as_deref() != Some("constraint"))
+    {
         for fact in &structure.elements {
             for constraint in &fact.constraints {
-                let Some(expression) = &constraint.expression else { continue };
-                let general = ["ele-", "ext-", "dom-"].iter().any(|prefix| constraint.key.starts_with(prefix));
+                let Some(expression) = &constraint.expression else {
+                    continue;
+                };
+                let general = ["ele-", "ext-", "dom-"]
+                    .iter()
+                    .any(|prefix| constraint.key.starts_with(prefix));
                 if general && fact.path.contains('.') {
                     continue;
                 }
                 let flat = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
                 let (expression, human) = (flat(expression), flat(&constraint.human));
-                writeln!(lines, "{}\t{}\t{}\t{expression}\t{human}", fact.path, constraint.key, constraint.severity)?;
+                writeln!(
+                    lines,
+                    "{}\t{}\t{}\t{expression}\t{human}",
+                    fact.path, constraint.key, constraint.severity
+                )?;
             }
         }
     }

@@ -20,8 +20,14 @@ impl Writer {
             return Ok(word);
         }
         let (start, length) = (u32::try_from(self.texts.len())?, u32::try_from(text.len())?);
-        ensure!(length < 1 << TEXT_LENGTH_BITS, "a text of {length} bytes is too long for the layout: {text}");
-        ensure!(start < 1 << (32 - TEXT_LENGTH_BITS), "more text than the layout can address");
+        ensure!(
+            length < 1 << TEXT_LENGTH_BITS,
+            "a text of {length} bytes is too long for the layout: {text}"
+        );
+        ensure!(
+            start < 1 << (32 - TEXT_LENGTH_BITS),
+            "more text than the layout can address"
+        );
         self.texts.push_str(text);
         let word = start << TEXT_LENGTH_BITS | length;
         self.known.insert(text.to_owned(), word);
@@ -30,7 +36,11 @@ impl Writer {
 
     /// Appends a record and returns its number.
     pub fn push(&mut self, section: Section, record: &[u32]) -> Result<u32> {
-        ensure!(record.len() == section.words() as usize, "a record of {section:?} has {} words", section.words());
+        ensure!(
+            record.len() == section.words() as usize,
+            "a record of {section:?} has {} words",
+            section.words()
+        );
         let number = self.count(section)?;
         self.sections[section as usize].extend_from_slice(record);
         Ok(number)
@@ -79,7 +89,11 @@ impl Writer {
         ] {
             let offset = u32::try_from(body_start + body.len())?;
             directory[section as usize] = (offset, self.count(section)?);
-            body.extend(self.sections[section as usize].iter().flat_map(|word| word.to_le_bytes()));
+            body.extend(
+                self.sections[section as usize]
+                    .iter()
+                    .flat_map(|word| word.to_le_bytes()),
+            );
         }
         for (section, bytes) in [(Section::Texts, self.texts.as_bytes()), (Section::Cold, &self.cold)] {
             let offset = u32::try_from(body_start + body.len())?;

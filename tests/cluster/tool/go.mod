@@ -1,0 +1,3 @@
+module fhir-operator.dev/cluster/tool
+
+go 1.24
