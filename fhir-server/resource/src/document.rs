@@ -42,14 +42,14 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The name that a message shows.
+    /// What a message calls it: `an array`.
     pub fn name(self) -> &'static str {
         match self {
-            Kind::Object => "object",
-            Kind::Array => "array",
-            Kind::String => "string",
-            Kind::Number => "number",
-            Kind::Bool => "boolean",
+            Kind::Object => "an object",
+            Kind::Array => "an array",
+            Kind::String => "a string",
+            Kind::Number => "a number",
+            Kind::Bool => "a boolean",
             Kind::Null => "null",
         }
     }

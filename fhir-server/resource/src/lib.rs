@@ -9,6 +9,7 @@ pub mod path;
 pub mod reference;
 pub mod stored;
 pub mod temporal;
+pub mod validation;
 mod writer;
 
 pub use document::{Document, Entries, Items, Kind, Limits, Node};

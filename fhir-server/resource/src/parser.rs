@@ -195,11 +195,8 @@ impl Parser<'_> {
                 Some(b',') => {
                     self.at += 1;
                     self.skip_whitespace();
-                    if in_array {
-                        self.item(depth)?
-                    } else {
-                        self.member(depth)?
-                    }
+                    let entry = if in_array { self.item(depth) } else { self.member(depth) };
+                    entry?;
                 }
                 Some(b']') if in_array => self.close()?,
                 Some(b'}') if !in_array => self.close()?,

@@ -125,7 +125,7 @@ pub fn render(stored: &[u8], version: u64, last_updated: Micros, out: &mut Vec<u
     };
     out.extend_from_slice(&stored[..mark]);
     out.extend_from_slice(b"\"versionId\":\"");
-    write_number(version, out);
+    out.extend_from_slice(version.to_string().as_bytes());
     out.extend_from_slice(b"\",\"lastUpdated\":\"");
     temporal::write_instant(last_updated, out);
     out.push(b'"');
@@ -133,22 +133,6 @@ pub fn render(stored: &[u8], version: u64, last_updated: Micros, out: &mut Vec<u
         out.push(b',');
     }
     out.extend_from_slice(&stored[mark + 1..]);
-}
-
-fn write_number(number: u64, out: &mut Vec<u8>) {
-    let mut digits = [0u8; 20];
-    let mut at = digits.len();
-    let mut rest = number;
-    loop {
-        at -= 1;
-        // A remainder of ten fits a byte.
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
 }
 
 /// The stored resource as a document, without the server's own `meta` members.

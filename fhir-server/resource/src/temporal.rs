@@ -138,8 +138,7 @@ pub fn write_instant(micros: Micros, out: &mut Vec<u8>) {
     ] {
         let mut divisor = 10_i64.pow(width - 1);
         while divisor > 0 {
-            // A digit fits a byte.
-            out.push(b'0' + (value / divisor % 10) as u8);
+            out.push(digit(value / divisor));
             divisor /= 10;
         }
         out.push(after);
@@ -151,6 +150,11 @@ pub fn instant(micros: Micros) -> String {
     let mut out = Vec::with_capacity(27);
     write_instant(micros, &mut out);
     out.into_iter().map(char::from).collect()
+}
+
+/// The last decimal digit of a number, as ASCII.
+pub(crate) fn digit(number: i64) -> u8 {
+    b'0' + u8::try_from(number.rem_euclid(10)).unwrap_or_default()
 }
 
 struct Reader<'t> {

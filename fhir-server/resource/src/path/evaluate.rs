@@ -109,7 +109,7 @@ impl Lowered {
                 // A single boolean counts as itself, any other single value as true.
                 let mut result = None;
                 path.each(context, &mut |item| {
-                    result = Some(item.value.and_then(Node::as_bool).unwrap_or(true))
+                    result = Some(item.value.and_then(Node::as_bool).unwrap_or(true));
                 });
                 result
             }

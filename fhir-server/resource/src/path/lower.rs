@@ -72,6 +72,7 @@ pub struct Member {
 }
 
 type Typed = (Lowered, Vec<Structure>);
+type Pair = (Box<Lowered>, Box<Lowered>);
 
 struct Lowering {
     definitions: &'static Definitions,
@@ -81,13 +82,13 @@ struct Lowering {
 pub fn lower(
     syntax: &Syntax,
     definitions: &'static Definitions,
-    from: Vec<Structure>,
+    from: &[Structure],
     resource: Structure,
 ) -> Result<Typed, PathError> {
     let lowering = Lowering { definitions, resource };
     let name = from.first().map_or("", |structure| structure.name());
     lowering
-        .expression(syntax, &from)?
+        .expression(syntax, from)?
         .ok_or_else(|| PathError::OtherType(name.to_owned()))
 }
 
@@ -111,13 +112,13 @@ impl Lowering {
                         None => Err(PathError::UnknownType(name.clone())),
                     };
                 }
-                self.child((Lowered::This, this.to_vec()), name)?
+                child((Lowered::This, this.to_vec()), name)?
             }
             Syntax::Member(of, name) => {
                 let Some(of) = self.expression(of, this)? else {
                     return Ok(None);
                 };
-                self.child(of, name)?
+                child(of, name)?
             }
             Syntax::Index(of, index) => {
                 let Some((of, types)) = self.expression(of, this)? else {
@@ -189,12 +190,7 @@ impl Lowering {
         }))
     }
 
-    fn pair(
-        &self,
-        left: &Syntax,
-        right: &Syntax,
-        this: &[Structure],
-    ) -> Result<Option<(Box<Lowered>, Box<Lowered>)>, PathError> {
+    fn pair(&self, left: &Syntax, right: &Syntax, this: &[Structure]) -> Result<Option<Pair>, PathError> {
         let (left, right) = (self.expression(left, this)?, self.expression(right, this)?);
         Ok(left
             .zip(right)
@@ -323,53 +319,6 @@ impl Lowering {
         ))
     }
 
-    fn child(&self, (of, types): Typed, name: &str) -> Result<Typed, PathError> {
-        let mut cases = Vec::new();
-        let mut results = Vec::new();
-        // `value` of a primitive is the value itself.
-        if name == "value" && !types.is_empty() && types.iter().all(|found| found.kind() == StructureKind::Primitive) {
-            return Ok((of, types));
-        }
-        for owner in &types {
-            let members: Vec<Member> = owner
-                .elements_named(name)
-                .map(|element| {
-                    let structure = element.structure();
-                    let primitive = structure.kind() == StructureKind::Primitive;
-                    Member {
-                        name: element.name(),
-                        twin: primitive.then(|| format!("_{}", element.name())),
-                        structure,
-                    }
-                })
-                .collect();
-            results.extend(members.iter().map(|member| member.structure));
-            if !members.is_empty() {
-                cases.push(Case { owner: *owner, members });
-            }
-        }
-        if cases.is_empty() && !types.is_empty() {
-            let owner = types.first().map_or("", |owner| owner.name()).to_owned();
-            return Err(PathError::UnknownElement {
-                owner,
-                name: name.to_owned(),
-            });
-        }
-        results.sort_unstable();
-        results.dedup();
-        let primitive = types.iter().any(|found| found.kind() == StructureKind::Primitive);
-        let of = Box::new(if primitive { with_twins(of) } else { of });
-        Ok((
-            Lowered::Child {
-                of,
-                cases,
-                name: name.to_owned(),
-                twins: false,
-            },
-            results,
-        ))
-    }
-
     fn structure(&self, name: &str) -> Result<Structure, PathError> {
         self.definitions
             .structure(name)
@@ -392,6 +341,54 @@ impl Lowering {
     fn primitive(&self, name: &str) -> Vec<Structure> {
         self.definitions.structure(name).into_iter().collect()
     }
+}
+
+/// Resolves a name in every type that it may be asked of.
+fn child((of, types): Typed, name: &str) -> Result<Typed, PathError> {
+    let mut cases = Vec::new();
+    let mut results = Vec::new();
+    // `value` of a primitive is the value itself.
+    if name == "value" && !types.is_empty() && types.iter().all(|found| found.kind() == StructureKind::Primitive) {
+        return Ok((of, types));
+    }
+    for owner in &types {
+        let members: Vec<Member> = owner
+            .elements_named(name)
+            .map(|element| {
+                let structure = element.structure();
+                let primitive = structure.kind() == StructureKind::Primitive;
+                Member {
+                    name: element.name(),
+                    twin: primitive.then(|| format!("_{}", element.name())),
+                    structure,
+                }
+            })
+            .collect();
+        results.extend(members.iter().map(|member| member.structure));
+        if !members.is_empty() {
+            cases.push(Case { owner: *owner, members });
+        }
+    }
+    if cases.is_empty() && !types.is_empty() {
+        let owner = types.first().map_or("", |owner| owner.name()).to_owned();
+        return Err(PathError::UnknownElement {
+            owner,
+            name: name.to_owned(),
+        });
+    }
+    results.sort_unstable();
+    results.dedup();
+    let primitive = types.iter().any(|found| found.kind() == StructureKind::Primitive);
+    let of = Box::new(if primitive { with_twins(of) } else { of });
+    Ok((
+        Lowered::Child {
+            of,
+            cases,
+            name: name.to_owned(),
+            twins: false,
+        },
+        results,
+    ))
 }
 
 /// Asks for the `_name` twins of primitive values, which hold their extensions.

@@ -60,18 +60,18 @@ impl Program {
         let resource = definitions
             .structure(type_name)
             .ok_or_else(|| PathError::UnknownType(type_name.to_owned()))?;
-        Self::lowered(expression, definitions, vec![resource], resource)
+        Self::lowered(expression, definitions, &[resource], resource)
     }
 
     /// Compiles the `expression` of a component, which begins at the elements that this composite's expression gives.
     pub fn component(&self, expression: &str) -> Result<Program, PathError> {
-        Self::lowered(expression, self.definitions, self.results.clone(), self.resource)
+        Self::lowered(expression, self.definitions, &self.results, self.resource)
     }
 
     fn lowered(
         expression: &str,
         definitions: &'static Definitions,
-        from: Vec<Structure>,
+        from: &[Structure],
         resource: Structure,
     ) -> Result<Program, PathError> {
         let syntax = syntax::parse(expression)?;

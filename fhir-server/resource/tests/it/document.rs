@@ -1,4 +1,4 @@
-//! The JSON parser against serde_json, and against bad input.
+//! The JSON parser against `serde_json`, and against bad input.
 
 use fhir_resource::edit::Edits;
 use fhir_resource::{Document, Kind, Limits, Node, ParseProblem, write_minified};

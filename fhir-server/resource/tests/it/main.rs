@@ -3,3 +3,4 @@
 mod document;
 mod path;
 mod stored;
+mod validation;

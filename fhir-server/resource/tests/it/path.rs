@@ -39,7 +39,7 @@ fn values(version: FhirVersion, json: &str, type_name: &str, expression: &str) -
     let program = Program::compile(expression, Definitions::of(version), type_name).expect(expression);
     let mut values = Vec::new();
     program.evaluate(document.root(), &mut |node, type_name| {
-        values.push(format!("{type_name}:{}", node.raw()))
+        values.push(format!("{type_name}:{}", node.raw()));
     });
     values
 }
@@ -104,7 +104,7 @@ fn components_begin_at_the_elements_of_the_composite() {
             found.push(node.get("value").expect("value").raw().to_owned());
         });
         resource.evaluate_in(document.root(), element, type_name, &mut |node, _| {
-            found.push(node.raw().to_owned())
+            found.push(node.raw().to_owned());
         });
     });
     assert_eq!(found, ["67.0", "\"final\"", "1", "\"final\"", "\"final\""]);

@@ -1,0 +1,61 @@
+//! Is this a resource of its FHIR version? Structure, cardinality, choices, formats of primitive values, codes of required
+//! bindings, narrative. Messages that Microsoft's server has are kept word by word.
+//!
+//! Beyond it lie invariants, profiles and terminology, which a write doesn't ask for (`$validate` does).
+
+mod narrative;
+mod primitive;
+mod structure;
+
+use fhir_definitions::Definitions;
+
+use crate::document::Node;
+
+/// The most issues that are collected: a hostile resource can't fill memory with complaints.
+const MOST_ISSUES: usize = 100;
+
+/// How bad an issue is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// The resource is refused.
+    Error,
+    /// The resource is accepted.
+    Warning,
+}
+
+impl Severity {
+    /// The code of the value set issue-severity.
+    pub fn code(self) -> &'static str {
+        match self {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        }
+    }
+}
+
+/// What is wrong with an element.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issue {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The code of the value set issue-type: `structure`, `required`, `value`, `code-invalid`, `not-supported`.
+    pub code: &'static str,
+    /// What is wrong, for people.
+    pub diagnostics: String,
+    /// Where, as FHIRPath: `Patient.name[0].family`.
+    pub expression: String,
+}
+
+/// Everything that is wrong with `resource`; nothing means that it is fine. The first hundred issues are given.
+///
+/// References to types that an element doesn't allow are warnings: Microsoft's server stores them.
+pub fn validate(definitions: &'static Definitions, resource: Node<'_>) -> Vec<Issue> {
+    let mut validator = structure::Validator::new(definitions);
+    validator.resource(resource);
+    validator.into_issues()
+}
+
+/// Whether `issues` refuse the resource.
+pub fn refuses(issues: &[Issue]) -> bool {
+    issues.iter().any(|issue| issue.severity == Severity::Error)
+}
