@@ -92,7 +92,7 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
     let management = Listener::bind(&settings.management).await?;
     let status = {
         let context = Arc::clone(&context);
-        move || reconcile::metrics::page(Arc::clone(&context))
+        move || reconcile::metrics::page(&context)
     };
     let routes = daemon::management::routes(supervisor.health(), &metrics, status);
     supervisor.serve_management(management, routes);

@@ -75,8 +75,8 @@ async fn judge(review: &Review, context: &Context) -> Result<Judgement, ReviewEr
             volume_claim: None,
         };
         return Ok(rules::tenant(
-            review.old::<Tenant>()?.as_ref(),
-            &review.new::<Tenant>()?,
+            review.current::<Tenant>()?.as_ref(),
+            &review.proposed::<Tenant>()?,
             &world,
         ));
     }
@@ -86,7 +86,7 @@ async fn judge(review: &Review, context: &Context) -> Result<Judgement, ReviewEr
     let world = world(review, context).await;
     match review.kind.as_str() {
         "FhirService" => {
-            let (old, new) = (review.old::<FhirService>()?, review.new::<FhirService>()?);
+            let (old, new) = (review.current::<FhirService>()?, review.proposed::<FhirService>()?);
             let claim = Owner::service(&new).child_part("data");
             let volume_claim = context.index.claims.get(&Name::new(&review.namespace, &claim));
             Ok(rules::fhir_service(
@@ -96,8 +96,8 @@ async fn judge(review: &Review, context: &Context) -> Result<Judgement, ReviewEr
             ))
         }
         "IoTConnector" => Ok(rules::iot_connector(
-            review.old::<IoTConnector>()?.as_ref(),
-            &review.new::<IoTConnector>()?,
+            review.current::<IoTConnector>()?.as_ref(),
+            &review.proposed::<IoTConnector>()?,
             &world,
         )),
         _ => Ok(Judgement::default()),

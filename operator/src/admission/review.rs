@@ -56,7 +56,7 @@ impl Review {
     }
 
     /// The object as it would be.
-    pub fn new<K: DeserializeOwned>(&self) -> Result<K, ReviewError> {
+    pub fn proposed<K: DeserializeOwned>(&self) -> Result<K, ReviewError> {
         // The namespace of an object that is being created may stand beside it only.
         let mut object = self.object.clone();
         if !self.namespace.is_empty()
@@ -70,7 +70,7 @@ impl Review {
     }
 
     /// The object as it is, for an update.
-    pub fn old<K: DeserializeOwned>(&self) -> Result<Option<K>, ReviewError> {
+    pub fn current<K: DeserializeOwned>(&self) -> Result<Option<K>, ReviewError> {
         if self.old.is_null() {
             Ok(None)
         } else {
@@ -146,6 +146,6 @@ mod tests {
     fn what_is_no_review_is_told() {
         assert!(Review::read(&json!({})).is_err());
         assert_eq!(review().named(), Name::new("ward", "vitals"));
-        assert!(review().old::<Value>().unwrap().is_none());
+        assert!(review().current::<Value>().unwrap().is_none());
     }
 }

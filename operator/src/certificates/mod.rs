@@ -22,7 +22,7 @@ pub use authority::{Authority, CertificateError, Leaf};
 use crate::kubernetes::lease::Claim;
 
 /// How often Secret and webhook configuration are looked at. Reads only, unless something has to change.
-const LOOK: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_mins(1);
 
 /// How soon again after a look that failed.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);

@@ -6,7 +6,7 @@ use std::time::Duration;
 const FIRST: Duration = Duration::from_millis(250);
 
 /// The longest wait.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 
 /// The wait after `failures` failures in a row: doubling, bounded, and spread by a quarter so that what failed together
 /// doesn't come back together. `seed` makes the spread repeatable for one thing.

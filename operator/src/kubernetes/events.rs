@@ -29,7 +29,7 @@ impl Events {
         let reference: ObjectReference = object.object_ref(&());
         for transition in transitions {
             let event = Event {
-                type_: if transition.worse {
+                type_: if transition.worrying {
                     EventType::Warning
                 } else {
                     EventType::Normal

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use fhir_operator_api::ConditionType;
+use fhir_operator_api::{ConditionType, Reason};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Resource};
@@ -49,7 +49,7 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize,
 {
     let name = object.meta().name.clone().unwrap_or_default();
-    let body = body::<K>(object, version, serde_json::to_value(status)?);
+    let body = body(object, version, &serde_json::to_value(status)?);
     let params = PatchParams::apply(manager).force();
     api.patch_status(&name, &params, &Patch::Apply(&body))
         .await
@@ -60,7 +60,7 @@ where
         })
 }
 
-fn body<K: Resource<DynamicType = ()>>(object: &K, version: Option<&str>, status: Value) -> Value {
+fn body<K: Resource<DynamicType = ()>>(object: &K, version: Option<&str>, status: &Value) -> Value {
     // The uid keeps a status from landing on a new object of the same name.
     let mut metadata = json!({"name": object.meta().name, "uid": object.meta().uid});
     if let Some(version) = version {
@@ -91,33 +91,47 @@ pub struct Transition {
     pub reason: String,
     /// Its new message.
     pub message: String,
-    /// Whether its status became `False`.
-    pub worse: bool,
+    /// Whether somebody may have to do something about it.
+    pub worrying: bool,
 }
 
-/// The conditions whose status or reason changed, `Ready` last and only when nothing else explains it.
-pub fn transitions(before: &[Condition], after: &[Condition]) -> Vec<Transition> {
+/// The conditions whose status or reason changed. `Ready` repeats what another condition says, so it is told only where
+/// none of `all` gives the same reason.
+pub fn transitions(before: &[Condition], after: &[Condition], all: &[Condition]) -> Vec<Transition> {
     let changed = |condition: &&Condition| {
         let old = before.iter().find(|old| old.type_ == condition.type_);
         old.is_none_or(|old| old.status != condition.status || old.reason != condition.reason)
     };
-    let mut found: Vec<Transition> = Vec::new();
-    let (ready, others): (Vec<&Condition>, Vec<&Condition>) = after
+    let told_by_another = |ready: &Condition| {
+        all.iter()
+            .chain(after)
+            .any(|other| other.type_ != ready.type_ && other.reason == ready.reason)
+    };
+    after
         .iter()
         .filter(changed)
-        .partition(|condition| condition.type_ == "Ready");
-    for condition in others.into_iter().chain(ready) {
-        if condition.type_ == "Ready" && found.iter().any(|other| other.reason == condition.reason) {
-            continue;
-        }
-        found.push(Transition {
+        .filter(|condition| condition.type_ != ConditionType::Ready.name() || !told_by_another(condition))
+        .map(|condition| Transition {
             condition: condition.type_.clone(),
             reason: condition.reason.clone(),
             message: condition.message.clone(),
-            worse: condition.status == "False",
-        });
-    }
-    found
+            worrying: condition.status == "False" && !passes_by_itself(&condition.reason),
+        })
+        .collect()
+}
+
+/// What an object goes through on its way to ready.
+fn passes_by_itself(reason: &str) -> bool {
+    let passing = [
+        Reason::Progressing,
+        Reason::VolumePending,
+        Reason::FhirServiceNotAdmitted,
+        Reason::FhirServiceNotReady,
+        Reason::MappingMissing,
+        Reason::WaitingForWindow,
+        Reason::Suspended,
+    ];
+    passing.iter().any(|passing| passing.name() == reason)
 }
 
 #[cfg(test)]
@@ -147,12 +161,12 @@ mod tests {
             condition("WorkloadReady", "False", "CrashLooping"),
             condition("Ready", "False", "CrashLooping"),
         ];
-        let told: Vec<_> = transitions(&before, &after)
+        let told: Vec<_> = transitions(&before, &after, &[])
             .into_iter()
-            .map(|t| (t.condition, t.worse))
+            .map(|t| (t.condition, t.worrying))
             .collect();
         assert_eq!(told, [("WorkloadReady".to_owned(), true)]);
-        assert_eq!(transitions(&after, &after), []);
+        assert_eq!(transitions(&after, &after, &[]), []);
     }
 
     #[test]
@@ -161,7 +175,16 @@ mod tests {
             condition("WorkloadReady", "True", "Running"),
             condition("Ready", "True", "Serving"),
         ];
-        let told: Vec<_> = transitions(&[], &after).into_iter().map(|t| t.reason).collect();
+        let told: Vec<_> = transitions(&[], &after, &[]).into_iter().map(|t| t.reason).collect();
         assert_eq!(told, ["Running", "Serving"]);
+        let place = condition("Admitted", "False", "QuotaExceeded");
+        let after = [condition("Ready", "False", "QuotaExceeded")];
+        assert_eq!(transitions(&[], &after, &[place]), []);
+    }
+
+    #[test]
+    fn the_way_to_ready_worries_nobody() {
+        let told = transitions(&[], &[condition("WorkloadReady", "False", "Progressing")], &[]);
+        assert!(!told[0].worrying);
     }
 }

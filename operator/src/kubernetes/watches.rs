@@ -100,13 +100,11 @@ where
         let page = api.list(&params).await.map_err(WatchError::List)?;
         pulse.beat();
         objects.extend(page.items);
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => params.continue_token = Some(token),
-            None => {
-                hear(News::All(objects));
-                return Ok(page.metadata.resource_version.unwrap_or_default());
-            }
-        }
+        let Some(token) = page.metadata.continue_.filter(|token| !token.is_empty()) else {
+            hear(News::All(objects));
+            return Ok(page.metadata.resource_version.unwrap_or_default());
+        };
+        params.continue_token = Some(token);
     }
 }
 

@@ -137,38 +137,22 @@ pub fn start(
     let (ours, mapping, all) = (Some(managed), Some(mapping.as_str()), None);
 
     if *watched == Watched::Cluster {
-        tasks.cluster_wide(
-            all,
-            index,
-            listener,
-            |index| &index.tenants,
-            |listener, change| listener.tenant(change),
-        );
-        tasks.cluster_wide(
-            all,
-            index,
-            listener,
-            |index| &index.namespaces,
-            |listener, change| listener.namespace(change),
-        );
+        tasks.cluster_wide(all, index, listener, |index| &index.tenants, Listener::tenant);
+        tasks.cluster_wide(all, index, listener, |index| &index.namespaces, Listener::namespace);
     }
     tasks.namespaced(
         all,
         index,
         listener,
         |index| &index.fhir_services,
-        |listener, change| {
-            listener.fhir_service(change);
-        },
+        Listener::fhir_service,
     );
     tasks.namespaced(
         all,
         index,
         listener,
         |index| &index.iot_connectors,
-        |listener, change| {
-            listener.iot_connector(change);
-        },
+        Listener::iot_connector,
     );
     tasks.namespaced(ours, index, listener, |index| &index.stateful_sets, child);
     tasks.namespaced(ours, index, listener, |index| &index.pods, child);

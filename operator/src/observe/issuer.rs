@@ -8,7 +8,7 @@ use kube::Client;
 use serde_json::Value;
 
 /// How often the API server is asked again; keys change rarely, and the old ones stay valid for a while.
-const LOOK: Duration = Duration::from_secs(300);
+const LOOK: Duration = Duration::from_mins(5);
 
 /// How soon again after a failure.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 /// A page is asked for again after that time. It is also the shortest time between two writes of the figures in it.
-pub const FRESH: Duration = Duration::from_secs(60);
+pub const FRESH: Duration = Duration::from_mins(1);
 
 /// A probe that got through is repeated after that time.
 pub const REPEAT: Duration = Duration::from_secs(5);

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fhir_operator_api::{FhirService, FhirServiceStatus};
+use fhir_operator_api::{ConditionType, FhirService, FhirServiceStatus};
 use fhir_operator_core::fhir_service::children::MANAGEMENT_PORT;
 use fhir_operator_core::fhir_service::{self as core, Children, World};
 use fhir_operator_core::names::{self, Owner};
-use fhir_operator_core::{is_paused, tenant};
+use fhir_operator_core::tenant::Admissible;
+use fhir_operator_core::{conditions, is_paused, tenant};
 use jiff::Timestamp;
 use kube::Api;
 
@@ -30,6 +31,10 @@ pub async fn reconcile(name: &Name, context: &Context) -> Result<Option<Duration
         // Its children have owner references: the garbage collector takes what isn't retained.
         Some(Seen::Fits(_)) | None => return Ok(None),
     };
+    if conditions::find(service.conditions(), ConditionType::Admitted).is_none() {
+        // Its place is about to be decided; there is nothing to say before.
+        return Ok(None);
+    }
     let mut world = observe(&service, context).await;
     let mut decision = core::decide(&service, &world);
     if !is_paused(&service.metadata)
@@ -142,6 +147,7 @@ async fn apply(children: Children, round: &mut Round<'_>, context: &Context) -> 
 
 async fn write(service: &FhirService, status: &FhirServiceStatus, context: &Context) -> Result<(), ReconcileError> {
     let old = service.status.clone().unwrap_or_default();
+    let told = old.conditions.clone();
     let before = FhirServiceStatus {
         conditions: status::without_place(&old.conditions),
         ..old
@@ -157,10 +163,8 @@ async fn write(service: &FhirService, status: &FhirServiceStatus, context: &Cont
     let api = Api::<Stored<FhirService>>::namespaced(context.client.clone(), namespace);
     let written = status::write(&api, service, names::FIELD_MANAGER, None, &after).await?;
     context.index.fhir_services.refresh(written);
-    context
-        .events
-        .report(service, &transitions(&before.conditions, &after.conditions))
-        .await;
+    let changes = transitions(&before.conditions, &after.conditions, &told);
+    context.events.report(service, &changes).await;
     Ok(())
 }
 

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fhir_operator_api::{IoTConnector, IoTConnectorStatus};
+use fhir_operator_api::{ConditionType, IoTConnector, IoTConnectorStatus};
 use fhir_operator_core::iot_connector::{self as core, Children, Decision, Validated, World};
 use fhir_operator_core::names::{self, Owner};
-use fhir_operator_core::{is_paused, tenant};
+use fhir_operator_core::tenant::Admissible;
+use fhir_operator_core::{conditions, is_paused, tenant};
 use iot_connector_settings::MANAGEMENT_PORT;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -32,6 +33,10 @@ pub async fn reconcile(name: &Name, context: &Context) -> Result<Option<Duration
         // Its children have owner references: the garbage collector takes what isn't retained.
         Some(Seen::Fits(_)) | None => return Ok(None),
     };
+    if conditions::find(connector.conditions(), ConditionType::Admitted).is_none() {
+        // Its place is about to be decided; there is nothing to say before.
+        return Ok(None);
+    }
     let mut world = observe(&connector, context).await;
     let mut decision = core::decide(&connector, &world);
     if !is_paused(&connector.metadata)
@@ -42,7 +47,7 @@ pub async fn reconcile(name: &Name, context: &Context) -> Result<Option<Duration
         let mut round = Round::new(context, &owner.namespace, &owner.uid);
         check(&children, &mut round, context).await?;
         if round.foreign().is_empty() {
-            world.keys = apply(children, validated, &mut round, context).await?;
+            world.keys = Box::pin(apply(children, validated, &mut round, context)).await?;
         }
         world.foreign = round.foreign();
         if world.foreign.is_empty() {
@@ -162,6 +167,7 @@ async fn apply(
 
 async fn write(connector: &IoTConnector, status: &IoTConnectorStatus, context: &Context) -> Result<(), ReconcileError> {
     let old = connector.status.clone().unwrap_or_default();
+    let told = old.conditions.clone();
     let before = IoTConnectorStatus {
         conditions: status::without_place(&old.conditions),
         ..old
@@ -177,10 +183,8 @@ async fn write(connector: &IoTConnector, status: &IoTConnectorStatus, context: &
     let api = Api::<Stored<IoTConnector>>::namespaced(context.client.clone(), namespace);
     let written = status::write(&api, connector, names::FIELD_MANAGER, None, &after).await?;
     context.index.iot_connectors.refresh(written);
-    context
-        .events
-        .report(connector, &transitions(&before.conditions, &after.conditions))
-        .await;
+    let changes = transitions(&before.conditions, &after.conditions, &told);
+    context.events.report(connector, &changes).await;
     Ok(())
 }
 

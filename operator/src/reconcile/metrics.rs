@@ -100,8 +100,8 @@ pub struct Page {
 }
 
 /// `/status` of the operator, now.
-pub fn page(context: Arc<Context>) -> std::future::Ready<Page> {
-    std::future::ready(page_of(&context))
+pub fn page(context: &Context) -> std::future::Ready<Page> {
+    std::future::ready(page_of(context))
 }
 
 fn page_of(context: &Context) -> Page {

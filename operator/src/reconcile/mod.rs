@@ -30,7 +30,7 @@ use crate::observe::index::Synced;
 const WORKERS: usize = 8;
 
 /// A task that takes longer than this is given up and tried again.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Why a task has to be tried again.
 #[derive(Debug, thiserror::Error)]
@@ -129,11 +129,15 @@ async fn work(context: Arc<Context>, outcomes: Outcomes) {
 async fn reconcile(task: &Task, context: &Context) -> Result<Option<Duration>, ReconcileError> {
     match task {
         Task::Places(holder) => {
-            tenant::reconcile(holder, context).await?;
+            Box::pin(tenant::reconcile(holder, context)).await?;
             Ok(None)
         }
-        Task::FhirService(name) if context.serves(&name.namespace) => fhir_service::reconcile(name, context).await,
-        Task::IoTConnector(name) if context.serves(&name.namespace) => iot_connector::reconcile(name, context).await,
+        Task::FhirService(name) if context.serves(&name.namespace) => {
+            Box::pin(fhir_service::reconcile(name, context)).await
+        }
+        Task::IoTConnector(name) if context.serves(&name.namespace) => {
+            Box::pin(iot_connector::reconcile(name, context)).await
+        }
         Task::FhirService(_) | Task::IoTConnector(_) => Ok(None),
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use fhir_operator_api::{ConditionType, FhirService, IoTConnector, MAPPING_LABEL, Reason, Tenant};
 use fhir_operator_core::conditions::Finding;
 use fhir_operator_core::releases::{Catalogue, CatalogueError, Release};
-use fhir_operator_core::{Installation, Refusal, fhir_service, iot_connector, tenant};
+use fhir_operator_core::{ClusterIssuer, Installation, Refusal, fhir_service, iot_connector, tenant};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
@@ -139,7 +139,7 @@ impl Given {
             volume_claim: None,
             network_policies: Vec::new(),
             foreign: Vec::new(),
-            cluster_issuer: None,
+            cluster_issuer: Some(issuer()),
             refused: Vec::new(),
             page: None,
             probe: None,
@@ -261,6 +261,14 @@ fn typed<K: DeserializeOwned>(position: usize, kind: &str, object: &Value) -> Re
         kind: kind.to_owned(),
         source,
     })
+}
+
+/// In a cluster, its API server tells who signs tokens and with which keys.
+fn issuer() -> ClusterIssuer {
+    ClusterIssuer {
+        issuer: "https://kubernetes.default.svc.cluster.local".to_owned(),
+        jwks: r#"{"keys":[]}"#.to_owned(),
+    }
 }
 
 /// The object as the API server would have it after it was admitted.

@@ -135,7 +135,7 @@ where
         return Err(PlacesError::LeaseRunsOut);
     }
     let api = Api::<Stored<K>>::namespaced(context.client.clone(), &placed.namespace);
-    let changes = transitions(old, std::slice::from_ref(&condition));
+    let changes = transitions(old, std::slice::from_ref(&condition), &[]);
     let status = json!({"conditions": [condition]});
     let version = placed.resource_version.as_deref();
     let written = status::write(
@@ -166,7 +166,7 @@ async fn tell(name: &str, places: &Places, tenants: &[Arc<Tenant>], context: &Co
         .as_ref()
         .map(|status| status.conditions.clone())
         .unwrap_or_default();
-    let changes = transitions(&old, &status.conditions);
+    let changes = transitions(&old, &status.conditions, &[]);
     let api = Api::<Stored<Tenant>>::all(context.client.clone());
     status::write(
         &api,
