@@ -1,1 +1,21 @@
-//! Resource to index keys, query to plan
+//! Resource → index keys, and search → plan; pure.
+//!
+//! The form of a key is decided once, in [`key`]: what [`extract`] writes and what [`plan`] probes come from the same
+//! functions, so that they can't drift apart. Nothing here knows SQL; `fhir-storage` turns plans and keys into it.
+
+pub mod access;
+pub mod decimal;
+pub mod error;
+pub mod extract;
+mod fold;
+pub mod key;
+pub mod parse;
+pub mod plan;
+mod value;
+
+pub use access::Access;
+pub use error::SearchError;
+pub use extract::Extractor;
+pub use key::{Keys, ParamId};
+pub use parse::{Handling, Parser, Search, Summary, Target, Total};
+pub use plan::{Filter, Plan, Sort};

@@ -1,0 +1,303 @@
+//! Resource → keys: what a resource can be found by.
+//!
+//! The paths of a type's search parameters are compiled at its first resource and kept. A value that a parameter can't
+//! use (a reference without a text, say) gives no key: a resource is never refused for want of one.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::{Arc, RwLock};
+
+use fhir_definitions::{Definitions, ParamKind, ResourceType, SearchParameter};
+use fhir_resource::path::Program;
+use fhir_resource::{Micros, Node, reference, temporal};
+
+use crate::decimal::Decimal;
+use crate::fold::fold;
+use crate::key::{self, Keys, NumberRow, ParamId};
+
+/// Before and after every date that FHIR can write.
+pub(crate) const EARLIEST: Micros = -62_135_596_800_000_000;
+pub(crate) const LATEST: Micros = 253_402_300_799_999_999;
+
+/// Parameters that storage answers from the resource's own row.
+const OWN_ROW: &[&str] = &["_id", "_lastUpdated"];
+
+/// Makes the keys of resources of one FHIR version.
+#[derive(Debug)]
+pub struct Extractor {
+    definitions: &'static Definitions,
+    /// Service bases whose absolute URLs mean resources of this server, without a final slash.
+    bases: Vec<String>,
+    types: RwLock<HashMap<ResourceType, Arc<TypeExtractor>>>,
+}
+
+#[derive(Debug)]
+struct TypeExtractor {
+    parameters: Vec<(SearchParameter, Program)>,
+    /// Compartment number, its prefix of reference keys (`rPatient/`), the parameters that lead into it.
+    compartments: Vec<(u32, String, Vec<ParamId>)>,
+}
+
+impl Extractor {
+    /// `bases`: the service's own URLs.
+    pub fn new(definitions: &'static Definitions, bases: Vec<String>) -> Self {
+        Self {
+            definitions,
+            bases,
+            types: RwLock::default(),
+        }
+    }
+
+    /// The keys of `resource`, which has been validated as one of type `of`.
+    pub fn keys(&self, of: ResourceType, resource: Node<'_>) -> Keys {
+        let compiled = self.compiled(of);
+        let mut keys = Keys::default();
+        for (parameter, program) in &compiled.parameters {
+            let param = ParamId::of(*parameter);
+            program.evaluate(resource, &mut |value, type_name| {
+                let mut row = Row {
+                    keys: &mut keys,
+                    param,
+                    definitions: self.definitions,
+                    bases: &self.bases,
+                };
+                row.add(parameter.kind(), value, type_name);
+            });
+        }
+        let mut members = Vec::new();
+        for (index, prefix, leading) in &compiled.compartments {
+            let leads = |(param, text): &&(ParamId, String)| leading.contains(param) && text.starts_with(prefix);
+            let into = keys.exact.iter().filter(leads).map(|(_, text)| text.clone());
+            members.extend(into.map(|text| (ParamId::of_compartment(*index), text)));
+        }
+        keys.exact.extend(members);
+        keys.settle();
+        keys
+    }
+
+    fn compiled(&self, of: ResourceType) -> Arc<TypeExtractor> {
+        let known = self
+            .types
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .get(&of)
+            .cloned();
+        known.unwrap_or_else(|| {
+            let made = Arc::new(TypeExtractor::compile(self.definitions, of));
+            let mut types = self.types.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+            Arc::clone(types.entry(of).or_insert(made))
+        })
+    }
+}
+
+impl TypeExtractor {
+    fn compile(definitions: &'static Definitions, of: ResourceType) -> Self {
+        let indexed = definitions.search_parameters(of).filter(|parameter| {
+            let by_path = !matches!(parameter.kind(), ParamKind::Composite | ParamKind::Special);
+            by_path && !parameter.expression().is_empty() && !OWN_ROW.contains(&parameter.code())
+        });
+        // every base expression compiles (a test of fhir-resource)
+        let parameters =
+            indexed.filter_map(|p| Some((p, Program::compile(p.expression(), definitions, of.name()).ok()?)));
+        let compartments = definitions
+            .compartments()
+            .enumerate()
+            .filter(|(_, compartment)| compartment.contains(of));
+        let compartments = compartments.filter_map(|(index, compartment)| {
+            let codes = compartment.parameters(of);
+            let leading = codes
+                .filter_map(|code| definitions.search_parameter(of, code))
+                .map(ParamId::of)
+                .collect();
+            Some((
+                u32::try_from(index).ok()?,
+                key::reference(&format!("{}/", compartment.name())),
+                leading,
+            ))
+        });
+        Self {
+            parameters: parameters.collect(),
+            compartments: compartments.collect(),
+        }
+    }
+}
+
+/// Where the keys of one parameter go.
+struct Row<'a> {
+    keys: &'a mut Keys,
+    param: ParamId,
+    definitions: &'static Definitions,
+    bases: &'a [String],
+}
+
+impl Row<'_> {
+    fn add(&mut self, kind: ParamKind, value: Node<'_>, type_name: &str) {
+        match kind {
+            ParamKind::Token => self.token(value, type_name),
+            ParamKind::Reference => self.reference(value, type_name),
+            ParamKind::Date => self.date(value, type_name),
+            ParamKind::String => self.string(value, type_name),
+            ParamKind::Number | ParamKind::Quantity => self.number(value, type_name),
+            ParamKind::Uri => self.uri(value, type_name),
+            ParamKind::Composite | ParamKind::Special => {}
+        }
+    }
+
+    fn exact(&mut self, text: String) {
+        self.keys.exact.push((self.param, text));
+    }
+
+    fn coded(&mut self, system: Option<Cow<'_, str>>, code: Option<Cow<'_, str>>) {
+        let system = system.unwrap_or_default();
+        if let Some(code) = code {
+            self.exact(key::code(&code));
+            self.exact(key::system_code(&system, &code));
+        }
+        if !system.is_empty() {
+            self.exact(key::system(&system));
+        }
+    }
+
+    fn token(&mut self, value: Node<'_>, type_name: &str) {
+        match type_name {
+            "CodeableConcept" => {
+                for coding in value.get("coding").into_iter().flat_map(Node::each) {
+                    self.token(coding, "Coding");
+                }
+            }
+            "Coding" => self.coded(value.text_of("system"), value.text_of("code")),
+            "Identifier" => self.coded(value.text_of("system"), value.text_of("value")),
+            "ContactPoint" => self.coded(None, value.text_of("value")),
+            "boolean" => self.coded(
+                None,
+                value.as_bool().map(|b| Cow::Borrowed(if b { "true" } else { "false" })),
+            ),
+            _ => self.coded(None, scalar(value)),
+        }
+    }
+
+    fn reference(&mut self, value: Node<'_>, type_name: &str) {
+        let text = if type_name == "Reference" {
+            value.text_of("reference")
+        } else {
+            value.as_str()
+        };
+        let Some(text) = text else { return };
+        if type_name == "canonical"
+            && let Some((url, _)) = text.split_once('|')
+        {
+            self.exact(key::reference(url));
+        }
+        if let Some(text) = reference_text(&text, self.definitions, self.bases) {
+            self.exact(key::reference(&text));
+        }
+    }
+
+    fn date(&mut self, value: Node<'_>, type_name: &str) {
+        let moment = |value: Option<Node<'_>>| value.and_then(Node::as_str).and_then(|text| temporal::parse(&text));
+        let span = match type_name {
+            "Period" => {
+                let (start, end) = (moment(value.get("start")), moment(value.get("end")));
+                if start.is_none() && end.is_none() {
+                    return;
+                }
+                Some((start.map_or(EARLIEST, |m| m.start), end.map_or(LATEST, |m| m.end)))
+            }
+            "Timing" => {
+                if let Some(bounds) = value.get("repeat").and_then(|repeat| repeat.get("boundsPeriod")) {
+                    self.date(bounds, "Period");
+                }
+                let events = value
+                    .get("event")
+                    .into_iter()
+                    .flat_map(Node::each)
+                    .filter_map(|event| moment(Some(event)));
+                events
+                    .map(|m| (m.start, m.end))
+                    .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+            }
+            _ => moment(Some(value)).map(|m| (m.start, m.end)),
+        };
+        if let Some((low, high)) = span.filter(|(low, high)| low <= high) {
+            self.keys.dates.push((self.param, low, high));
+        }
+    }
+
+    fn string(&mut self, value: Node<'_>, type_name: &str) {
+        let parts: &[&str] = match type_name {
+            "HumanName" => &["family", "given", "prefix", "suffix", "text"],
+            "Address" => &["line", "city", "district", "state", "postalCode", "country", "text"],
+            _ => {
+                self.text(value);
+                return;
+            }
+        };
+        for part in parts.iter().filter_map(|part| value.get(part)).flat_map(Node::each) {
+            self.text(part);
+        }
+    }
+
+    fn text(&mut self, value: Node<'_>) {
+        if let Some(text) = value.as_str().filter(|text| !text.is_empty()) {
+            self.keys.strings.push((self.param, fold(&text), text.into_owned()));
+        }
+    }
+
+    fn number(&mut self, value: Node<'_>, type_name: &str) {
+        let decimal = |value: Option<Node<'_>>| value.and_then(Node::number_text).and_then(Decimal::parse);
+        let (low, high, unit) = match type_name {
+            "Range" => {
+                let (low, high) = (value.get("low"), value.get("high"));
+                let of = |quantity: Option<Node<'_>>| quantity.and_then(|q| decimal(q.get("value")));
+                (of(low), of(high), low.or(high))
+            }
+            "integer" | "decimal" | "positiveInt" | "unsignedInt" => (decimal(Some(value)), decimal(Some(value)), None),
+            _ => (decimal(value.get("value")), decimal(value.get("value")), Some(value)),
+        };
+        if low.is_none() && high.is_none() {
+            return;
+        }
+        let currency = unit.and_then(|unit| unit.text_of("currency"));
+        let system = match &currency {
+            Some(_) => Some(Cow::Borrowed("urn:iso:std:iso:4217")),
+            None => unit.and_then(|unit| unit.text_of("system")),
+        };
+        let code = currency.or_else(|| unit.and_then(|unit| unit.text_of("code").or_else(|| unit.text_of("unit"))));
+        self.keys.numbers.push(NumberRow {
+            param: self.param,
+            // an open end lies outside all numbers: their keys begin between 3F and C0
+            low: low.map_or_else(Vec::new, key::number),
+            high: high.map_or_else(|| vec![0xff], key::number),
+            system: system.unwrap_or_default().into_owned(),
+            code: code.unwrap_or_default().into_owned(),
+        });
+    }
+
+    fn uri(&mut self, value: Node<'_>, type_name: &str) {
+        let Some(text) = value.as_str() else { return };
+        if type_name == "canonical"
+            && let Some((url, _)) = text.split_once('|')
+        {
+            self.exact(key::uri(url));
+        }
+        self.exact(key::uri(&text));
+    }
+}
+
+/// The text of a reference as it is indexed and searched: `Type/id` for the server's own resources, without a version;
+/// anything else as it is; nothing for what can't be found from outside.
+pub(crate) fn reference_text(text: &str, definitions: &'static Definitions, bases: &[String]) -> Option<String> {
+    if text.starts_with('#') || text.starts_with("urn:") || text.is_empty() {
+        return None;
+    }
+    Some(match reference::literal(text, definitions) {
+        Some(literal) if literal.base.is_none_or(|base| bases.iter().any(|own| own == base)) => {
+            format!("{}/{}", literal.resource_type.name(), literal.id)
+        }
+        _ => text.to_owned(),
+    })
+}
+
+fn scalar(value: Node<'_>) -> Option<Cow<'_, str>> {
+    value.as_str().or_else(|| value.number_text().map(Cow::Borrowed))
+}

@@ -1,0 +1,125 @@
+//! The forms of index keys.
+//!
+//! Tokens, references and URIs are texts with one letter in front that says which form it is; storage keeps each text
+//! once and indexes by its number, so that a key is exact: two values never share one.
+
+use fhir_definitions::SearchParameter;
+use fhir_resource::Micros;
+
+use crate::decimal::Decimal;
+
+/// Which compiled definition a row belongs to.
+///
+/// Base parameters have the number of their record in the definitions; compartments and components of composites have
+/// ranges of their own. Storage maps it to a number of the database, which is never reused for another definition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ParamId(u32);
+
+const COMPARTMENTS: u32 = 1 << 20;
+const COMPONENTS: u32 = 1 << 21;
+/// Composites have two or three components.
+const COMPONENTS_EACH: u32 = 4;
+
+impl ParamId {
+    /// A search parameter of the definitions.
+    pub fn of(parameter: SearchParameter) -> Self {
+        Self(parameter.id())
+    }
+
+    /// Membership of a compartment: 0 is the first of the version's compartments.
+    pub fn of_compartment(index: u32) -> Self {
+        Self(COMPARTMENTS + index)
+    }
+
+    /// The `index`th component of a composite.
+    pub fn of_component(composite: SearchParameter, index: u32) -> Self {
+        Self(COMPONENTS + composite.id() * COMPONENTS_EACH + index)
+    }
+
+    /// The number, for storage.
+    pub fn number(self) -> u32 {
+        self.0
+    }
+}
+
+/// Everything that storage has to write to find a resource again.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Keys {
+    /// Token, reference, URI and compartment keys: exact texts.
+    pub exact: Vec<(ParamId, String)>,
+    /// Periods, both ends included.
+    pub dates: Vec<(ParamId, Micros, Micros)>,
+    /// Numbers and quantities.
+    pub numbers: Vec<NumberRow>,
+    /// Strings: folded for search, and as they were.
+    pub strings: Vec<(ParamId, String, String)>,
+}
+
+/// A number, a quantity or a range of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NumberRow {
+    /// The parameter.
+    pub param: ParamId,
+    /// Smallest value, order-preserving ([`Decimal::to_key`]).
+    pub low: Vec<u8>,
+    /// Greatest value.
+    pub high: Vec<u8>,
+    /// System of the unit; empty: none.
+    pub system: String,
+    /// Code of the unit, or its text where there is no code; empty: none.
+    pub code: String,
+}
+
+impl Keys {
+    /// Removes repetitions: a key is there or not.
+    pub(crate) fn settle(&mut self) {
+        self.exact.sort_unstable();
+        self.exact.dedup();
+        self.dates.sort_unstable();
+        self.dates.dedup();
+        self.strings.sort_unstable();
+        self.strings.dedup();
+        self.numbers.sort_unstable_by(|a, b| {
+            (a.param, &a.low, &a.high, &a.system, &a.code).cmp(&(b.param, &b.low, &b.high, &b.system, &b.code))
+        });
+        self.numbers.dedup();
+    }
+}
+
+/// Between system and code; control characters aren't allowed in either.
+const BETWEEN: char = '\u{1f}';
+
+/// A code in any system.
+pub fn code(code: &str) -> String {
+    format!("c{code}")
+}
+
+/// A code in this very system; an empty system says that there is none.
+pub fn system_code(system: &str, code: &str) -> String {
+    format!("p{system}{BETWEEN}{code}")
+}
+
+/// Any code in this system.
+pub fn system(system: &str) -> String {
+    format!("s{system}")
+}
+
+/// A reference: `Type/id`, a URL, or the text of a reference that is neither.
+pub fn reference(text: &str) -> String {
+    format!("r{text}")
+}
+
+/// A URI; texts that begin with it are found as a range.
+pub fn uri(text: &str) -> String {
+    format!("u{text}")
+}
+
+/// What text a key holds, without its form.
+pub fn text(key: &str) -> &str {
+    key.get(1..).unwrap_or_default()
+}
+
+/// The order-preserving form of a decimal.
+pub fn number(value: Decimal) -> Vec<u8> {
+    value.to_key()
+}

@@ -1,0 +1,439 @@
+//! Query → [`Search`]: parameters read, checked and planned. What is refused, ignored or warned of is decided here.
+
+mod filters;
+
+use std::collections::BTreeSet;
+
+use fhir_definitions::{Definitions, ResourceType, SearchParameter};
+
+use crate::access::Access;
+use crate::error::SearchError;
+use crate::key::{self, ParamId};
+use crate::plan::{Filter, Plan, Sort};
+use crate::value;
+
+/// What a search runs over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// Every type.
+    System,
+    /// One type.
+    Type(ResourceType),
+    /// The members of a compartment (`Patient/id/*`, `Patient/id/Observation`), never its owner.
+    Compartment {
+        /// `Patient` and so on.
+        name: String,
+        /// The owner's id.
+        id: String,
+        /// Only members of this type.
+        of: Option<ResourceType>,
+    },
+}
+
+/// What happens to parameters that don't exist (`Prefer: handling`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Handling {
+    /// They are ignored, with a warning.
+    #[default]
+    Lenient,
+    /// They are refused.
+    Strict,
+}
+
+/// `_summary`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Summary {
+    /// Whole resources.
+    #[default]
+    False,
+    /// The elements that summaries hold.
+    True,
+    /// The narrative and what is mandatory.
+    Text,
+    /// All but the narrative.
+    Data,
+    /// Only the number of matches.
+    Count,
+}
+
+/// `_total`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Total {
+    /// No total.
+    #[default]
+    None,
+    /// Exactly counted.
+    Accurate,
+    /// Cheap, may be inexact.
+    Estimate,
+}
+
+/// A search, ready to run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Search {
+    /// What to find.
+    pub plan: Plan,
+    /// Matches a page.
+    pub count: usize,
+    /// What of a resource is shown.
+    pub summary: Summary,
+    /// Whether a total is wanted.
+    pub total: Total,
+    /// Only these top-level elements; empty: all.
+    pub elements: Vec<String>,
+    /// What was ignored or changed, for the caller: (issue code, diagnostics).
+    pub warnings: Vec<(&'static str, String)>,
+    /// The parameters that were applied, as written: what the `self` link repeats.
+    pub applied: Vec<(String, String)>,
+}
+
+/// Reads queries for one service.
+#[derive(Debug, Clone)]
+pub struct Parser {
+    /// The FHIR version's tables.
+    pub definitions: &'static Definitions,
+    /// The service's own bases, as the extractor has them.
+    pub bases: Vec<String>,
+    /// Matches a page where the query doesn't say.
+    pub default_count: usize,
+    /// Matches a page at most.
+    pub max_count: usize,
+}
+
+/// Parameters that say how the answer looks; other layers read them.
+const PRESENTATION: &[&str] = &["_format", "_pretty"];
+
+/// Parameters that a later release serves; ignoring them would give wrong answers.
+const LATER: &[&str] = &[
+    "_include",
+    "_revinclude",
+    "_has",
+    "_list",
+    "_filter",
+    "_text",
+    "_content",
+    "_query",
+    "_contained",
+    "_containedType",
+    "_not-referenced",
+];
+
+impl Parser {
+    /// Reads the decoded pairs of a query string (and of a form) for `target`.
+    pub fn parse(
+        &self,
+        target: &Target,
+        pairs: &[(String, String)],
+        handling: Handling,
+        access: &Access,
+    ) -> Result<Search, SearchError> {
+        let mut reading = Reading::new(self, target, handling);
+        reading.types(target, pairs)?;
+        let mut seen = BTreeSet::new();
+        for pair in pairs {
+            if seen.insert(pair) {
+                reading.parameter(&pair.0, &pair.1)?;
+            }
+        }
+        reading.finish(access)
+    }
+}
+
+struct Reading<'a> {
+    parser: &'a Parser,
+    handling: Handling,
+    /// The types that the search runs over; empty: all.
+    types: Vec<ResourceType>,
+    filters: Vec<Filter>,
+    elements_given: bool,
+    search: Search,
+}
+
+impl<'a> Reading<'a> {
+    fn new(parser: &'a Parser, target: &Target, handling: Handling) -> Self {
+        let plan = Plan {
+            types: BTreeSet::new(),
+            filters: Vec::new(),
+            sort: Sort::Creation,
+        };
+        let search = Search {
+            plan,
+            count: parser.default_count.min(parser.max_count),
+            summary: Summary::default(),
+            total: Total::default(),
+            elements: Vec::new(),
+            warnings: Vec::new(),
+            applied: Vec::new(),
+        };
+        let types = match target {
+            Target::Type(of) | Target::Compartment { of: Some(of), .. } => vec![*of],
+            Target::System | Target::Compartment { .. } => Vec::new(),
+        };
+        Self {
+            parser,
+            handling,
+            types,
+            filters: Vec::new(),
+            elements_given: false,
+            search,
+        }
+    }
+
+    /// The types come first: what a parameter means depends on them.
+    fn types(&mut self, target: &Target, pairs: &[(String, String)]) -> Result<(), SearchError> {
+        let definitions = self.parser.definitions;
+        if let Target::Compartment { name, id, .. } = target {
+            let index = definitions
+                .compartments()
+                .position(|compartment| compartment.name() == name);
+            let index = index.and_then(|index| u32::try_from(index).ok());
+            let index = index.ok_or_else(|| SearchError::NotSupported(format!("There is no compartment '{name}'.")))?;
+            let owner = key::reference(&format!("{name}/{id}"));
+            self.filters
+                .push(Filter::Exact(ParamId::of_compartment(index), vec![owner]));
+        }
+        for (_, list) in pairs.iter().filter(|(name, _)| name == "_type") {
+            if list.is_empty() {
+                return Err(SearchError::BadValue(
+                    "The '_type' parameter must not be empty.".to_owned(),
+                ));
+            }
+            let (known, unknown): (Vec<_>, Vec<_>) = list
+                .split(',')
+                .map(|name| (name, definitions.resource_type(name)))
+                .partition(|(_, of)| of.is_some());
+            if !unknown.is_empty() {
+                let names: Vec<_> = unknown.iter().map(|(name, _)| format!("'{name}'")).collect();
+                self.warn(
+                    "not-supported",
+                    format!(
+                        "The '_type' parameter contains unknown resource(s): {}",
+                        names.join(",")
+                    ),
+                )?;
+            }
+            let named: Vec<_> = known.iter().filter_map(|(_, of)| *of).collect();
+            if named.is_empty() {
+                self.filters.push(Filter::Any(Vec::new()));
+            } else if self.types.is_empty() {
+                self.types = named;
+            } else {
+                self.types.retain(|of| named.contains(of));
+                if self.types.is_empty() {
+                    self.filters.push(Filter::Any(Vec::new()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn warn(&mut self, code: &'static str, text: String) -> Result<(), SearchError> {
+        if self.handling == Handling::Strict {
+            return Err(SearchError::BadValue(text));
+        }
+        self.search.warnings.push((code, text));
+        Ok(())
+    }
+
+    fn parameter(&mut self, name: &str, text: &str) -> Result<(), SearchError> {
+        if PRESENTATION.contains(&name) {
+            return Ok(());
+        }
+        match name {
+            "_type" => {}
+            "_count" => self.count(text)?,
+            "_summary" => self.summary(text)?,
+            "_elements" => self.elements(text),
+            "_total" => self.total(text)?,
+            "_sort" => {
+                if !self.sort(text)? {
+                    return Ok(());
+                }
+            }
+            _ => {
+                if !self.condition(name, text)? {
+                    return Ok(());
+                }
+            }
+        }
+        self.search.applied.push((name.to_owned(), text.to_owned()));
+        Ok(())
+    }
+
+    fn count(&mut self, text: &str) -> Result<(), SearchError> {
+        let count = text.parse::<u64>().map_err(|_| {
+            SearchError::BadValue(format!(
+                "The '_count' parameter must be a number that isn't negative, not '{text}'."
+            ))
+        })?;
+        if count == 0 {
+            self.search.summary = Summary::Count;
+            return Ok(());
+        }
+        let max = self.parser.max_count;
+        self.search.count = usize::try_from(count).unwrap_or(usize::MAX);
+        if self.search.count > max {
+            self.search.count = max;
+            let text = format!(
+                "The '_count' parameter exceeds limit configured for server. Current limit is {max} while `_count` parameter set to {count}."
+            );
+            self.warn("invalid", text)?;
+        }
+        Ok(())
+    }
+
+    fn summary(&mut self, text: &str) -> Result<(), SearchError> {
+        self.search.summary = match text {
+            "false" => Summary::False,
+            "true" => Summary::True,
+            "text" => Summary::Text,
+            "data" => Summary::Data,
+            "count" => Summary::Count,
+            _ => {
+                let text = format!(
+                    "The '_summary' parameter value '{text}' is invalid. The supported values are: 'true', 'text', 'data', 'count', 'false'."
+                );
+                return Err(SearchError::BadValue(text));
+            }
+        };
+        Ok(())
+    }
+
+    fn elements(&mut self, text: &str) {
+        self.elements_given = true;
+        self.search.elements.extend(
+            text.split(',')
+                .map(str::trim)
+                .filter(|name| !name.is_empty())
+                .map(str::to_owned),
+        );
+    }
+
+    fn total(&mut self, text: &str) -> Result<(), SearchError> {
+        self.search.total = match text {
+            "none" => Total::None,
+            "accurate" => Total::Accurate,
+            "estimate" => Total::Estimate,
+            _ => {
+                let text = format!(
+                    "The '_total' parameter value '{text}' is invalid. The supported values are: 'accurate', 'none'."
+                );
+                return Err(SearchError::BadValue(text));
+            }
+        };
+        Ok(())
+    }
+
+    /// Whether the order is one that this release has.
+    fn sort(&mut self, text: &str) -> Result<bool, SearchError> {
+        self.search.plan.sort = match text {
+            "_lastUpdated" => Sort::UpdatedAscending,
+            "-_lastUpdated" => Sort::UpdatedDescending,
+            other => {
+                let name = other.trim_start_matches('-');
+                self.warn(
+                    "not-supported",
+                    format!("Sorting by the '{name}' parameter is not supported."),
+                )?;
+                return Ok(false);
+            }
+        };
+        Ok(true)
+    }
+
+    /// A search parameter; whether it was applied.
+    fn condition(&mut self, name: &str, text: &str) -> Result<bool, SearchError> {
+        let (code, modifier) = name
+            .split_once(':')
+            .map_or((name, None), |(code, modifier)| (code, Some(modifier)));
+        if LATER.contains(&code) || modifier.unwrap_or(code).contains('.') {
+            return Err(SearchError::NotSupported(format!(
+                "The search parameter '{name}' is not supported in this release."
+            )));
+        }
+        if text.is_empty() {
+            return Ok(false);
+        }
+        if let Some(filter) = filters::own_row(code, modifier, text)? {
+            self.filters.push(filter);
+            return Ok(true);
+        }
+        let Some(parameters) = self.lookup(code) else {
+            let of = match self.types.as_slice() {
+                [one] => one.name(),
+                _ => "Resource",
+            };
+            let unknown = SearchError::UnknownParameter {
+                parameter: code.to_owned(),
+                resource_type: of.to_owned(),
+            };
+            if self.handling == Handling::Strict {
+                return Err(unknown);
+            }
+            self.search.warnings.push((unknown.code(), unknown.to_string()));
+            return Ok(false);
+        };
+        let context = filters::Context {
+            definitions: self.parser.definitions,
+            bases: &self.parser.bases,
+        };
+        let filter = match parameters.as_slice() {
+            [(_, only)] => filters::of_parameter(&context, *only, modifier, text)?,
+            several => {
+                let mut any = Vec::new();
+                for (of, parameter) in several {
+                    let filter = filters::of_parameter(&context, *parameter, modifier, text)?;
+                    any.push(Filter::All(vec![Filter::Type(vec![of.clone()]), filter]));
+                }
+                Filter::Any(any)
+            }
+        };
+        self.filters.push(filter);
+        Ok(true)
+    }
+
+    /// The parameter, or one for each type where they differ; `None` where some type doesn't have it.
+    fn lookup(&self, code: &str) -> Option<Vec<(String, SearchParameter)>> {
+        let definitions = self.parser.definitions;
+        if self.types.is_empty() {
+            return Some(vec![(String::new(), definitions.resource_search_parameter(code)?)]);
+        }
+        let mut found: Vec<(String, SearchParameter)> = Vec::new();
+        for of in &self.types {
+            found.push((of.name().to_owned(), definitions.search_parameter(*of, code)?));
+        }
+        if found.iter().all(|(_, parameter)| *parameter == found[0].1) {
+            found.truncate(1);
+        }
+        Some(found)
+    }
+
+    fn finish(mut self, access: &Access) -> Result<Search, SearchError> {
+        if self.elements_given && self.search.summary != Summary::False {
+            let text = "The '_elements' parameter is supported only when '_summary' is SummaryType.False or '_summary' is not specified at all.";
+            return Err(SearchError::BadValue(text.to_owned()));
+        }
+        let plan = &mut self.search.plan;
+        plan.types = self.types.iter().map(|of| of.name().to_owned()).collect();
+        if let Access::Types(_) = access {
+            if plan.types.is_empty() {
+                self.filters.extend(access.filter());
+            } else {
+                plan.types.retain(|of| access.sees(of));
+                if plan.types.is_empty() {
+                    self.filters.push(Filter::Any(Vec::new()));
+                }
+            }
+        }
+        plan.filters = self.filters;
+        Ok(self.search)
+    }
+}
+
+/// Splits a value into its alternatives, escapes still inside.
+pub(crate) fn alternatives(text: &str) -> Vec<&str> {
+    value::split(text, ',')
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect()
+}

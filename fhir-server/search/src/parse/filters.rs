@@ -1,0 +1,303 @@
+//! One parameter, its modifier and value → a filter.
+
+use fhir_definitions::{Definitions, ParamKind, SearchParameter};
+use fhir_resource::{Micros, temporal};
+
+use super::alternatives;
+use crate::decimal::Decimal;
+use crate::error::SearchError;
+use crate::extract::reference_text;
+use crate::fold::fold;
+use crate::key::{self, ParamId};
+use crate::plan::{Edge, Filter, NumberTest, Range, Table, TextTest};
+use crate::value::{self, Prefix, unescape};
+
+/// What reading a value needs.
+pub struct Context<'a> {
+    pub definitions: &'static Definitions,
+    pub bases: &'a [String],
+}
+
+/// Parameters that the resource's own row answers; `None`: it is another one.
+pub fn own_row(code: &str, modifier: Option<&str>, text: &str) -> Result<Option<Filter>, SearchError> {
+    if !matches!(code, "_id" | "_lastUpdated") {
+        return Ok(None);
+    }
+    if let Some(modifier) = modifier {
+        if modifier == "missing" {
+            // every resource has both
+            let missing = value::boolean(text)?;
+            return Ok(Some(if missing {
+                Filter::Any(Vec::new())
+            } else {
+                Filter::All(Vec::new())
+            }));
+        }
+        return Err(unsupported(modifier, code));
+    }
+    let values = alternatives(text);
+    if code == "_id" {
+        return Ok(Some(Filter::Id(values.into_iter().map(unescape).collect())));
+    }
+    let tests = values.into_iter().map(|text| Ok(updated(period(code, text)?)));
+    Ok(Some(any(tests.collect::<Result<_, SearchError>>()?)))
+}
+
+/// A parameter with rows of its own.
+pub fn of_parameter(
+    context: &Context<'_>,
+    parameter: SearchParameter,
+    modifier: Option<&str>,
+    text: &str,
+) -> Result<Filter, SearchError> {
+    let kind = parameter.kind();
+    let Some(table) = table(kind) else {
+        let text = format!(
+            "The search parameter '{}' is not supported in this release.",
+            parameter.code()
+        );
+        return Err(SearchError::NotSupported(text));
+    };
+    let param = ParamId::of(parameter);
+    if modifier == Some("missing") {
+        let present = Filter::Present(param, table);
+        return Ok(if value::boolean(text)? {
+            Filter::Not(Box::new(present))
+        } else {
+            present
+        });
+    }
+    let refuse = |modifier: &str| Err(unsupported(modifier, parameter.code()));
+    let values = alternatives(text);
+    match (kind, modifier) {
+        (ParamKind::Token, None) => Ok(Filter::Exact(param, tokens(parameter, &values)?)),
+        (ParamKind::Token, Some("not")) => Ok(Filter::Not(Box::new(Filter::Exact(param, tokens(parameter, &values)?)))),
+        (ParamKind::Reference, None) => Ok(Filter::Exact(param, references(context, parameter, None, &values))),
+        (ParamKind::Reference, Some(of)) if context.definitions.resource_type(of).is_some() => {
+            Ok(Filter::Exact(param, references(context, parameter, Some(of), &values)))
+        }
+        (ParamKind::Uri, None) => Ok(Filter::Exact(
+            param,
+            values.iter().map(|v| key::uri(&unescape(v))).collect(),
+        )),
+        (ParamKind::Uri, Some("below")) => Ok(any(values.iter().map(|v| below(param, &unescape(v))).collect())),
+        (ParamKind::Uri, Some("above")) => Ok(any(values.iter().map(|v| above(param, &unescape(v))).collect())),
+        (ParamKind::Date, None) => {
+            let tests = values.iter().map(|v| Ok(dates(param, period(parameter.code(), v)?)));
+            Ok(any(tests.collect::<Result<_, SearchError>>()?))
+        }
+        (ParamKind::Number | ParamKind::Quantity, None) => {
+            let tests = values.iter().map(|v| numbers(parameter, param, v));
+            Ok(any(tests.collect::<Result<_, SearchError>>()?))
+        }
+        (ParamKind::String, None | Some("exact" | "contains")) => {
+            let test = |text: &str| match modifier {
+                Some("exact") => TextTest::Exact(fold(text), text.to_owned()),
+                Some("contains") => TextTest::Contains(fold(text)),
+                _ => TextTest::StartsWith(fold(text)),
+            };
+            Ok(any(values
+                .iter()
+                .map(|v| Filter::Text(param, test(&unescape(v))))
+                .collect()))
+        }
+        (_, Some(modifier)) => refuse(modifier),
+        (ParamKind::Composite | ParamKind::Special, None) => refuse("none"),
+    }
+}
+
+/// One alternative needs no `Any` around it.
+fn any(mut filters: Vec<Filter>) -> Filter {
+    if filters.len() == 1 {
+        filters.remove(0)
+    } else {
+        Filter::Any(filters)
+    }
+}
+
+fn unsupported(modifier: &str, code: &str) -> SearchError {
+    SearchError::Modifier {
+        modifier: modifier.to_owned(),
+        parameter: code.to_owned(),
+    }
+}
+
+fn table(kind: ParamKind) -> Option<Table> {
+    match kind {
+        ParamKind::Token | ParamKind::Reference | ParamKind::Uri => Some(Table::Exact),
+        ParamKind::Date => Some(Table::Dates),
+        ParamKind::Number | ParamKind::Quantity => Some(Table::Numbers),
+        ParamKind::String => Some(Table::Strings),
+        ParamKind::Composite | ParamKind::Special => None,
+    }
+}
+
+fn tokens(parameter: SearchParameter, values: &[&str]) -> Result<Vec<String>, SearchError> {
+    let token = |text: &&str| {
+        let parts: Vec<_> = value::split(text, '|').into_iter().map(unescape).collect();
+        match parts.as_slice() {
+            [code] => Ok(key::code(code)),
+            [system, code] if code.is_empty() && !system.is_empty() => Ok(key::system(system)),
+            [system, code] => Ok(key::system_code(system, code)),
+            _ => Err(bad(
+                parameter.code(),
+                text,
+                "a token: `code`, `system|code`, `system|` or `|code`",
+            )),
+        }
+    };
+    values.iter().map(token).collect()
+}
+
+fn references(context: &Context<'_>, parameter: SearchParameter, of: Option<&str>, values: &[&str]) -> Vec<String> {
+    let mut keys = Vec::new();
+    for text in values {
+        let text = unescape(text);
+        if fhir_resource::reference::is_id(&text) {
+            let targets: Vec<_> = match of {
+                Some(of) => vec![of],
+                None => parameter.targets().collect(),
+            };
+            keys.extend(targets.iter().map(|target| key::reference(&format!("{target}/{text}"))));
+            if targets.len() != 1 {
+                keys.push(key::reference(&text));
+            }
+        } else if let Some(text) = reference_text(&text, context.definitions, context.bases)
+            && of.is_none_or(|of| text.starts_with(&format!("{of}/")) || text.contains("://"))
+        {
+            keys.push(key::reference(&text));
+        }
+    }
+    keys
+}
+
+/// URIs that begin with this one; never of URNs, whose parts mean nothing.
+fn below(param: ParamId, text: &str) -> Filter {
+    if text.starts_with("urn:") {
+        Filter::Any(Vec::new())
+    } else {
+        Filter::Prefix(param, key::uri(text))
+    }
+}
+
+/// URIs that this one begins with.
+fn above(param: ParamId, text: &str) -> Filter {
+    if text.starts_with("urn:") {
+        return Filter::Any(Vec::new());
+    }
+    let ends = text.char_indices().map(|(at, c)| at + c.len_utf8());
+    Filter::Exact(param, ends.map(|end| key::uri(&text[..end])).collect())
+}
+
+fn bad(code: &str, text: &str, wanted: &str) -> SearchError {
+    SearchError::BadValue(format!(
+        "The value '{text}' of the search parameter '{code}' is not {wanted}."
+    ))
+}
+
+type Period = (Prefix, Micros, Micros);
+
+fn period(code: &str, text: &str) -> Result<Period, SearchError> {
+    let (prefix, text) = value::prefix(text);
+    let moment = temporal::parse(text).ok_or_else(|| bad(code, text, "a date or a time"))?;
+    Ok((prefix, moment.start, moment.end))
+}
+
+/// A tenth of the time between then and now would need a clock: `ap` takes a day to both sides.
+const APPROXIMATE: Micros = 86_400_000_000;
+
+/// Periods overlap for `eq` (Microsoft's default; FHIR asks for containment), `ne` is not contained.
+fn dates(param: ParamId, (prefix, start, end): Period) -> Filter {
+    let date = |low, high| Filter::Date(param, low, high);
+    match prefix {
+        Prefix::Equal => date(Range::at_most(end), Range::at_least(start)),
+        Prefix::Approximate => date(Range::at_most(end + APPROXIMATE), Range::at_least(start - APPROXIMATE)),
+        Prefix::NotEqual => Filter::Any(vec![
+            date(Range::below(start), Range::OPEN),
+            date(Range::OPEN, Range::above(end)),
+        ]),
+        Prefix::Greater => date(Range::OPEN, Range::above(end)),
+        Prefix::Less => date(Range::below(start), Range::OPEN),
+        Prefix::GreaterOrEqual => date(Range::OPEN, Range::at_least(start)),
+        Prefix::LessOrEqual => date(Range::at_most(end), Range::OPEN),
+        Prefix::StartsAfter => date(Range::above(end), Range::OPEN),
+        Prefix::EndsBefore => date(Range::OPEN, Range::below(start)),
+    }
+}
+
+fn updated((prefix, start, end): Period) -> Filter {
+    let within = Range {
+        from: Some((start, Edge::Included)),
+        to: Some((end, Edge::Included)),
+    };
+    match prefix {
+        Prefix::Equal => Filter::Updated(within),
+        Prefix::Approximate => Filter::Updated(Range {
+            from: Some((start - APPROXIMATE, Edge::Included)),
+            to: Some((end + APPROXIMATE, Edge::Included)),
+        }),
+        Prefix::NotEqual => Filter::Any(vec![
+            Filter::Updated(Range::below(start)),
+            Filter::Updated(Range::above(end)),
+        ]),
+        Prefix::Greater | Prefix::StartsAfter => Filter::Updated(Range::above(end)),
+        Prefix::Less | Prefix::EndsBefore => Filter::Updated(Range::below(start)),
+        Prefix::GreaterOrEqual => Filter::Updated(Range::at_least(start)),
+        Prefix::LessOrEqual => Filter::Updated(Range::at_most(end)),
+    }
+}
+
+fn numbers(parameter: SearchParameter, param: ParamId, text: &str) -> Result<Filter, SearchError> {
+    let parts: Vec<_> = value::split(text, '|').into_iter().map(unescape).collect();
+    let quantity = parameter.kind() == ParamKind::Quantity;
+    let wanted = if quantity {
+        "a quantity: `number`, `number|system|code` or `number||code`"
+    } else {
+        "a number"
+    };
+    let (number, system, code) = match parts.as_slice() {
+        [number] => (number, None, None),
+        [number, system] if quantity => (number, Some(system), None),
+        [number, system, code] if quantity => (number, Some(system), Some(code)),
+        _ => return Err(bad(parameter.code(), text, wanted)),
+    };
+    let (prefix, number) = value::prefix(number);
+    let decimal = Decimal::parse(number).ok_or_else(|| bad(parameter.code(), text, wanted))?;
+    let unit = |part: Option<&String>| part.filter(|part| !part.is_empty()).cloned();
+    let test = |low, high| {
+        Filter::Number(
+            param,
+            NumberTest {
+                low,
+                high,
+                system: unit(system),
+                code: unit(code),
+            },
+        )
+    };
+    let exact = key::number(decimal);
+    let range = |(from, to): (Decimal, Decimal)| (key::number(from), key::number(to));
+    Ok(match prefix {
+        Prefix::Equal => {
+            let (from, to) = range(decimal.precision_range());
+            test(Range::at_least(from), Range::below(to))
+        }
+        Prefix::Approximate => {
+            let (from, to) = range(decimal.approximate_range());
+            test(Range::at_most(to), Range::at_least(from))
+        }
+        Prefix::NotEqual => {
+            let (from, to) = range(decimal.precision_range());
+            Filter::Any(vec![
+                test(Range::below(from), Range::OPEN),
+                test(Range::OPEN, Range::at_least(to)),
+            ])
+        }
+        Prefix::Greater => test(Range::OPEN, Range::above(exact)),
+        Prefix::Less => test(Range::below(exact), Range::OPEN),
+        Prefix::GreaterOrEqual => test(Range::OPEN, Range::at_least(exact)),
+        Prefix::LessOrEqual => test(Range::at_most(exact), Range::OPEN),
+        Prefix::StartsAfter => test(Range::above(exact), Range::OPEN),
+        Prefix::EndsBefore => test(Range::OPEN, Range::below(exact)),
+    })
+}
