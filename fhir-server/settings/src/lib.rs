@@ -1,1 +1,272 @@
-//! Every option, port, path and the status page of fhir-server, once
+//! Every option, port, path and the status page of fhir-server, once.
+//!
+//! The operator serialises [`Settings::minimal`] and [`Access`] into the pod's files and reads [`StatusPage`]; the
+//! program reads the file, environment variables `FHIR_SERVER_…` and flags, and warns about options that it doesn't know.
+
+mod access;
+mod limits;
+mod status;
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use thiserror::Error;
+
+pub use access::{Access, Grant, Issuer, Role, Subject};
+pub use limits::Limits;
+pub use status::StatusPage;
+
+/// Prefix of the environment variables.
+pub const ENVIRONMENT_PREFIX: &str = "FHIR_SERVER";
+/// The port of `listen` in a pod: the FHIR API and health.
+pub const PORT: u16 = 8080;
+/// The port of `management` in a pod: status, metrics, health.
+pub const MANAGEMENT_PORT: u16 = 9090;
+
+/// FHIR version that a service serves.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum FhirVersion {
+    /// FHIR R4, 4.0.1.
+    R4,
+    /// FHIR STU3, 3.0.2.
+    #[serde(rename = "STU3")]
+    Stu3,
+}
+
+impl FhirVersion {
+    /// As custom resources and command lines write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::R4 => "R4",
+            Self::Stu3 => "STU3",
+        }
+    }
+
+    /// The published release of the specification.
+    pub fn release(self) -> &'static str {
+        match self {
+            Self::R4 => "4.0.1",
+            Self::Stu3 => "3.0.2",
+        }
+    }
+}
+
+/// The settings file of `fhir-server serve`.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Settings {
+    /// The FHIR version that is served: R4 or STU3; required
+    pub fhir_version: Option<FhirVersion>,
+    /// Where the data is: `sqlite:PATH`
+    pub database: String,
+    /// The address of the FHIR API and health
+    pub listen: String,
+    /// The address for status, metrics and health; absent: not served
+    pub management: Option<String>,
+    /// Base URL that clients see, for links and locations; absent: by the request's Host
+    pub base_url: Option<String>,
+    /// TLS for the FHIR API; absent: plain HTTP
+    pub tls: Option<Tls>,
+    /// Logs
+    pub log: Log,
+    /// How long a shutdown waits for requests in flight, in seconds
+    pub drain_seconds: u32,
+    /// Everybody may do everything, without a token
+    pub anonymous: bool,
+    /// File with issuers and grants (see `Access`), read again when it changes
+    pub access_file: Option<PathBuf>,
+    /// Issuers and grants in this file, instead of `accessFile`
+    pub access: Option<Access>,
+    /// Limits of the FHIR API
+    pub limits: Limits,
+}
+
+/// A certificate and its key; the files are read again when they change.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Tls {
+    /// PEM file with the certificate chain
+    pub certificate: PathBuf,
+    /// PEM file with the private key
+    pub key: PathBuf,
+}
+
+/// Logs on standard error.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Log {
+    /// error, warn, info, debug or trace, or directives like `info,hyper=warn`
+    pub level: String,
+    /// How a line looks
+    pub format: LogFormat,
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One readable line an event
+    #[default]
+    Text,
+    /// One JSON object an event
+    Json,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            fhir_version: None,
+            database: "sqlite:fhir.db".to_owned(),
+            listen: format!("127.0.0.1:{PORT}"),
+            management: None,
+            base_url: None,
+            tls: None,
+            log: Log::default(),
+            drain_seconds: 20,
+            anonymous: false,
+            access_file: None,
+            access: None,
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            level: "info".to_owned(),
+            format: LogFormat::Text,
+        }
+    }
+}
+
+/// Where the data is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Database {
+    /// A SQLite file.
+    Sqlite(PathBuf),
+}
+
+/// An option that can't be used.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+#[error("option `{option}`: {reason}")]
+pub struct SettingsError {
+    /// The option's path in the file.
+    pub option: &'static str,
+    /// What is wrong and what to do.
+    pub reason: String,
+}
+
+impl SettingsError {
+    fn new(option: &'static str, reason: impl Into<String>) -> Self {
+        Self {
+            option,
+            reason: reason.into(),
+        }
+    }
+}
+
+impl Settings {
+    /// Checks what the types alone can't.
+    pub fn validate(&self) -> Result<(), SettingsError> {
+        self.version()?;
+        self.database()?;
+        let ways = [self.anonymous, self.access_file.is_some(), self.access.is_some()];
+        match ways.iter().filter(|way| **way).count() {
+            0 => {
+                return Err(SettingsError::new(
+                    "anonymous",
+                    "say who may present themselves: `accessFile`, `access`, or `anonymous: true` to serve anyone",
+                ));
+            }
+            1 => {}
+            _ => {
+                return Err(SettingsError::new(
+                    "anonymous",
+                    "`anonymous`, `accessFile` and `access` exclude each other",
+                ));
+            }
+        }
+        self.limits.validate()
+    }
+
+    /// The FHIR version, which has no default.
+    pub fn version(&self) -> Result<FhirVersion, SettingsError> {
+        self.fhir_version
+            .ok_or_else(|| SettingsError::new("fhirVersion", "is required: `R4` or `STU3`"))
+    }
+
+    /// The parsed `database`.
+    pub fn database(&self) -> Result<Database, SettingsError> {
+        match self.database.split_once(':') {
+            Some(("sqlite", path)) if !path.is_empty() => Ok(Database::Sqlite(PathBuf::from(path))),
+            Some(("postgres" | "postgresql", _)) => Err(SettingsError::new(
+                "database",
+                "PostgreSQL isn't supported by this release: use `sqlite:PATH`",
+            )),
+            _ => Err(SettingsError::new(
+                "database",
+                format!("`{}` isn't `sqlite:PATH`", self.database),
+            )),
+        }
+    }
+
+    /// The settings file with only what differs from the defaults, so that a default may change without a new file.
+    pub fn minimal(&self) -> Value {
+        let (Ok(own), Ok(default)) = (serde_json::to_value(self), serde_json::to_value(Self::default())) else {
+            // Plain structs of texts and numbers with text keys always serialise.
+            unreachable!("settings serialise to JSON")
+        };
+        difference(own, &default).unwrap_or_else(|| Value::Object(serde_json::Map::new()))
+    }
+}
+
+fn difference(own: Value, default: &Value) -> Option<Value> {
+    match (own, default) {
+        (own, default) if own == *default => None,
+        (Value::Object(own), Value::Object(default)) => Some(Value::Object(
+            own.into_iter()
+                .filter_map(|(name, value)| {
+                    let value = difference(value, default.get(&name).unwrap_or(&Value::Null))?;
+                    Some((name, value))
+                })
+                .collect(),
+        )),
+        (own, _) => Some(own),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_file_holds_only_what_differs() {
+        let mut settings = Settings::default();
+        assert_eq!(settings.minimal(), json!({}));
+        settings.fhir_version = Some(FhirVersion::Stu3);
+        settings.limits.count = Some(50);
+        let minimal = settings.minimal();
+        assert_eq!(minimal, json!({"fhirVersion": "STU3", "limits": {"count": 50}}));
+        assert_eq!(serde_json::from_value::<Settings>(minimal).unwrap(), settings);
+    }
+
+    #[rstest]
+    #[case::good(json!({"fhirVersion": "R4", "anonymous": true}), None)]
+    #[case::access(json!({"fhirVersion": "R4", "access": {}}), None)]
+    #[case::no_version(json!({"anonymous": true}), Some("fhirVersion"))]
+    #[case::nobody(json!({"fhirVersion": "R4"}), Some("anonymous"))]
+    #[case::two_ways(json!({"fhirVersion": "R4", "anonymous": true, "accessFile": "a"}), Some("anonymous"))]
+    #[case::engine(json!({"fhirVersion": "R4", "anonymous": true, "database": "postgres://x"}), Some("database"))]
+    #[case::no_path(json!({"fhirVersion": "R4", "anonymous": true, "database": "sqlite:"}), Some("database"))]
+    #[case::limit(json!({"fhirVersion": "R4", "anonymous": true, "limits": {"count": 1001}}), Some("limits.count"))]
+    fn bounds_are_kept(#[case] file: Value, #[case] option: Option<&str>) {
+        let settings: Settings = serde_json::from_value(file).unwrap();
+        assert_eq!(settings.validate().err().map(|error| error.option), option);
+    }
+}
