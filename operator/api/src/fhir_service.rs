@@ -3,7 +3,6 @@
 mod access;
 mod database;
 mod networking;
-mod service_limits;
 mod updates;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -13,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 pub use access::{AccessGrant, Authentication, Issuer, Role, Smart, Subject};
 pub use database::{Database, DatabaseKind, ExternalDatabase, PostgresDatabase};
+pub use fhir_server_settings::{FhirVersion, Limits};
 pub use networking::{Cors, Gateway, Networking, PrivateLink, PublicNetworkAccess, Tls};
-pub use service_limits::Limits;
 pub use updates::{Channel, Day, MaintenanceWindow};
 
 use crate::shared::{DeletionPolicy, PodOptions, Resources};
@@ -25,34 +24,6 @@ pub const DEFAULT_SQLITE_STORAGE: &str = "10Gi";
 /// Names are those of Kubernetes Services too, so they begin with a letter.
 pub(crate) const NAME_RULE: &str = "self.metadata.name.matches('^[a-z][a-z0-9-]{1,22}[a-z0-9]$')";
 pub(crate) const NAME_MESSAGE: &str = "metadata.name must have 3 to 24 characters of a-z, 0-9 and hyphen, begin with a letter and end with a letter or digit";
-
-/// FHIR version that a service serves.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-pub enum FhirVersion {
-    /// FHIR R4, 4.0.1.
-    R4,
-    /// FHIR STU3, 3.0.2.
-    #[serde(rename = "STU3")]
-    Stu3,
-}
-
-impl FhirVersion {
-    /// As custom resources and command lines write it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::R4 => "R4",
-            Self::Stu3 => "STU3",
-        }
-    }
-
-    /// The published release of the specification.
-    pub fn release(self) -> &'static str {
-        match self {
-            Self::R4 => "4.0.1",
-            Self::Stu3 => "3.0.2",
-        }
-    }
-}
 
 /// A managed FHIR service.
 #[derive(Clone, CustomResource, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]

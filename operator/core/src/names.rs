@@ -151,6 +151,11 @@ impl Owner {
     }
 }
 
+/// The audience of ServiceAccount tokens for a FhirService: its connectors', and with `serviceAccounts` anybody's.
+pub fn audience(namespace: &str, service: &str) -> String {
+    format!("{namespace}/{service}")
+}
+
 /// Whether an object was made by an operator for the custom resource with this uid.
 pub fn is_child_of(metadata: &ObjectMeta, uid: &str) -> bool {
     label(metadata, OWNER_UID) == Some(uid)

@@ -83,7 +83,7 @@ fn replicas(world: &World) -> i32 {
 
 fn held_findings(service: &FhirService, refusal: &Refusal) -> Vec<Finding> {
     let mut findings = vec![Finding::refused(ConditionType::Ready, refusal)];
-    if refusal.reason == Reason::DataExists {
+    if matches!(refusal.reason, Reason::DataExists | Reason::VolumePending) {
         findings.push(Finding::refused(ConditionType::DatabaseReady, refusal));
     }
     findings.extend(paused(service));

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use fhir_operator_api::IoTConnector;
+use fhir_server_settings::StatusPage;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
-use serde::Deserialize;
 
 use crate::installation::{ClusterIssuer, Installation};
 use crate::tenant::Holder;
@@ -79,12 +79,4 @@ pub enum PolicyProbe {
     Connected,
     /// It was refused or timed out, as it should.
     Blocked,
-}
-
-/// What fhir-server tells of itself.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct StatusPage {
-    /// The program's release.
-    pub version: String,
 }

@@ -56,7 +56,7 @@ pub fn status(connector: &IoTConnector, decision: &Decision, world: &World) -> I
 
 fn held_findings(connector: &IoTConnector, refusal: &Refusal) -> Vec<Finding> {
     let mut findings = vec![Finding::refused(ConditionType::Ready, refusal)];
-    if refusal.reason == Reason::DataExists {
+    if matches!(refusal.reason, Reason::DataExists | Reason::VolumePending) {
         findings.push(Finding::refused(ConditionType::SourceReady, refusal));
     }
     findings.extend(paused(connector));

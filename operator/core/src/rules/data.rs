@@ -16,6 +16,7 @@ pub fn data_is_ours(service: &FhirService, volume: Option<&PersistentVolumeClaim
     }
     let name = volume.name_any();
     let version = service.spec.fhir_version.name();
+    is_staying(volume)?;
     let refuse = |message: String| Err(Refusal::new(Reason::DataExists, message));
     if names::label(&volume.metadata, OWNER_UID).is_none() {
         return refuse(format!(
@@ -43,6 +44,7 @@ pub fn spool_is_ours(uid: &str, service: &str, volume: Option<&PersistentVolumeC
         return Ok(());
     }
     let name = volume.name_any();
+    is_staying(volume)?;
     let refuse = |message: String| Err(Refusal::new(Reason::DataExists, message));
     if names::label(&volume.metadata, OWNER_UID).is_none() {
         return refuse(format!(
@@ -55,4 +57,18 @@ pub fn spool_is_ours(uid: &str, service: &str, volume: Option<&PersistentVolumeC
         )),
         _ => Ok(()),
     }
+}
+
+/// A volume that is on its way out isn't taken over: whoever comes next gets a new one.
+fn is_staying(volume: &PersistentVolumeClaim) -> Verdict {
+    if volume.metadata.deletion_timestamp.is_none() {
+        return Ok(());
+    }
+    let name = volume.name_any();
+    Err(Refusal::new(
+        Reason::VolumePending,
+        format!(
+            "PersistentVolumeClaim `{name}` of an earlier object is being deleted: a new one is made when it is gone"
+        ),
+    ))
 }

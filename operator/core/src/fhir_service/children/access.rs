@@ -1,63 +1,34 @@
 //! `NAME-fhir-access`: issuers with their keys, and who may do what. The server reads it again when it changes, so that
 //! a new connector restarts nothing.
 
-use fhir_operator_api::{AccessGrant, Issuer, Role, Subject};
+use std::collections::BTreeMap;
+
+use fhir_operator_api::AccessGrant;
+use fhir_server_settings::{Access, Grant, Issuer, Role, Subject};
 use k8s_openapi::api::core::v1::ConfigMap;
-use serde::Serialize;
 
-use super::settings::{ACCESS_FILE, CA_PATH, ca_file};
+use super::settings::{ACCESS_FILE, ACCESS_PATH, CA_PATH, JWKS_FILE, ca_file};
 use crate::fhir_service::{Authentication, Validated, World};
-use crate::names::Owner;
-
-/// The role that connectors have: read, create, update of Patient, Device, Encounter, Observation.
-const CONNECTOR_ROLE: &str = "Connector";
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Access {
-    issuers: Vec<AcceptedIssuer>,
-    grants: Vec<Grant>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct AcceptedIssuer {
-    issuer: String,
-    audience: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    jwks: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ca_file: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Grant {
-    role: String,
-    subjects: Vec<GrantedSubject>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct GrantedSubject {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    issuer: Option<String>,
-    claim: String,
-    value: String,
-}
+use crate::names::{Owner, audience};
 
 pub(super) fn build(validated: &Validated, world: &World) -> ConfigMap {
     let owner = &validated.owner;
+    let access = access(validated, world);
+    // Plain structs of texts always serialise.
+    let text = serde_json::to_string_pretty(&access).unwrap_or_default();
+    let mut data = BTreeMap::from([(ACCESS_FILE.to_owned(), text)]);
+    if let Some(cluster) = world
+        .cluster_issuer
+        .as_ref()
+        .filter(|_| access.issuers.iter().any(|issuer| issuer.jwks_file.is_some()))
+    {
+        data.insert(JWKS_FILE.to_owned(), cluster.jwks.clone());
+    }
     ConfigMap {
         metadata: owner.metadata(owner.child_part("access"), "configuration"),
-        data: Some([(ACCESS_FILE.to_owned(), text(&access(validated, world)))].into()),
+        data: Some(data),
         ..ConfigMap::default()
     }
-}
-
-fn text(access: &Access) -> String {
-    // Plain structs of texts always serialise.
-    serde_json::to_string_pretty(access).unwrap_or_default()
 }
 
 fn access(validated: &Validated, world: &World) -> Access {
@@ -66,22 +37,19 @@ fn access(validated: &Validated, world: &World) -> Access {
         service_accounts,
     } = &validated.authentication
     else {
-        return Access {
-            issuers: Vec::new(),
-            grants: Vec::new(),
-        };
+        return Access::default();
     };
     let cluster = world.cluster_issuer.as_ref();
-    let mut accepted: Vec<AcceptedIssuer> = issuers
+    let mut accepted: Vec<Issuer> = issuers
         .iter()
         .enumerate()
         .map(|(position, issuer)| discovered(position, issuer))
         .collect();
     if let Some(cluster) = cluster.filter(|_| *service_accounts || !validated.connectors.is_empty()) {
-        accepted.push(AcceptedIssuer {
-            issuer: cluster.issuer.clone(),
-            audience: audience(&validated.owner),
-            jwks: Some(cluster.jwks.clone()),
+        accepted.push(Issuer {
+            authority: cluster.issuer.clone(),
+            audiences: vec![audience(&validated.owner.namespace, &validated.owner.name)],
+            jwks_file: Some(format!("{ACCESS_PATH}/{JWKS_FILE}").into()),
             ca_file: None,
         });
     }
@@ -93,13 +61,11 @@ fn access(validated: &Validated, world: &World) -> Access {
         .filter(|grant| !grant.subjects.is_empty())
         .collect();
     if let Some(cluster) = cluster.filter(|_| !validated.connectors.is_empty()) {
+        let account =
+            |connector: &String| service_account(cluster, &validated.owner.namespace, &format!("{connector}-iot"));
         grants.push(Grant {
-            role: CONNECTOR_ROLE.to_owned(),
-            subjects: validated
-                .connectors
-                .iter()
-                .map(|connector| service_account(cluster, &validated.owner.namespace, &format!("{connector}-iot")))
-                .collect(),
+            role: Role::Connector,
+            subjects: validated.connectors.iter().map(account).collect(),
         });
     }
     Access {
@@ -108,20 +74,15 @@ fn access(validated: &Validated, world: &World) -> Access {
     }
 }
 
-/// The audience of ServiceAccount tokens for a service.
-pub(crate) fn audience(owner: &Owner) -> String {
-    format!("{}/{}", owner.namespace, owner.name)
-}
-
-fn discovered(position: usize, issuer: &Issuer) -> AcceptedIssuer {
-    AcceptedIssuer {
-        issuer: issuer.authority.clone(),
-        audience: issuer.audience.clone(),
-        jwks: None,
+fn discovered(position: usize, issuer: &fhir_operator_api::Issuer) -> Issuer {
+    Issuer {
+        authority: issuer.authority.clone(),
+        audiences: vec![issuer.audience.clone()],
+        jwks_file: None,
         ca_file: issuer
             .ca_bundle
             .as_ref()
-            .map(|_| format!("{CA_PATH}/{}", ca_file(position))),
+            .map(|_| format!("{CA_PATH}/{}", ca_file(position)).into()),
     }
 }
 
@@ -137,7 +98,7 @@ fn granted(grant: &AccessGrant, owner: &Owner, cluster: Option<&str>) -> Grant {
     }
 }
 
-fn subject(subject: &Subject, owner: &Owner, cluster: Option<&str>) -> Option<GrantedSubject> {
+fn subject(subject: &fhir_operator_api::Subject, owner: &Owner, cluster: Option<&str>) -> Option<Subject> {
     if let Some(account) = &subject.service_account {
         let (namespace, name) = account.split_once('/').unwrap_or((&owner.namespace, account));
         return cluster.map(|issuer| service_account(issuer, namespace, name));
@@ -148,31 +109,33 @@ fn subject(subject: &Subject, owner: &Owner, cluster: Option<&str>) -> Option<Gr
         // CEL refuses a subject that names nobody; one stored before the rule grants nothing.
         _ => return None,
     };
-    Some(GrantedSubject {
+    Some(Subject {
         issuer: None,
         claim,
         value,
     })
 }
 
-fn service_account(issuer: &str, namespace: &str, name: &str) -> GrantedSubject {
-    GrantedSubject {
+fn service_account(issuer: &str, namespace: &str, name: &str) -> Subject {
+    Subject {
         issuer: Some(issuer.to_owned()),
         claim: "sub".to_owned(),
         value: format!("system:serviceaccount:{namespace}:{name}"),
     }
 }
 
-fn role(role: Role) -> &'static str {
+/// Roles of later releases are refused before; here they allow nothing.
+fn role(role: fhir_operator_api::Role) -> Role {
+    use fhir_operator_api::Role as Wanted;
     match role {
-        Role::Reader => "Reader",
-        Role::Writer => "Writer",
-        Role::Contributor => "Contributor",
-        Role::Exporter => "Exporter",
-        Role::Importer => "Importer",
-        Role::Converter => "Converter",
-        Role::BulkOperator => "BulkOperator",
-        Role::SearchParameterManager => "SearchParameterManager",
-        Role::SmartUser => "SmartUser",
+        Wanted::Reader => Role::Reader,
+        Wanted::Writer => Role::Writer,
+        Wanted::Contributor => Role::Contributor,
+        Wanted::Exporter
+        | Wanted::Importer
+        | Wanted::Converter
+        | Wanted::BulkOperator
+        | Wanted::SearchParameterManager
+        | Wanted::SmartUser => Role::Unknown,
     }
 }

@@ -11,7 +11,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 
-pub use settings::MANAGEMENT_PORT;
+pub use fhir_server_settings::MANAGEMENT_PORT;
 
 use super::{Decision, World};
 use crate::pods;

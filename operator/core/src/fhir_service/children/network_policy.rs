@@ -1,10 +1,10 @@
 //! Who reaches which port: the FHIR port as `networking` says, the management port from the operator alone.
 
 use fhir_operator_api::PublicNetworkAccess;
+use fhir_server_settings::{MANAGEMENT_PORT, PORT};
 use k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
-use super::settings::{MANAGEMENT_PORT, PORT};
 use crate::fhir_service::{PrivateLink, Validated, World};
 use crate::policies;
 

@@ -1,15 +1,11 @@
 //! `NAME-fhir-settings`: what the server reads at start. Only what differs from its defaults is written, so that
 //! neither a newer operator nor a pinned older server changes it.
 
+use fhir_server_settings::{MANAGEMENT_PORT, PORT, Settings};
 use k8s_openapi::api::core::v1::ConfigMap;
-use serde_json::{Map, Value, json};
 
 use crate::fhir_service::{Authentication, Validated};
 
-/// The port of the FHIR API.
-pub(crate) const PORT: u16 = 8080;
-/// The port of status, metrics and health.
-pub const MANAGEMENT_PORT: u16 = 9090;
 /// Where the data volume is mounted.
 pub(super) const DATA_PATH: &str = "/var/lib/fhir-server";
 /// Where `NAME-fhir-settings` is mounted.
@@ -20,6 +16,8 @@ pub(super) const SETTINGS_FILE: &str = "settings.json";
 pub(super) const ACCESS_PATH: &str = "/etc/fhir-server-access";
 /// Its key.
 pub(super) const ACCESS_FILE: &str = "access.json";
+/// Its key with the cluster's JWKS.
+pub(super) const JWKS_FILE: &str = "cluster-jwks.json";
 /// Where the issuers' certificates are mounted.
 pub(super) const CA_PATH: &str = "/etc/fhir-server-certificates";
 
@@ -38,26 +36,19 @@ pub(super) fn build(validated: &Validated, text: &str) -> ConfigMap {
 }
 
 pub(super) fn text(validated: &Validated) -> String {
-    let mut settings = json!({
-        "fhirVersion": validated.fhir_version.name(),
-        "listen": format!("0.0.0.0:{PORT}"),
-        "management": format!("0.0.0.0:{MANAGEMENT_PORT}"),
-        "database": format!("sqlite:{DATA_PATH}/fhir.db"),
-    });
-    let access = match validated.authentication {
-        Authentication::Anonymous => ("anonymous".to_owned(), Value::Bool(true)),
-        Authentication::Tokens { .. } => (
-            "accessFile".to_owned(),
-            Value::String(format!("{ACCESS_PATH}/{ACCESS_FILE}")),
-        ),
+    let (anonymous, access_file) = match validated.authentication {
+        Authentication::Anonymous => (true, None),
+        Authentication::Tokens { .. } => (false, Some(format!("{ACCESS_PATH}/{ACCESS_FILE}").into())),
     };
-    if let Value::Object(all) = &mut settings {
-        all.extend([access]);
-        // Plain structs of numbers always serialise.
-        let limits = serde_json::to_value(&validated.limits).unwrap_or_else(|_| Value::Object(Map::new()));
-        if limits.as_object().is_some_and(|limits| !limits.is_empty()) {
-            all.insert("limits".to_owned(), limits);
-        }
-    }
-    format!("{settings:#}\n")
+    let settings = Settings {
+        fhir_version: Some(validated.fhir_version),
+        database: format!("sqlite:{DATA_PATH}/fhir.db"),
+        listen: format!("0.0.0.0:{PORT}"),
+        management: Some(format!("0.0.0.0:{MANAGEMENT_PORT}")),
+        anonymous,
+        access_file,
+        limits: validated.limits.clone(),
+        ..Settings::default()
+    };
+    format!("{:#}\n", settings.minimal())
 }

@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::{ProjectedVolumeSource, ServiceAccountTokenProje
 
 use super::settings::{DATA_PATH, KEYS_PATH, MAPPING_PATH, SETTINGS_FILE, SETTINGS_PATH, TOKEN_FILE, TOKEN_PATH};
 use crate::iot_connector::{Validated, World};
+use crate::names::audience;
 use crate::pods::{self, SingleWriter, config_map_volume};
 
 /// For how long a token is valid; kubelet renews it at four fifths.
@@ -66,7 +67,7 @@ fn token(validated: &Validated) -> Volume {
             default_mode: None,
             sources: Some(vec![VolumeProjection {
                 service_account_token: Some(ServiceAccountTokenProjection {
-                    audience: Some(format!("{}/{}", validated.owner.namespace, validated.service.name)),
+                    audience: Some(audience(&validated.owner.namespace, &validated.service.name)),
                     expiration_seconds: Some(TOKEN_SECONDS),
                     path: TOKEN_FILE.to_owned(),
                 }),
