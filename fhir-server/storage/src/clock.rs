@@ -1,0 +1,32 @@
+//! The version clock: a time for each version that is unique and in commit order.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use fhir_resource::Micros;
+
+/// The writer's clock; it never goes back, whatever the machine's does.
+#[derive(Debug)]
+pub struct Clock {
+    last: Micros,
+}
+
+impl Clock {
+    /// Goes on from the newest time in the database.
+    pub fn new(last: Micros) -> Self {
+        Self { last }
+    }
+
+    /// The time of the next version: now, but later than any before.
+    pub fn tick(&mut self) -> Micros {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX));
+        self.last = now.max(self.last + 1);
+        self.last
+    }
+
+    /// The newest time given.
+    pub fn last(&self) -> Micros {
+        self.last
+    }
+}

@@ -1,0 +1,112 @@
+//! What a commit is asked for and what it answers. A set is all or nothing; sets of others may share its fsync, never
+//! its fate.
+
+use fhir_resource::Micros;
+use fhir_search::{Keys, Plan};
+
+use crate::bodies;
+
+/// A resource as it will be written: packed and indexed before it reaches the writer.
+#[derive(Debug)]
+pub struct Prepared {
+    pub(crate) resource_type: String,
+    pub(crate) id: String,
+    pub(crate) stored: Vec<u8>,
+    pub(crate) packed: Vec<u8>,
+    pub(crate) keys: Keys,
+}
+
+impl Prepared {
+    /// `stored` is the stored form's bytes. Packs them here, on the caller's thread.
+    pub fn new(resource_type: &str, id: &str, stored: Vec<u8>, keys: Keys) -> std::io::Result<Self> {
+        let packed = bodies::pack(&stored)?;
+        Ok(Self {
+            resource_type: resource_type.to_owned(),
+            id: id.to_owned(),
+            stored,
+            packed,
+            keys,
+        })
+    }
+}
+
+/// Which version must be current.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// Whichever is.
+    Any,
+    /// This one (If-Match).
+    Version(u32),
+}
+
+/// One change of one resource.
+#[derive(Debug)]
+pub enum Change {
+    /// A resource under a new id.
+    Create {
+        /// The resource.
+        resource: Prepared,
+    },
+    /// A resource under its id; without effect where the stored form is the same.
+    Update {
+        /// The resource.
+        resource: Prepared,
+        /// Which version must be current.
+        expected: Expected,
+        /// Whether it is created where it doesn't exist.
+        may_create: bool,
+    },
+    /// The id answers with 410 from then on.
+    Delete {
+        /// `Patient` and so on.
+        resource_type: String,
+        /// Logical id.
+        id: String,
+        /// Which version must be current.
+        expected: Expected,
+        /// Removes every version and all traces: the id answers with 404 from then on.
+        hard: bool,
+    },
+}
+
+/// A condition of the set, decided on the writer: nothing may match this plan.
+#[derive(Debug)]
+pub struct Guard {
+    /// The criteria.
+    pub plan: Plan,
+}
+
+/// Changes that happen together or not at all.
+#[derive(Debug, Default)]
+pub struct WriteSet {
+    /// Decided first.
+    pub guard: Option<Guard>,
+    /// In this order.
+    pub changes: Vec<Change>,
+}
+
+/// The version that a change left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    /// Its number.
+    pub version: u32,
+    /// Its time.
+    pub last_updated: Micros,
+}
+
+/// What a change did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// There was no such resource (any more).
+    Created(Written),
+    /// A new version.
+    Updated(Written),
+    /// The resource was like that: its version stays.
+    Unchanged(Written),
+    /// It is deleted now.
+    Deleted(Written),
+    /// Every version is gone.
+    Purged,
+    /// There was nothing to delete.
+    AlreadyDeleted,
+}

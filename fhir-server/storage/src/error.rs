@@ -1,0 +1,111 @@
+//! What can go wrong: when opening, reading, committing.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::version::Version;
+
+/// Why a database can't be opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// Another process has it.
+    #[error("the database `{0}` is in use by another process; stop that one first, a SQLite database has one server")]
+    Locked(PathBuf),
+    /// Written by a newer program.
+    #[error("the database has schema {found}, this release knows schemas up to {known}; run the newer release")]
+    Newer {
+        /// The database's schema.
+        found: u32,
+        /// The newest that this program knows.
+        known: u32,
+    },
+    /// Made for another FHIR version.
+    #[error("the database holds FHIR {stored}, not {asked}; name another database or serve {stored}")]
+    OtherVersion {
+        /// What the database was made for.
+        stored: String,
+        /// What was asked for.
+        asked: String,
+    },
+    /// The file or its folder can't be used.
+    #[error("can't use `{path}`")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// SQLite refused.
+    #[error("SQLite: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+}
+
+/// Why something can't be read.
+#[derive(Debug, Error)]
+pub enum ReadError {
+    /// SQLite refused.
+    #[error("SQLite: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// A stored body can't be unpacked: the database is damaged.
+    #[error("the body of {0} can't be unpacked; run `fhir-server check`")]
+    Damaged(String),
+}
+
+/// Why a set of changes wasn't committed. Nothing of it was.
+#[derive(Debug, Error)]
+pub enum CommitError {
+    /// The current version isn't the expected one.
+    #[error("{resource_type}/{id} is at version {}", current.map_or("none".to_owned(), |v| v.to_string()))]
+    Conflict {
+        /// Type of the resource.
+        resource_type: String,
+        /// Its id.
+        id: String,
+        /// Its current version, if it exists.
+        current: Option<u32>,
+    },
+    /// An update of what doesn't exist, where it may not be created.
+    #[error("{resource_type}/{id} doesn't exist")]
+    NotFound {
+        /// Type of the resource.
+        resource_type: String,
+        /// Its id.
+        id: String,
+    },
+    /// A create with an id that is taken.
+    #[error("{resource_type}/{id} exists")]
+    IdTaken {
+        /// Type of the resource.
+        resource_type: String,
+        /// Its id.
+        id: String,
+    },
+    /// The guard found one resource: it stands for the one that would have been created.
+    #[error("the criteria match {}/{}", .0.resource_type, .0.id)]
+    Exists(Box<Version>),
+    /// The guard found several resources.
+    #[error("the criteria match several resources")]
+    NotSelective,
+    /// Too many sets wait; try again soon.
+    #[error("too many writes wait")]
+    Busy,
+    /// The store is closing.
+    #[error("the store is closing")]
+    Closed,
+    /// The database failed; the set isn't there.
+    #[error("the database failed: {0}")]
+    Storage(String),
+}
+
+impl From<rusqlite::Error> for CommitError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Storage(error.to_string())
+    }
+}
+
+impl From<ReadError> for CommitError {
+    fn from(error: ReadError) -> Self {
+        Self::Storage(error.to_string())
+    }
+}

@@ -1,0 +1,199 @@
+//! Index rows: what is there and what should be, and the difference written.
+
+use std::collections::{BTreeSet, HashMap};
+
+use fhir_resource::Micros;
+use fhir_search::Keys;
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::catalogue::Catalogue;
+
+/// Longer periods are kept apart, so that a search by overlap looks only a day back among the others.
+pub const LONG: Micros = 86_400_000_000;
+
+/// Texts whose numbers the writer remembers; then it forgets all of them.
+const REMEMBERED: usize = 50_000;
+
+/// The numbers of texts, as the writer knows them. Forgets what a rollback took back.
+#[derive(Debug, Default)]
+pub struct Values {
+    known: HashMap<String, i64>,
+    fresh: Vec<String>,
+}
+
+impl Values {
+    /// The number of a text, a new one where it has none.
+    fn number(&mut self, connection: &Connection, text: &str) -> rusqlite::Result<i64> {
+        if let Some(number) = self.known.get(text) {
+            return Ok(*number);
+        }
+        let found = find(connection, text)?;
+        let number = match found {
+            Some(number) => number,
+            None => {
+                self.fresh.push(text.to_owned());
+                connection
+                    .prepare_cached("INSERT INTO val (text) VALUES (?1)")?
+                    .insert([text])?
+            }
+        };
+        if self.known.len() >= REMEMBERED {
+            self.known.clear();
+        }
+        self.known.insert(text.to_owned(), number);
+        Ok(number)
+    }
+
+    /// Where a set begins.
+    pub fn begin(&mut self) {
+        self.fresh.clear();
+    }
+
+    /// The set was rolled back: what it added isn't there.
+    pub fn roll_back(&mut self) {
+        for text in self.fresh.drain(..) {
+            self.known.remove(&text);
+        }
+    }
+
+    /// The whole batch was rolled back.
+    pub fn forget(&mut self) {
+        self.known.clear();
+    }
+}
+
+/// The number of a text, if it has one.
+pub fn find(connection: &Connection, text: &str) -> rusqlite::Result<Option<i64>> {
+    connection
+        .prepare_cached("SELECT id FROM val WHERE text = ?1")?
+        .query_row([text], |row| row.get(0))
+        .optional()
+}
+
+/// Parameter, low, high, system, code.
+type Number = (i64, Vec<u8>, Vec<u8>, i64, i64);
+
+/// All index rows of one resource.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Rows {
+    exact: BTreeSet<(i64, i64)>,
+    dates: BTreeSet<(i64, i64, i64)>,
+    numbers: BTreeSet<Number>,
+    /// Parameter, folded, as written (empty: as folded).
+    strings: BTreeSet<(i64, String, String)>,
+}
+
+impl Rows {
+    /// The rows that `keys` ask for.
+    pub fn of(
+        connection: &Connection,
+        catalogue: &Catalogue,
+        values: &mut Values,
+        keys: &Keys,
+    ) -> rusqlite::Result<Self> {
+        let mut rows = Self::default();
+        for (param, text) in &keys.exact {
+            rows.exact
+                .insert((catalogue.param(*param), values.number(connection, text)?));
+        }
+        rows.dates.extend(
+            keys.dates
+                .iter()
+                .map(|(param, low, high)| (catalogue.param(*param), *low, *high)),
+        );
+        for row in &keys.numbers {
+            let mut unit = |text: &str| {
+                if text.is_empty() {
+                    Ok(0)
+                } else {
+                    values.number(connection, text)
+                }
+            };
+            let (system, code) = (unit(&row.system)?, unit(&row.code)?);
+            rows.numbers.insert((
+                catalogue.param(row.param),
+                row.low.clone(),
+                row.high.clone(),
+                system,
+                code,
+            ));
+        }
+        for (param, folded, exact) in &keys.strings {
+            let exact = if exact == folded { String::new() } else { exact.clone() };
+            rows.strings.insert((catalogue.param(*param), folded.clone(), exact));
+        }
+        Ok(rows)
+    }
+
+    /// The rows that a resource has.
+    pub fn read(connection: &Connection, pk: i64) -> rusqlite::Result<Self> {
+        let all = |sql: &str| connection.prepare_cached(sql);
+        Ok(Self {
+            exact: all("SELECT param, val FROM ix_exact WHERE pk = ?1")?
+                .query_map([pk], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect::<rusqlite::Result<_>>()?,
+            dates: all("SELECT param, lo, hi FROM ix_date WHERE pk = ?1")?
+                .query_map([pk], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+                .collect::<rusqlite::Result<_>>()?,
+            numbers: all("SELECT param, lo, hi, system, code FROM ix_number WHERE pk = ?1")?
+                .query_map([pk], |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+                })?
+                .collect::<rusqlite::Result<_>>()?,
+            strings: all("SELECT param, folded, exact FROM ix_string WHERE pk = ?1")?
+                .query_map([pk], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+                .collect::<rusqlite::Result<_>>()?,
+        })
+    }
+
+    /// Makes the rows of `pk` from `before` into these: only the difference is written.
+    pub fn replace(&self, connection: &Connection, pk: i64, before: &Self) -> rusqlite::Result<()> {
+        let all = |sql: &str| connection.prepare_cached(sql);
+        if self.exact != before.exact {
+            let mut delete = all("DELETE FROM ix_exact WHERE param = ?1 AND val = ?2 AND pk = ?3")?;
+            for (param, val) in before.exact.difference(&self.exact) {
+                delete.execute((param, val, pk))?;
+            }
+            let mut insert = all("INSERT INTO ix_exact (param, val, pk) VALUES (?1, ?2, ?3)")?;
+            for (param, val) in self.exact.difference(&before.exact) {
+                insert.execute((param, val, pk))?;
+            }
+        }
+        if self.dates != before.dates {
+            let long = |low: i64, high: i64| i64::from(high.saturating_sub(low) >= LONG);
+            let mut delete =
+                all("DELETE FROM ix_date WHERE param = ?1 AND long = ?2 AND lo = ?3 AND hi = ?4 AND pk = ?5")?;
+            for (param, low, high) in before.dates.difference(&self.dates) {
+                delete.execute((param, long(*low, *high), low, high, pk))?;
+            }
+            let mut insert = all("INSERT INTO ix_date (param, long, lo, hi, pk) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+            for (param, low, high) in self.dates.difference(&before.dates) {
+                insert.execute((param, long(*low, *high), low, high, pk))?;
+            }
+        }
+        if self.numbers != before.numbers {
+            let mut delete = all(
+                "DELETE FROM ix_number WHERE param = ?1 AND lo = ?2 AND hi = ?3 AND pk = ?4 AND system = ?5 AND code = ?6",
+            )?;
+            for (param, low, high, system, code) in before.numbers.difference(&self.numbers) {
+                delete.execute((param, low, high, pk, system, code))?;
+            }
+            let mut insert =
+                all("INSERT INTO ix_number (param, lo, hi, pk, system, code) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+            for (param, low, high, system, code) in self.numbers.difference(&before.numbers) {
+                insert.execute((param, low, high, pk, system, code))?;
+            }
+        }
+        if self.strings != before.strings {
+            let mut delete = all("DELETE FROM ix_string WHERE param = ?1 AND folded = ?2 AND pk = ?3 AND exact = ?4")?;
+            for (param, folded, exact) in before.strings.difference(&self.strings) {
+                delete.execute((param, folded, pk, exact))?;
+            }
+            let mut insert = all("INSERT INTO ix_string (param, folded, pk, exact) VALUES (?1, ?2, ?3, ?4)")?;
+            for (param, folded, exact) in self.strings.difference(&before.strings) {
+                insert.execute((param, folded, pk, exact))?;
+            }
+        }
+        Ok(())
+    }
+}

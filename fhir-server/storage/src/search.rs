@@ -1,0 +1,374 @@
+//! Plan → pages and counts.
+//!
+//! One condition drives: its index gives resources in the order of the page, or few enough to be sorted. All others are
+//! probed for each resource. Which one drives is chosen by counting up to a limit in the indexes at hand, at the time of
+//! the search, so that skewed values can't mislead it.
+
+use fhir_search::plan::Range;
+use fhir_search::{Plan, Sort};
+use rusqlite::Connection;
+
+use crate::catalogue::Catalogue;
+use crate::cursor::Cursor;
+use crate::error::ReadError;
+use crate::read::{COLUMNS, Raw};
+use crate::rows::LONG;
+use crate::sql::{self, Condition, Sql};
+use crate::version::Version;
+
+/// Up to here hits are counted, and a driver's hits may be sorted.
+const FEW: i64 = 512;
+
+/// A page of matches.
+#[derive(Debug)]
+pub struct Page {
+    /// The matches, in order.
+    pub entries: Vec<Version>,
+    /// Where the next page begins; `None`: this was the last one.
+    pub next: Option<Cursor>,
+}
+
+/// A page of at most `count` matches behind `after`.
+pub fn page(
+    connection: &Connection,
+    catalogue: &Catalogue,
+    plan: &Plan,
+    count: usize,
+    after: Option<Cursor>,
+) -> Result<Page, ReadError> {
+    let mut page = Page {
+        entries: Vec::new(),
+        next: None,
+    };
+    let Some(statement) = page_statement(connection, catalogue, plan, count, after)? else {
+        return Ok(page);
+    };
+    let mut select = connection.prepare_cached(&statement.text)?;
+    let mut rows = select.query(rusqlite::params_from_iter(statement.arguments))?;
+    let mut last = None;
+    while let Some(row) = rows.next()? {
+        let raw = Raw::of(row)?;
+        if page.entries.len() == count {
+            page.next = last;
+            break;
+        }
+        let sort = if plan.sort == Sort::Creation { 0 } else { raw.updated };
+        last = Some(Cursor { sort, pk: raw.pk });
+        page.entries.push(raw.serve(catalogue)?);
+    }
+    Ok(page)
+}
+
+/// How many resources match.
+pub fn count(connection: &Connection, catalogue: &Catalogue, plan: &Plan) -> Result<u64, ReadError> {
+    let Some(statement) = count_statement(connection, catalogue, plan)? else {
+        return Ok(0);
+    };
+    let mut select = connection.prepare_cached(&statement.text)?;
+    let found: i64 = select.query_row(rusqlite::params_from_iter(statement.arguments), |row| row.get(0))?;
+    Ok(found.unsigned_abs())
+}
+
+/// SQLite's plan of a first page.
+pub fn explain(connection: &Connection, catalogue: &Catalogue, plan: &Plan) -> Result<Vec<String>, ReadError> {
+    let mut lines = Vec::new();
+    for statement in [
+        page_statement(connection, catalogue, plan, 10, None)?,
+        count_statement(connection, catalogue, plan)?,
+    ]
+    .into_iter()
+    .flatten()
+    {
+        let mut select = connection.prepare(&format!("EXPLAIN QUERY PLAN {}", statement.text))?;
+        let rows = select.query_map(rusqlite::params_from_iter(statement.arguments), |row| {
+            row.get::<_, String>(3)
+        })?;
+        lines.extend(rows.collect::<Result<Vec<_>, _>>()?);
+    }
+    Ok(lines)
+}
+
+/// What leads the search.
+enum Driver {
+    /// Rows of an index, by pk where `ordered`.
+    Rows { condition: Condition, ordered: bool },
+    /// Few ids.
+    Ids(Vec<String>),
+    /// Resources in the order of the page, by their own indexes.
+    List,
+}
+
+struct Chosen {
+    driver: Driver,
+    /// The driver has few hits: they can be sorted.
+    few: bool,
+    /// What the driver doesn't prove.
+    rest: Vec<Condition>,
+    types: Vec<i64>,
+    /// All hits of the driver are of the types asked for.
+    typed: bool,
+}
+
+/// `None`: nothing can match.
+fn choose(connection: &Connection, catalogue: &Catalogue, plan: &Plan) -> Result<Option<Chosen>, ReadError> {
+    let mut rest = Vec::new();
+    let mut typed = plan.types.is_empty();
+    for filter in &plan.filters {
+        if let (fhir_search::Filter::Exact(param, _), [only]) =
+            (filter, plan.types.iter().collect::<Vec<_>>().as_slice())
+        {
+            typed |= catalogue
+                .param_type(*param)
+                .is_some_and(|of| catalogue.type_number(only) == Some(of));
+        }
+        for condition in sql::resolve(connection, catalogue, filter)?.conjuncts() {
+            match condition {
+                Condition::Constant(true) => {}
+                Condition::Constant(false) => return Ok(None),
+                other => rest.push(other),
+            }
+        }
+    }
+    let types: Vec<_> = plan
+        .types
+        .iter()
+        .filter_map(|name| catalogue.type_number(name))
+        .collect();
+    let (driver, few) = pick(connection, &mut rest)?;
+    Ok(Some(Chosen {
+        driver,
+        few,
+        rest,
+        types,
+        typed,
+    }))
+}
+
+/// Takes the driver out of the conditions.
+fn pick(connection: &Connection, conditions: &mut Vec<Condition>) -> Result<(Driver, bool), ReadError> {
+    if let Some(at) = conditions.iter().position(|c| matches!(c, Condition::Id(_)))
+        && let Condition::Id(ids) = conditions.remove(at)
+    {
+        return Ok((Driver::Ids(ids), true));
+    }
+    let mut best: Option<(usize, i64)> = None;
+    let keyed = |c: &Condition| matches!(c, Condition::Exact { values, .. } if values.len() == 1);
+    for (at, condition) in conditions.iter().enumerate() {
+        if !can_drive(condition) {
+            continue;
+        }
+        let hits = hits(connection, condition)?;
+        // at the limit only an ordered driver is worth more than a list
+        let better = best.is_none_or(|(other, fewest)| {
+            hits < fewest || (hits == fewest && keyed(condition) && !keyed(&conditions[other]))
+        });
+        if better {
+            best = Some((at, hits));
+        }
+    }
+    Ok(match best {
+        Some((at, hits)) if hits < FEW || keyed(&conditions[at]) => {
+            let ordered = keyed(&conditions[at]);
+            (
+                Driver::Rows {
+                    condition: conditions.remove(at),
+                    ordered,
+                },
+                hits < FEW,
+            )
+        }
+        _ => (Driver::List, false),
+    })
+}
+
+fn can_drive(condition: &Condition) -> bool {
+    use fhir_search::plan::TextTest::Contains;
+    match condition {
+        Condition::Exact { .. } | Condition::Date { .. } | Condition::Number { .. } | Condition::Prefix { .. } => true,
+        Condition::Text { test, .. } => !matches!(test, Contains(_)),
+        _ => false,
+    }
+}
+
+/// Hits of a condition in its own index, counted up to the limit.
+fn hits(connection: &Connection, condition: &Condition) -> Result<i64, ReadError> {
+    let mut statement = Sql::plain("SELECT count(*) FROM (");
+    statement.append(driving_rows(condition));
+    statement.push(&format!(" LIMIT {FEW})"));
+    let mut select = connection.prepare_cached(&statement.text)?;
+    Ok(select.query_row(rusqlite::params_from_iter(statement.arguments), |row| row.get(0))?)
+}
+
+/// The pks that a condition's own index gives.
+fn driving_rows(condition: &Condition) -> Sql {
+    if let Condition::Date { param, low, high } = condition {
+        return overlapping(*param, low, high);
+    }
+    let (table, test) = condition.rows();
+    let mut sql = Sql::plain(format!("SELECT x.pk FROM {table} x WHERE "));
+    sql.append(test);
+    sql
+}
+
+/// Periods by their ends: those up to a day long begin at most a day before the range of their ends; longer ones are few.
+fn overlapping(param: i64, low: &Range<i64>, high: &Range<i64>) -> Sql {
+    let mut near = low.clone();
+    if let (None, Some((from, edge))) = (&near.from, &high.from) {
+        near.from = Some((from.saturating_sub(LONG), *edge));
+    }
+    let mut sql = Sql::plain("");
+    for (long, low) in [(0, &near), (1, low)] {
+        if long == 1 {
+            sql.push(" UNION ALL ");
+        }
+        sql.append(Sql::with(
+            format!("SELECT x.pk FROM ix_date x WHERE x.param = ? AND x.long = {long}"),
+            param,
+        ));
+        sql.and(sql::bounded("x.lo", low));
+        sql.and(sql::bounded("x.hi", high));
+    }
+    sql
+}
+
+fn page_statement(
+    connection: &Connection,
+    catalogue: &Catalogue,
+    plan: &Plan,
+    count: usize,
+    after: Option<Cursor>,
+) -> Result<Option<Sql>, ReadError> {
+    let Some(mut chosen) = choose(connection, catalogue, plan)? else {
+        return Ok(None);
+    };
+    if plan.sort != Sort::Creation && !chosen.few {
+        chosen.back_to_list();
+    }
+    let mut statement = Sql::plain(format!("SELECT {COLUMNS}, r.id FROM "));
+    let p = chosen.from(&mut statement, plan.sort, after);
+    chosen.tests(&mut statement, p);
+    if let Some(cursor) = after {
+        statement.and(match plan.sort {
+            Sort::Creation => Sql::with(format!("{p} > ?"), cursor.pk),
+            Sort::UpdatedAscending => Sql::with("r.upd > ?", cursor.sort),
+            Sort::UpdatedDescending => Sql::with("r.upd < ?", cursor.sort),
+        });
+    }
+    statement.push(match plan.sort {
+        Sort::Creation if p == "d.pk" => " ORDER BY d.pk",
+        Sort::Creation => " ORDER BY r.pk",
+        Sort::UpdatedAscending => " ORDER BY r.upd",
+        Sort::UpdatedDescending => " ORDER BY r.upd DESC",
+    });
+    statement.push(&format!(" LIMIT {}", count + 1));
+    Ok(Some(statement))
+}
+
+fn count_statement(connection: &Connection, catalogue: &Catalogue, plan: &Plan) -> Result<Option<Sql>, ReadError> {
+    let Some(chosen) = choose(connection, catalogue, plan)? else {
+        return Ok(None);
+    };
+    let mut statement = Sql::plain("SELECT count(*) FROM ");
+    // index rows belong to live resources only, so the resource's row needn't be read to count them
+    if let Driver::Rows {
+        condition,
+        ordered: true,
+    } = &chosen.driver
+        && chosen.typed
+        && !chosen.rest.iter().any(Condition::reads_row)
+    {
+        let (table, test) = condition.rows();
+        statement.push(&format!("{table} d WHERE "));
+        statement.append(renamed(test));
+        for condition in &chosen.rest {
+            statement.and(condition.probe("d.pk"));
+        }
+        return Ok(Some(statement));
+    }
+    let p = chosen.from(&mut statement, Sort::Creation, None);
+    chosen.tests(&mut statement, p);
+    Ok(Some(statement))
+}
+
+impl Chosen {
+    /// The order of the page comes from the resources' own index; the driver becomes one more test.
+    fn back_to_list(&mut self) {
+        if let Driver::Rows { condition, .. } = std::mem::replace(&mut self.driver, Driver::List) {
+            self.rest.insert(0, condition);
+        }
+    }
+
+    /// Appends where resources come from, up to its own test; gives the name of the pk.
+    fn from(&self, statement: &mut Sql, sort: Sort, after: Option<Cursor>) -> &'static str {
+        match &self.driver {
+            Driver::Rows {
+                condition,
+                ordered: true,
+            } => {
+                let (table, test) = condition.rows();
+                statement.push(&format!("{table} d CROSS JOIN res r ON r.pk = d.pk WHERE "));
+                statement.append(renamed(test));
+                "d.pk"
+            }
+            Driver::Rows {
+                condition,
+                ordered: false,
+            } => {
+                statement.push("(SELECT DISTINCT pk FROM (");
+                statement.append(driving_rows(condition));
+                statement.push(")) d CROSS JOIN res r ON r.pk = d.pk WHERE 1");
+                "d.pk"
+            }
+            Driver::Ids(ids) => {
+                let types = if self.types.is_empty() {
+                    "SELECT t.id FROM type t".to_owned()
+                } else {
+                    sql::list(&self.types)
+                };
+                statement.push(&format!(
+                    "res r INDEXED BY res_id WHERE r.type IN ({types}) AND r.body IS NOT NULL AND "
+                ));
+                statement.append(Condition::Id(ids.clone()).probe("r.pk"));
+                "r.pk"
+            }
+            Driver::List => {
+                let index = match (self.types.len(), sort) {
+                    (1, Sort::Creation) => " INDEXED BY res_live",
+                    (1, _) => " INDEXED BY res_type_upd",
+                    (_, Sort::Creation) => " NOT INDEXED",
+                    (_, _) => " INDEXED BY res_upd",
+                };
+                statement.push(&format!("res r{index} WHERE r.body IS NOT NULL"));
+                // a range that begins somewhere, so that the index is searched and not scanned
+                match (after, sort) {
+                    (None, Sort::Creation) => statement.push(" AND r.pk > 0"),
+                    (None, _) => statement.push(" AND r.upd > 0"),
+                    (Some(_), _) => {}
+                }
+                "r.pk"
+            }
+        }
+    }
+
+    /// Appends everything that the driver doesn't prove.
+    fn tests(&self, statement: &mut Sql, p: &str) {
+        let by_type = matches!(self.driver, Driver::List | Driver::Ids(_)) || !self.typed;
+        if by_type && !self.types.is_empty() {
+            match self.types.as_slice() {
+                [one] => statement.and(Sql::plain(format!("r.type = {one}"))),
+                several => statement.and(Sql::plain(format!("r.type IN ({})", sql::list(several)))),
+            }
+        }
+        for condition in &self.rest {
+            statement.and(condition.probe(p));
+        }
+    }
+}
+
+/// The driver's own row is called `d`; probes call theirs `x`.
+fn renamed(test: Sql) -> Sql {
+    Sql {
+        text: test.text.replace("x.", "d."),
+        arguments: test.arguments,
+    }
+}

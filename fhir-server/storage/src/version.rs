@@ -1,0 +1,49 @@
+//! One version of a resource, as it is served.
+
+use fhir_resource::Micros;
+
+/// What made a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The first one, or the first after a deletion.
+    Created,
+    /// A change.
+    Updated,
+    /// A deletion: there is no body.
+    Deleted,
+}
+
+impl Kind {
+    pub(crate) fn number(self) -> i64 {
+        match self {
+            Self::Created => 0,
+            Self::Updated => 1,
+            Self::Deleted => 2,
+        }
+    }
+
+    pub(crate) fn of(number: i64) -> Self {
+        match number {
+            0 => Self::Created,
+            1 => Self::Updated,
+            _ => Self::Deleted,
+        }
+    }
+}
+
+/// One version of a resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// `Patient` and so on.
+    pub resource_type: String,
+    /// Logical id.
+    pub id: String,
+    /// 1 is the first.
+    pub version: u32,
+    /// When it was committed: unique within the service.
+    pub last_updated: Micros,
+    /// What made it.
+    pub kind: Kind,
+    /// JSON with `meta.versionId` and `meta.lastUpdated`; empty where deleted.
+    pub body: Vec<u8>,
+}

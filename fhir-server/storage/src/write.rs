@@ -1,0 +1,358 @@
+//! The writer thread: takes the sets that wait, applies each in a savepoint of its own, commits them together, and
+//! answers only then.
+
+use std::sync::Arc;
+
+use fhir_resource::stored;
+use rusqlite::{Connection, OptionalExtension};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::bodies;
+use crate::catalogue::Catalogue;
+use crate::clock::Clock;
+use crate::commit::{Change, Expected, Guard, Outcome, Prepared, WriteSet, Written};
+use crate::error::CommitError;
+use crate::rows::{Rows, Values};
+use crate::search;
+use crate::version::Kind;
+
+/// Sets that share a commit at most: bounds the time that the first of them waits.
+const BATCH: usize = 256;
+/// Batches after which the log is folded into the file even if sets wait.
+const BATCHES_BETWEEN_CHECKPOINTS: usize = 500;
+
+/// A set and who waits for it.
+#[derive(Debug)]
+pub struct Job {
+    pub set: WriteSet,
+    pub reply: oneshot::Sender<Result<Vec<Outcome>, CommitError>>,
+}
+
+/// The only writer of a database.
+#[derive(Debug)]
+pub struct Writer {
+    connection: Connection,
+    catalogue: Arc<Catalogue>,
+    clock: Clock,
+    next_pk: i64,
+    values: Values,
+}
+
+/// The row of a logical id.
+struct Current {
+    pk: i64,
+    version: u32,
+    updated: i64,
+    dictionary: i64,
+    body: Option<Vec<u8>>,
+}
+
+impl Writer {
+    pub fn new(connection: Connection, catalogue: Arc<Catalogue>, clock: Clock, next_pk: i64) -> Self {
+        Self {
+            connection,
+            catalogue,
+            clock,
+            next_pk,
+            values: Values::default(),
+        }
+    }
+
+    /// Until nobody can send any more.
+    pub fn run(mut self, mut waiting: mpsc::Receiver<Job>) {
+        let mut since_checkpoint = 0;
+        while let Some(first) = waiting.blocking_recv() {
+            let mut jobs = vec![first];
+            while jobs.len() < BATCH
+                && let Ok(job) = waiting.try_recv()
+            {
+                jobs.push(job);
+            }
+            self.commit(jobs);
+            since_checkpoint += 1;
+            if since_checkpoint >= BATCHES_BETWEEN_CHECKPOINTS {
+                since_checkpoint = 0;
+                self.checkpoint("PASSIVE");
+            }
+        }
+        self.checkpoint("TRUNCATE");
+    }
+
+    fn checkpoint(&self, mode: &str) {
+        let done = self
+            .connection
+            .query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()));
+        if let Err(error) = done {
+            tracing::warn!(%error, "the log couldn't be folded into the database; trying again later");
+        }
+    }
+
+    fn commit(&mut self, jobs: Vec<Job>) {
+        let mut answers = Vec::with_capacity(jobs.len());
+        let outcome = self.batch(jobs, &mut answers);
+        if let Err(error) = &outcome {
+            tracing::error!(%error, "a batch couldn't be committed");
+            self.values.forget();
+            // nothing to roll back where BEGIN failed
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
+        for (reply, answer) in answers {
+            let answer = match &outcome {
+                Ok(()) => answer,
+                Err(error) => Err(CommitError::Storage(error.to_string())),
+            };
+            // whoever doesn't wait any more doesn't need the answer
+            let _ = reply.send(answer);
+        }
+    }
+
+    #[expect(clippy::type_complexity, reason = "who waits and what it gets, used here only")]
+    fn batch(
+        &mut self,
+        jobs: Vec<Job>,
+        answers: &mut Vec<(
+            oneshot::Sender<Result<Vec<Outcome>, CommitError>>,
+            Result<Vec<Outcome>, CommitError>,
+        )>,
+    ) -> rusqlite::Result<()> {
+        let mut jobs = jobs.into_iter();
+        let begun = self.statement("BEGIN IMMEDIATE");
+        for Job { set, reply } in jobs.by_ref() {
+            let answer = if begun.is_ok() {
+                self.set(set)?
+            } else {
+                Err(CommitError::Closed)
+            };
+            answers.push((reply, answer));
+        }
+        begun?;
+        let clock = (self.clock.last(), self.next_pk);
+        self.connection
+            .prepare_cached("UPDATE service SET clock = ?1, next_pk = ?2")?
+            .execute(clock)?;
+        self.statement("COMMIT")
+    }
+
+    fn statement(&self, sql: &str) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(sql)?.execute([]).map(|_| ())
+    }
+
+    /// A set in its savepoint. `Err` outside: the whole batch is lost.
+    fn set(&mut self, set: WriteSet) -> rusqlite::Result<Result<Vec<Outcome>, CommitError>> {
+        self.statement("SAVEPOINT one")?;
+        self.values.begin();
+        let answer = self.apply(set);
+        if answer.is_err() {
+            self.statement("ROLLBACK TO one")?;
+            self.values.roll_back();
+        }
+        self.statement("RELEASE one")?;
+        Ok(answer)
+    }
+
+    fn apply(&mut self, set: WriteSet) -> Result<Vec<Outcome>, CommitError> {
+        if let Some(Guard { plan }) = &set.guard {
+            let mut found = search::page(&self.connection, &self.catalogue, plan, 2, None)?.entries;
+            match found.len() {
+                0 => {}
+                1 => return Err(CommitError::Exists(Box::new(found.remove(0)))),
+                _ => return Err(CommitError::NotSelective),
+            }
+        }
+        set.changes.into_iter().map(|change| self.change(change)).collect()
+    }
+
+    fn change(&mut self, change: Change) -> Result<Outcome, CommitError> {
+        match change {
+            Change::Create { resource } => {
+                if self.current(&resource.resource_type, &resource.id)?.is_some() {
+                    let Prepared { resource_type, id, .. } = resource;
+                    return Err(CommitError::IdTaken { resource_type, id });
+                }
+                self.insert(&resource)
+            }
+            Change::Update {
+                resource,
+                expected,
+                may_create,
+            } => self.update(&resource, expected, may_create),
+            Change::Delete {
+                resource_type,
+                id,
+                expected,
+                hard: false,
+            } => self.delete(&resource_type, &id, expected),
+            Change::Delete {
+                resource_type,
+                id,
+                expected,
+                hard: true,
+            } => self.purge(&resource_type, &id, expected),
+        }
+    }
+
+    fn type_number(&self, name: &str) -> Result<i64, CommitError> {
+        self.catalogue
+            .type_number(name)
+            .ok_or_else(|| CommitError::Storage(format!("there is no resource type `{name}`")))
+    }
+
+    fn current(&self, resource_type: &str, id: &str) -> Result<Option<Current>, CommitError> {
+        let mut select = self
+            .connection
+            .prepare_cached("SELECT pk, ver, upd, dict, body FROM res WHERE type = ?1 AND id = ?2")?;
+        let found = select.query_row((self.type_number(resource_type)?, id), |row| {
+            Ok(Current {
+                pk: row.get(0)?,
+                version: row.get(1)?,
+                updated: row.get(2)?,
+                dictionary: row.get(3)?,
+                body: row.get(4)?,
+            })
+        });
+        Ok(found.optional()?)
+    }
+
+    fn insert(&mut self, resource: &Prepared) -> Result<Outcome, CommitError> {
+        let pk = self.next_pk;
+        self.next_pk += 1;
+        let written = Written {
+            version: 1,
+            last_updated: self.clock.tick(),
+        };
+        let sql = "INSERT INTO res (pk, type, id, ver, upd, kind, dict, body) VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6, ?7)";
+        self.connection.prepare_cached(sql)?.execute((
+            pk,
+            self.type_number(&resource.resource_type)?,
+            &resource.id,
+            written.last_updated,
+            Kind::Created.number(),
+            bodies::SHARED_ID,
+            &resource.packed,
+        ))?;
+        self.index(pk, resource, &Rows::default())?;
+        Ok(Outcome::Created(written))
+    }
+
+    fn index(&mut self, pk: i64, resource: &Prepared, before: &Rows) -> Result<(), CommitError> {
+        let rows = Rows::of(&self.connection, &self.catalogue, &mut self.values, &resource.keys)?;
+        Ok(rows.replace(&self.connection, pk, before)?)
+    }
+
+    fn update(&mut self, resource: &Prepared, expected: Expected, may_create: bool) -> Result<Outcome, CommitError> {
+        let Prepared {
+            resource_type,
+            id,
+            stored,
+            packed,
+            ..
+        } = resource;
+        let current = self.current(resource_type, id)?;
+        expect(expected, current.as_ref(), resource_type, id)?;
+        let Some(current) = current else {
+            return if may_create {
+                self.insert(resource)
+            } else {
+                Err(not_found(resource_type, id))
+            };
+        };
+        let kind = match &current.body {
+            None if !may_create => return Err(not_found(resource_type, id)),
+            None => Kind::Created,
+            Some(body) => {
+                let old = bodies::unpack(body, current.dictionary, || format!("{resource_type}/{id}"))?;
+                if stored::same(&old, stored) {
+                    return Ok(Outcome::Unchanged(Written {
+                        version: current.version,
+                        last_updated: current.updated,
+                    }));
+                }
+                Kind::Updated
+            }
+        };
+        let before = if kind == Kind::Updated {
+            Rows::read(&self.connection, current.pk)?
+        } else {
+            Rows::default()
+        };
+        let written = self.supersede(&current, kind, bodies::SHARED_ID, Some(packed))?;
+        self.index(current.pk, resource, &before)?;
+        Ok(if kind == Kind::Created {
+            Outcome::Created(written)
+        } else {
+            Outcome::Updated(written)
+        })
+    }
+
+    fn delete(&mut self, resource_type: &str, id: &str, expected: Expected) -> Result<Outcome, CommitError> {
+        let current = self.current(resource_type, id)?;
+        let Some(current) = current.filter(|current| current.body.is_some()) else {
+            return Ok(Outcome::AlreadyDeleted);
+        };
+        expect(expected, Some(&current), resource_type, id)?;
+        let before = Rows::read(&self.connection, current.pk)?;
+        let written = self.supersede(&current, Kind::Deleted, 0, None)?;
+        Rows::default().replace(&self.connection, current.pk, &before)?;
+        Ok(Outcome::Deleted(written))
+    }
+
+    fn purge(&mut self, resource_type: &str, id: &str, expected: Expected) -> Result<Outcome, CommitError> {
+        let Some(current) = self.current(resource_type, id)? else {
+            return Ok(Outcome::AlreadyDeleted);
+        };
+        expect(expected, Some(&current), resource_type, id)?;
+        let before = Rows::read(&self.connection, current.pk)?;
+        Rows::default().replace(&self.connection, current.pk, &before)?;
+        for sql in ["DELETE FROM hist WHERE pk = ?1", "DELETE FROM res WHERE pk = ?1"] {
+            self.connection.prepare_cached(sql)?.execute([current.pk])?;
+        }
+        Ok(Outcome::Purged)
+    }
+
+    /// The current version goes into the history, the next one takes its place.
+    fn supersede(
+        &mut self,
+        current: &Current,
+        kind: Kind,
+        dictionary: i64,
+        body: Option<&Vec<u8>>,
+    ) -> rusqlite::Result<Written> {
+        let keep = "INSERT INTO hist (pk, ver, type, upd, kind, dict, body) SELECT pk, ver, type, upd, kind, dict, body FROM res WHERE pk = ?1";
+        self.connection.prepare_cached(keep)?.execute([current.pk])?;
+        let written = Written {
+            version: current.version + 1,
+            last_updated: self.clock.tick(),
+        };
+        let replace = "UPDATE res SET ver = ?2, upd = ?3, kind = ?4, dict = ?5, body = ?6 WHERE pk = ?1";
+        self.connection.prepare_cached(replace)?.execute((
+            current.pk,
+            written.version,
+            written.last_updated,
+            kind.number(),
+            dictionary,
+            body,
+        ))?;
+        Ok(written)
+    }
+}
+
+fn expect(expected: Expected, current: Option<&Current>, resource_type: &str, id: &str) -> Result<(), CommitError> {
+    let live = current
+        .filter(|current| current.body.is_some())
+        .map(|current| current.version);
+    match expected {
+        Expected::Version(version) if live != Some(version) => Err(CommitError::Conflict {
+            resource_type: resource_type.to_owned(),
+            id: id.to_owned(),
+            current: live,
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn not_found(resource_type: &str, id: &str) -> CommitError {
+    CommitError::NotFound {
+        resource_type: resource_type.to_owned(),
+        id: id.to_owned(),
+    }
+}

@@ -1,0 +1,133 @@
+//! A store in a temporary folder, fed with JSON.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use fhir_definitions::{Definitions, FhirVersion};
+use fhir_resource::edit::Edits;
+use fhir_resource::stored::StoredForm;
+use fhir_resource::{Document, Limits};
+use fhir_search::{Access, Extractor, Handling, Parser, Search, Target};
+use fhir_storage::{Change, CommitError, Expected, Outcome, Prepared, Store, StoreOptions, WriteSet};
+use serde_json::Value;
+use tempfile::TempDir;
+
+pub struct Fixture {
+    pub store: Arc<Store>,
+    pub folder: TempDir,
+    definitions: &'static Definitions,
+    extractor: Extractor,
+}
+
+pub fn open(path: &Path) -> Arc<Store> {
+    Store::open(&StoreOptions {
+        path: path.join("test.db"),
+        version: FhirVersion::R4,
+        readers: 2,
+    })
+    .expect("the store opens")
+}
+
+impl Fixture {
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let definitions = Definitions::of(FhirVersion::R4);
+        let extractor = Extractor::new(definitions, vec!["http://own.example/fhir".to_owned()]);
+        Self {
+            store: open(folder.path()),
+            folder,
+            definitions,
+            extractor,
+        }
+    }
+
+    pub fn prepare(&self, resource: &Value) -> Prepared {
+        let document = Document::parse(resource.to_string(), Limits::default()).expect("JSON");
+        let (of, id) = (
+            resource["resourceType"].as_str().expect("type"),
+            resource["id"].as_str().expect("id"),
+        );
+        let keys = self
+            .extractor
+            .keys(self.definitions.resource_type(of).expect("a type"), document.root());
+        let stored = StoredForm::of(document.root(), id, &Edits::NONE).expect("a resource");
+        Prepared::new(of, id, stored.into_bytes(), keys).expect("packed")
+    }
+
+    pub fn put(&self, resource: &Value) -> Change {
+        Change::Update {
+            resource: self.prepare(resource),
+            expected: Expected::Any,
+            may_create: true,
+        }
+    }
+
+    pub fn delete(resource_type: &str, id: &str) -> Change {
+        Change::Delete {
+            resource_type: resource_type.to_owned(),
+            id: id.to_owned(),
+            expected: Expected::Any,
+            hard: false,
+        }
+    }
+
+    pub async fn commit(&self, changes: Vec<Change>) -> Result<Vec<Outcome>, CommitError> {
+        self.store.commit(WriteSet { guard: None, changes }).await
+    }
+
+    pub async fn put_all(&self, resources: &[Value]) {
+        for resource in resources {
+            self.commit(vec![self.put(resource)]).await.expect("committed");
+        }
+    }
+
+    pub fn search(&self, target: &str, query: &str) -> Search {
+        let parser = Parser {
+            definitions: self.definitions,
+            bases: vec!["http://own.example/fhir".to_owned()],
+            default_count: 10,
+            max_count: 100,
+        };
+        let target = match target.split('/').collect::<Vec<_>>().as_slice() {
+            [""] => Target::System,
+            [of] => Target::Type(self.definitions.resource_type(of).expect("a type")),
+            [name, id, of] => Target::Compartment {
+                name: (*name).to_owned(),
+                id: (*id).to_owned(),
+                of: self.definitions.resource_type(of),
+            },
+            _ => panic!("`{target}` is no target"),
+        };
+        let pairs = query.split('&').filter(|pair| !pair.is_empty());
+        let pairs: Vec<_> = pairs
+            .map(|pair| pair.split_once('=').expect("a pair"))
+            .map(|(a, b)| (a.to_owned(), b.to_owned()))
+            .collect();
+        parser
+            .parse(&target, &pairs, Handling::Strict, &Access::All)
+            .expect("a search")
+    }
+
+    /// Ids of all pages, in order; also proves that the count agrees.
+    pub fn found(&self, target: &str, query: &str) -> Vec<String> {
+        let search = self.search(target, query);
+        let (mut ids, mut after) = (Vec::new(), None);
+        loop {
+            let page = self.store.search(&search.plan, search.count, after).expect("a page");
+            assert!(page.entries.len() <= search.count);
+            ids.extend(page.entries.into_iter().map(|entry| entry.id));
+            after = page
+                .next
+                .map(|cursor| cursor.to_string().parse().expect("its own cursor"));
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(
+            self.store.count(&search.plan).expect("a count"),
+            ids.len() as u64,
+            "{target}?{query}"
+        );
+        ids
+    }
+}

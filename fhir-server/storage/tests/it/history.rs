@@ -1,0 +1,87 @@
+//! History of an instance, a type, the service; in pages.
+
+use fhir_storage::{HistoryQuery, Kind, Scope};
+use serde_json::json;
+
+use crate::fixture::Fixture;
+
+fn query(scope: Scope) -> HistoryQuery {
+    HistoryQuery {
+        scope,
+        types: None,
+        since: None,
+        before: None,
+        count: 2,
+        after: None,
+    }
+}
+
+fn all(fixture: &Fixture, mut query: HistoryQuery) -> Vec<(String, u32, Kind)> {
+    let mut found = Vec::new();
+    loop {
+        let page = fixture.store.history(&query).unwrap();
+        found.extend(page.entries.into_iter().map(|v| (v.id, v.version, v.kind)));
+        query.after = page.next;
+        if query.after.is_none() {
+            return found;
+        }
+    }
+}
+
+#[tokio::test]
+async fn newest_first_in_every_scope() {
+    let fixture = Fixture::new();
+    let patient = |family: &str| json!({"resourceType": "Patient", "id": "a", "name": [{"family": family}]});
+    let device = json!({"resourceType": "Device", "id": "d"});
+    fixture.put_all(&[patient("One"), device, patient("Two")]).await;
+    fixture.commit(vec![Fixture::delete("Patient", "a")]).await.unwrap();
+    let version = |id: &str, version, kind| (id.to_owned(), version, kind);
+    let (one, two) = (version("a", 1, Kind::Created), version("a", 2, Kind::Updated));
+    let (gone, device) = (version("a", 3, Kind::Deleted), version("d", 1, Kind::Created));
+    let instance = Scope::Instance("Patient".into(), "a".into());
+    assert_eq!(all(&fixture, query(instance)), [gone.clone(), two.clone(), one.clone()]);
+    assert_eq!(
+        all(&fixture, query(Scope::Type("Patient".into()))),
+        [gone.clone(), two.clone(), one.clone()]
+    );
+    assert_eq!(
+        all(&fixture, query(Scope::System)),
+        [gone.clone(), two.clone(), device.clone(), one.clone()]
+    );
+    let since = fixture.store.version("Patient", "a", 2).unwrap().unwrap().last_updated;
+    assert_eq!(
+        all(
+            &fixture,
+            HistoryQuery {
+                since: Some(since),
+                ..query(Scope::System)
+            }
+        ),
+        [gone, two]
+    );
+    assert_eq!(
+        all(
+            &fixture,
+            HistoryQuery {
+                before: Some(since),
+                ..query(Scope::System)
+            }
+        ),
+        [device.clone(), one]
+    );
+    let types = Some(["Device".to_owned()].into());
+    assert_eq!(
+        all(
+            &fixture,
+            HistoryQuery {
+                types,
+                ..query(Scope::System)
+            }
+        ),
+        [device]
+    );
+    assert_eq!(
+        all(&fixture, query(Scope::Instance("Patient".into(), "nobody".into()))),
+        []
+    );
+}

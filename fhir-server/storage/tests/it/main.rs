@@ -1,0 +1,7 @@
+//! The contract of the store, on a real SQLite file.
+
+mod fixture;
+mod history;
+mod plans;
+mod search;
+mod writes;

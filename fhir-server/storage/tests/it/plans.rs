@@ -1,0 +1,86 @@
+//! No search of this slice scans a table, however large it is.
+
+use serde_json::json;
+
+use crate::fixture::Fixture;
+
+/// Resources in the database whose plans are looked at. The rows are copied inside SQLite, so that it takes seconds.
+const RESOURCES: i64 = 200_000;
+
+const SEARCHES: &[(&str, &str)] = &[
+    ("Observation", ""),
+    ("Observation", "code=8867-4"),
+    ("Observation", "code:not=8867-4"),
+    ("Observation", "code=http://loinc.org|8867-4&patient=p1"),
+    ("Observation", "code=8867-4,other&status=final"),
+    ("Observation", "date=2020-01-01"),
+    ("Observation", "date=ge2020-01-01&patient=p1"),
+    ("Observation", "value-quantity=gt4"),
+    ("Observation", "value-quantity=5||/min"),
+    ("Observation", "category:missing=true"),
+    ("Observation", "_lastUpdated=gt2020-01-01&_sort=_lastUpdated"),
+    ("Observation", "code=8867-4&_sort=-_lastUpdated"),
+    ("Observation", "_id=o1"),
+    ("Observation", "_tag=x"),
+    ("Patient", "family=mull"),
+    ("Patient", "family:exact=Müller"),
+    ("Patient", "family:contains=mull"),
+    ("ValueSet", "url=http://example.org/vs/1"),
+    ("ValueSet", "url:below=http://example.org/"),
+    ("Patient/p1/*", ""),
+    ("Patient/p1/Observation", "code=8867-4"),
+    ("", "_tag=x"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_plan_searches_an_index() {
+    let mut fixture = Fixture::new();
+    fixture
+        .put_all(&[
+            json!({"resourceType": "Observation", "id": "o1", "status": "final", "meta": {"tag": [{"code": "x"}]},
+                "code": {"coding": [{"system": "http://loinc.org", "code": "8867-4"}, {"code": "other"}]},
+                "subject": {"reference": "Patient/p1"}, "effectiveDateTime": "2020-01-01T10:00:00Z",
+                "valueQuantity": {"value": 5, "system": "http://unitsofmeasure.org", "code": "/min"}}),
+            json!({"resourceType": "Patient", "id": "p1", "name": [{"family": "Müller"}]}),
+            json!({"resourceType": "ValueSet", "id": "v1", "status": "draft", "url": "http://example.org/vs/1"}),
+        ])
+        .await;
+    fixture.store.close();
+    grow(&fixture.folder.path().join("test.db"));
+    fixture.store = crate::fixture::open(fixture.folder.path());
+    let mut scans = Vec::new();
+    for (target, query) in SEARCHES {
+        let plan = fixture.store.explain(&fixture.search(target, query).plan).unwrap();
+        println!("{target}?{query}\n    {}", plan.join("\n    "));
+        let whole = |line: &&String| {
+            line.starts_with("SCAN")
+                && !line.contains("(subquery")
+                && !line.contains("SCAN d")
+                && !line.contains("CONSTANT ROW")
+        };
+        scans.extend(
+            plan.iter()
+                .filter(whole)
+                .map(|line| format!("{target}?{query}: {line}")),
+        );
+    }
+    assert_eq!(scans, [""; 0]);
+}
+
+/// Copies each resource and its rows under new numbers.
+fn grow(path: &std::path::Path) {
+    let database = rusqlite::Connection::open(path).unwrap();
+    let copies = RESOURCES / 3;
+    database
+        .execute_batch(&format!(
+            "PRAGMA synchronous = OFF; BEGIN;
+             CREATE TEMP TABLE n AS WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {copies}) SELECT i FROM n;
+             INSERT INTO res SELECT pk + i * 10, type, id || i, ver, upd + i * 10, kind, dict, body FROM res, n;
+             INSERT INTO ix_exact SELECT param, val, pk + i * 10, elem FROM ix_exact, n;
+             INSERT INTO ix_date SELECT param, long, lo + i, hi + i, pk + i * 10, elem FROM ix_date, n;
+             INSERT INTO ix_number SELECT param, lo, hi, pk + i * 10, system, code, elem FROM ix_number, n;
+             INSERT INTO ix_string SELECT param, folded, pk + i * 10, elem, exact FROM ix_string, n;
+             UPDATE service SET next_pk = {copies} * 10 + 10, clock = (SELECT max(upd) FROM res); COMMIT; PRAGMA synchronous = FULL;"
+        ))
+        .unwrap();
+}
