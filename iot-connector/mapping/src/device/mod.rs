@@ -1,0 +1,130 @@
+//! Device mappings: from messages to measurements.
+
+mod extract;
+mod load;
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::{
+    jsonpath::Path,
+    template::{Compatibility, TemplateError},
+};
+
+/// A compiled collection of device templates (`CollectionContent`).
+#[derive(Debug, Clone)]
+pub struct DeviceMapping {
+    templates: Vec<DeviceTemplate>,
+    compatibility: Compatibility,
+}
+
+/// A mapping with what is wrong with it; templates without errors are usable.
+#[derive(Debug, Clone)]
+pub struct Loaded<T> {
+    /// The usable templates; `None` when the collection itself is wrong.
+    pub mapping: Option<T>,
+    /// What is wrong.
+    pub errors: Vec<TemplateError>,
+}
+
+impl DeviceMapping {
+    /// Loads a mapping of which everything is right.
+    pub fn parse(text: &str, compatibility: Compatibility) -> Result<Self, Vec<TemplateError>> {
+        match Self::load(text, compatibility) {
+            Loaded {
+                mapping: Some(mapping),
+                errors,
+            } if errors.is_empty() => Ok(mapping),
+            Loaded { errors, .. } => Err(errors),
+        }
+    }
+
+    /// Its templates.
+    pub fn templates(&self) -> &[DeviceTemplate] {
+        &self.templates
+    }
+}
+
+/// One device template.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeviceTemplate {
+    /// What it makes measurements of.
+    pub type_name: Arc<str>,
+    /// Which tokens it matches.
+    pub type_match: Expression,
+    /// The device's identifier; of several, the first that gives something.
+    pub device_id: Vec<Expression>,
+    /// The time; of several, the first that gives something.
+    pub timestamp: Vec<Expression>,
+    /// The patient's identifier.
+    pub patient_id: Option<Expression>,
+    /// The encounter's identifier.
+    pub encounter_id: Option<Expression>,
+    /// The correlation id.
+    pub correlation_id: Option<Expression>,
+    /// The values.
+    pub values: Vec<ValueTemplate>,
+    /// Whether expressions see the whole message with `matchedToken`, or the matched token alone.
+    sees_root: bool,
+}
+
+impl DeviceTemplate {
+    /// What was understood of the template, for people and tests.
+    pub fn describe(&self) -> Value {
+        let expression = |expression: Option<&Expression>| {
+            expression.map_or(
+                Value::Null,
+                |expression| json!({"value": expression.text(), "language": expression.language()}),
+            )
+        };
+        let values: Vec<Value> = self
+            .values
+            .iter()
+            .map(|value| {
+                json!({
+                    "valueName": &*value.name, "required": value.required,
+                    "valueExpression": expression(Some(&value.expression))
+                })
+            })
+            .collect();
+        json!({
+            "typeName": &*self.type_name, "typeMatchExpression": expression(Some(&self.type_match)),
+            "deviceIdExpression": expression(self.device_id.first()),
+            "timestampExpression": expression(self.timestamp.first()),
+            "patientIdExpression": expression(self.patient_id.as_ref()),
+            "encounterIdExpression": expression(self.encounter_id.as_ref()),
+            "correlationIdExpression": expression(self.correlation_id.as_ref()), "values": values
+        })
+    }
+}
+
+/// A value of a device template.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ValueTemplate {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Where it is.
+    pub expression: Expression,
+    /// Whether a match without it is an error.
+    pub required: bool,
+}
+
+/// A compiled expression.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Expression {
+    path: Path,
+}
+
+impl Expression {
+    /// As written.
+    pub fn text(&self) -> &str {
+        self.path.text()
+    }
+
+    /// Its language, as templates name it.
+    #[expect(clippy::unused_self, reason = "there will be a second language")]
+    pub fn language(&self) -> &'static str {
+        "JsonPath"
+    }
+}

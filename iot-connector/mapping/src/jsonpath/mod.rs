@@ -1,0 +1,88 @@
+//! JSONPath in the dialect of Newtonsoft.Json, which Azure's mappings are written in.
+//!
+//! What differs from RFC 9535: a scan tests the start token too (`$..[?(@a)]` finds the root), a member needs no dot after
+//! `@`, names end at `. [ ( ] )` or a space only, `( … )` is an indexer, and in a filter a change between `&&` and `||`
+//! nests to the right (`a && b || c` is `a && (b || c)`).
+
+mod evaluate;
+mod parse;
+
+pub use evaluate::Scope;
+pub use parse::PathError;
+
+/// A compiled path.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Path {
+    segments: Vec<Segment>,
+    text: String,
+}
+
+impl Path {
+    /// The path as written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq)]
+enum Segment {
+    /// `.name`, `['name']`; `None` is `.*`.
+    Member(Option<String>),
+    /// `['a', 'b']`
+    Members(Vec<String>),
+    /// `..name`; `None` is `..*`.
+    Scan(Option<String>),
+    /// `..['a', 'b']`
+    ScanMembers(Vec<String>),
+    /// `[0]`, `[0, 1]`; none is `[*]`.
+    Indexes(Vec<usize>),
+    /// `[start:end:step]`
+    Slice {
+        start: Option<i64>,
+        end: Option<i64>,
+        step: i64,
+    },
+    /// `[?(…)]`
+    Filter(Condition),
+    /// `..[?(…)]`
+    ScanFilter(Condition),
+}
+
+/// A filter's condition.
+#[derive(Debug, Clone, PartialEq)]
+enum Condition {
+    All(Vec<Condition>),
+    Any(Vec<Condition>),
+    Exists(Operand),
+    Compare(Operand, Operator, Operand),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Operand {
+    /// From the tested token.
+    Current(Vec<Segment>),
+    /// From the root.
+    Root(Vec<Segment>),
+    Literal(Literal),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Literal {
+    Null,
+    Bool(bool),
+    Number(f64),
+    Text(String),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Operator {
+    Equal,
+    NotEqual,
+    StrictEqual,
+    StrictNotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}

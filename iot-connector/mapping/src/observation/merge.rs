@@ -1,0 +1,112 @@
+//! Merging into an Observation that is there.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{Merged, ObservationError, SYSTEM, values::Target};
+use crate::{
+    fhir::{Concept, FhirTemplate},
+    grouping::Group,
+    template::Compatibility,
+    time,
+};
+
+impl FhirTemplate {
+    /// Merges a group into an Observation: the period is widened, never narrowed; components are found by our coding; the
+    /// status becomes `amended` only when something differs.
+    pub fn merge(
+        &self,
+        existing: &Value,
+        group: &Group,
+        compatibility: Compatibility,
+    ) -> Result<Merged, ObservationError> {
+        let mut observation = existing.clone();
+        if self.category.is_empty() {
+            if let Some(members) = observation.as_object_mut() {
+                members.shift_remove("category");
+            }
+        } else {
+            observation["category"] = self.category.iter().map(Concept::to_fhir).collect();
+        }
+        let before = span(existing).unwrap_or((group.start, group.end));
+        let mut target = Target {
+            template: self,
+            group,
+            compatibility,
+            counts: self.left_out(group),
+        };
+        if let Some(mapping) = &self.value
+            && let Some(readings) = group.values.get(&mapping.name)
+        {
+            target.merge(&mut observation, mapping, readings, before)?;
+        }
+        for mapping in &self.components {
+            let Some(readings) = group.values.get(&mapping.value.name) else {
+                continue;
+            };
+            if let Some(component) = component(&mut observation, &mapping.value.name) {
+                target.merge(component, &mapping.value, readings, before)?;
+            } else {
+                let made = target.component(mapping, readings)?;
+                match observation["component"].as_array_mut() {
+                    Some(components) => components.push(made),
+                    None => observation["component"] = json!([made]),
+                }
+            }
+        }
+        widen(&mut observation, before, group);
+        let changed = observation != *existing;
+        if changed {
+            observation["status"] = "amended".into();
+        }
+        Ok(Merged {
+            observation,
+            changed,
+            counts: target.counts,
+        })
+    }
+}
+
+/// The time that an Observation is about.
+fn span(observation: &Value) -> Option<(Timestamp, Timestamp)> {
+    let read = |value: &Value| value.as_str().and_then(time::parse);
+    if let Some(instant) = read(&observation["effectiveDateTime"]).or_else(|| read(&observation["effectiveInstant"])) {
+        return Some((instant, instant));
+    }
+    let period = &observation["effectivePeriod"];
+    let start = read(&period["start"])?;
+    Some((start, read(&period["end"]).unwrap_or(start)))
+}
+
+fn widen(observation: &mut Value, before: (Timestamp, Timestamp), group: &Group) {
+    let has_period = observation["effectivePeriod"].is_object();
+    if has_period && before.0 <= group.start && before.1 >= group.end {
+        return;
+    }
+    if let Some(members) = observation.as_object_mut() {
+        members.shift_remove("effectiveDateTime");
+        members.shift_remove("effectiveInstant");
+    }
+    let (start, end) = (before.0.min(group.start), before.1.max(group.end));
+    // Bounds that stay keep their text.
+    if !has_period || start != before.0 {
+        observation["effectivePeriod"]["start"] = start.to_string().into();
+    }
+    if !has_period || end != before.1 {
+        observation["effectivePeriod"]["end"] = end.to_string().into();
+    }
+}
+
+fn component<'o>(observation: &'o mut Value, name: &str) -> Option<&'o mut Value> {
+    let ours = |component: &Value| {
+        component["code"]["coding"].as_array().is_some_and(|codings| {
+            codings
+                .iter()
+                .any(|coding| coding["system"] == SYSTEM && coding["code"] == name)
+        })
+    };
+    observation["component"]
+        .as_array_mut()?
+        .iter_mut()
+        .find(|component| ours(component))
+}

@@ -1,0 +1,339 @@
+//! A value or component of an Observation, made of readings or merged with what is there.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{ObservationError, SYSTEM, sampled_data::Series, state::State};
+use crate::{
+    fhir::{ComponentMapping, FhirTemplate, Period, ValueKind, ValueMapping, codings},
+    grouping::{Counts, Group, Reading},
+    template::Compatibility,
+};
+
+/// What is worked on.
+pub(super) struct Target<'a> {
+    pub(super) template: &'a FhirTemplate,
+    pub(super) group: &'a Group,
+    pub(super) compatibility: Compatibility,
+    pub(super) counts: Counts,
+}
+
+/// The span of an Observation that is merged into.
+pub(super) type Span = (Timestamp, Timestamp);
+
+impl Target<'_> {
+    /// Value and components of a new Observation.
+    pub(super) fn create_values(&mut self, observation: &mut Value) -> Result<(), ObservationError> {
+        if let Some(mapping) = &self.template.value
+            && let Some(readings) = self.group.values.get(&mapping.name)
+        {
+            self.set(observation, mapping, readings)?;
+        }
+        let mut components = Vec::new();
+        for mapping in &self.template.components {
+            if let Some(readings) = self.group.values.get(&mapping.value.name) {
+                components.push(self.component(mapping, readings)?);
+            }
+        }
+        if !components.is_empty() {
+            observation["component"] = components.into();
+        }
+        Ok(())
+    }
+
+    /// A new component.
+    pub(super) fn component(
+        &mut self,
+        mapping: &ComponentMapping,
+        readings: &[Reading],
+    ) -> Result<Value, ObservationError> {
+        let name = &mapping.value.name;
+        let mut coding = codings(&mapping.codes);
+        coding.push(json!({"system": SYSTEM, "code": name, "display": name}));
+        let mut component = json!({"code": {"coding": coding, "text": name}});
+        self.set(&mut component, &mapping.value, readings)?;
+        Ok(component)
+    }
+
+    /// Sets `value[x]` of an element that has none.
+    pub(super) fn set(
+        &mut self,
+        element: &mut Value,
+        mapping: &ValueMapping,
+        readings: &[Reading],
+    ) -> Result<(), ObservationError> {
+        match &mapping.kind {
+            ValueKind::SampledData { period, unit } => {
+                let mut series = Series::new(self.group.start, self.group.end, period)?;
+                series.add(readings, &mut self.counts);
+                element["valueSampledData"] = series.to_fhir(unit.as_deref());
+            }
+            ValueKind::CodeableConcept(concept) => {
+                element["valueCodeableConcept"] = concept.to_fhir();
+                self.count_one(readings);
+            }
+            ValueKind::Quantity { .. } | ValueKind::Text => {
+                let state = self.fold(State::default(), mapping, readings)?;
+                self.write(element, mapping, &state);
+            }
+        }
+        Ok(())
+    }
+
+    /// Merges readings into the `value[x]` of an element; one without a value gets one.
+    pub(super) fn merge(
+        &mut self,
+        element: &mut Value,
+        mapping: &ValueMapping,
+        readings: &[Reading],
+        before: Span,
+    ) -> Result<(), ObservationError> {
+        let own = value_name(&mapping.kind);
+        let other = VALUES
+            .iter()
+            .find(|name| **name != own && element.get(**name).is_some());
+        if let Some(other) = other {
+            let (name, kind) = (&mapping.name, mapping.kind.name());
+            let problem = format!("value `{name}` is to be a {kind}, but the Observation has `{other}`");
+            return Err(ObservationError::NotSupported(problem));
+        }
+        if element.get(own).is_none() {
+            return self.set(element, mapping, readings);
+        }
+        match &mapping.kind {
+            ValueKind::SampledData { period, unit } => {
+                let (start, end) = (before.0.min(self.group.start), before.1.max(self.group.end));
+                let mut series = Series::merged(&element[own], before.0, start, end, period)?;
+                series.add(readings, &mut self.counts);
+                let made = series.to_fhir(unit.as_deref());
+                element[own]["period"] = made["period"].clone();
+                element[own]["data"] = made["data"].clone();
+            }
+            ValueKind::CodeableConcept(concept) => {
+                let concept = concept.to_fhir();
+                if element[own] == concept {
+                    self.counts.duplicates += readings.len() as u64;
+                } else {
+                    element[own] = concept;
+                    self.count_one(readings);
+                }
+            }
+            ValueKind::Quantity { .. } | ValueKind::Text => self.merge_one(element, mapping, readings)?,
+        }
+        Ok(())
+    }
+
+    /// Merges into a value that readings share.
+    fn merge_one(
+        &mut self,
+        element: &mut Value,
+        mapping: &ValueMapping,
+        readings: &[Reading],
+    ) -> Result<(), ObservationError> {
+        let there = current(element, &mapping.kind);
+        if !self.shares() {
+            let Some(reading) = self.single(mapping, readings)? else {
+                return Ok(());
+            };
+            match there {
+                Some(there) if there == reading.value => self.counts.duplicates += 1,
+                Some(_) if reading.replay => self.counts.superseded += 1,
+                _ => {
+                    let state = State::of(self.value_text(mapping, &reading)?);
+                    self.write(element, mapping, &state);
+                    self.counts.points += 1;
+                }
+            }
+            return Ok(());
+        }
+        let state = State::read(element, &mapping.kind);
+        if state.is_none() && there.is_some() && readings.iter().all(|reading| reading.replay) {
+            // Migrated data: nobody knows what it is made of, so that a replay fills gaps only.
+            self.counts.superseded += readings.len() as u64;
+            return Ok(());
+        }
+        let state = self.fold(state.unwrap_or_default(), mapping, readings)?;
+        self.write(element, mapping, &state);
+        Ok(())
+    }
+
+    /// Takes readings into what is known of a shared value.
+    fn fold(
+        &mut self,
+        mut state: State,
+        mapping: &ValueMapping,
+        readings: &[Reading],
+    ) -> Result<State, ObservationError> {
+        if !self.shares() {
+            if let Some(reading) = self.single(mapping, readings)? {
+                state.value = Some(self.value_text(mapping, &reading)?);
+                self.counts.points += 1;
+            }
+            return Ok(state);
+        }
+        if self.compatibility == Compatibility::Upstream {
+            state = State::default();
+            if readings.len() != 1 {
+                return Err(too_many(mapping, readings.len()));
+            }
+        }
+        for reading in readings {
+            let value = self.value_text(mapping, reading)?;
+            state.take(reading, value, mapping.aggregation, &mut self.counts);
+        }
+        Ok(state)
+    }
+
+    /// The one reading of an instant; upstream more are an error, else the last one stays.
+    fn single(&mut self, mapping: &ValueMapping, readings: &[Reading]) -> Result<Option<Reading>, ObservationError> {
+        if self.compatibility == Compatibility::Upstream && readings.len() != 1 {
+            return Err(too_many(mapping, readings.len()));
+        }
+        self.counts.superseded += (readings.len() as u64).saturating_sub(1);
+        Ok(readings
+            .iter()
+            .max_by_key(|reading| (reading.time, reading.order))
+            .cloned())
+    }
+
+    fn value_text(&self, mapping: &ValueMapping, reading: &Reading) -> Result<String, ObservationError> {
+        if mapping.kind == ValueKind::Text {
+            return Ok(reading.value.clone());
+        }
+        decimal(&reading.value).ok_or_else(|| ObservationError::InvalidQuantityFhirValue {
+            name: mapping.name.clone(),
+            reason: format!("`{}` isn't a number", reading.value),
+        })
+    }
+
+    fn write(&self, element: &mut Value, mapping: &ValueMapping, state: &State) {
+        let Some(value) = &state.value else { return };
+        let extension = if self.shares() && self.compatibility == Compatibility::Standard {
+            state.extension()
+        } else {
+            None
+        };
+        if let ValueKind::Quantity { unit, code, system } = &mapping.kind {
+            let mut quantity = json!({});
+            if let Some(extension) = extension {
+                quantity["extension"] = json!([extension]);
+            }
+            quantity["value"] = serde_json::from_str(value).unwrap_or(Value::Null);
+            for (name, text) in [("unit", unit), ("system", system), ("code", code)] {
+                if let Some(text) = text {
+                    quantity[name] = text.as_str().into();
+                }
+            }
+            element["valueQuantity"] = quantity;
+        } else {
+            element["valueString"] = value.as_str().into();
+            if let Some(extension) = extension {
+                element["_valueString"] = json!({"extension": [extension]});
+            }
+        }
+    }
+
+    /// Whether several readings share one value.
+    fn shares(&self) -> bool {
+        self.template.period != Period::Single
+    }
+
+    fn count_one(&mut self, readings: &[Reading]) {
+        self.counts.points += 1;
+        self.counts.superseded += (readings.len() as u64).saturating_sub(1);
+    }
+}
+
+/// Every `value[x]` of an Observation in R4.
+const VALUES: [&str; 11] = [
+    "valueQuantity",
+    "valueCodeableConcept",
+    "valueString",
+    "valueBoolean",
+    "valueInteger",
+    "valueRange",
+    "valueRatio",
+    "valueSampledData",
+    "valueTime",
+    "valueDateTime",
+    "valuePeriod",
+];
+
+fn value_name(kind: &ValueKind) -> &'static str {
+    match kind {
+        ValueKind::SampledData { .. } => "valueSampledData",
+        ValueKind::Quantity { .. } => "valueQuantity",
+        ValueKind::CodeableConcept(_) => "valueCodeableConcept",
+        ValueKind::Text => "valueString",
+    }
+}
+
+fn current(element: &Value, kind: &ValueKind) -> Option<String> {
+    match kind {
+        ValueKind::Quantity { .. } => element["valueQuantity"]["value"].as_number().map(ToString::to_string),
+        _ => element["valueString"].as_str().map(str::to_owned),
+    }
+}
+
+fn too_many(mapping: &ValueMapping, count: usize) -> ObservationError {
+    ObservationError::InvalidQuantityFhirValue {
+        name: mapping.name.clone(),
+        reason: format!("there are {count} readings for one value"),
+    }
+}
+
+/// The JSON number that a device's text stands for, its digits kept; `None` if it isn't a number.
+pub fn decimal(text: &str) -> Option<String> {
+    let text = text.trim();
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(digits) => ("-", digits),
+        None => ("", text.strip_prefix('+').unwrap_or(text)),
+    };
+    let (mantissa, exponent) = match digits.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
+        None => (digits, None),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let all_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let exponent_fits = exponent.is_none_or(|exponent| exponent.parse::<i16>().is_ok_and(|power| power.abs() < 300));
+    if (whole.is_empty() && fraction.is_empty()) || !all_digits(whole) || !all_digits(fraction) || !exponent_fits {
+        return None;
+    }
+    let whole = match whole.trim_start_matches('0') {
+        "" => "0",
+        digits => digits,
+    };
+    let mut number = format!("{sign}{whole}");
+    if !fraction.is_empty() {
+        number.push('.');
+        number.push_str(fraction);
+    }
+    if let Some(exponent) = exponent {
+        number.push('e');
+        number.push_str(exponent);
+    }
+    Some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("60", Some("60"))]
+    #[case(" -1.50 ", Some("-1.50"))]
+    #[case("+007.5", Some("7.5"))]
+    #[case(".5", Some("0.5"))]
+    #[case("1.", Some("1"))]
+    #[case("1e3", Some("1e3"))]
+    #[case("1e999", None)]
+    #[case("NaN", None)]
+    #[case("", None)]
+    #[case("1,5", None)]
+    #[case("0x10", None)]
+    fn decimals_keep_their_digits(#[case] text: &str, #[case] expected: Option<&str>) {
+        assert_eq!(decimal(text).as_deref(), expected);
+    }
+}
