@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use daemon::tls::ReplaceableKey;
 use daemon::{Listener, Metrics, Shutdown, Supervisor};
-use fhir_operator_core::names;
 use kube::Client;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
@@ -17,9 +16,11 @@ use crate::kubernetes::apply::Normalised;
 use crate::kubernetes::definitions::{self, DefinitionError};
 use crate::kubernetes::events::Events;
 use crate::kubernetes::lease::Candidate;
-use crate::observe::index::{self, Index, Watched};
+use crate::observe::index::{Index, Watched};
 use crate::observe::issuer::IssuerCell;
 use crate::observe::pages::Heard;
+use crate::observe::watching::{self, Watching};
+use crate::reconcile::metrics::Outcomes;
 use crate::reconcile::queue::Queue;
 use crate::reconcile::{self, Context};
 use crate::settings::{Settings, SettingsError, Webhook};
@@ -55,25 +56,53 @@ pub enum RunError {
 
 /// Runs until SIGTERM, or until something that has to run stops.
 pub async fn run(settings: Settings) -> Result<(), RunError> {
-    let installation = Arc::new(settings.installation()?);
     let client = Client::try_from(kube::Config::infer().await?)?;
-    let watched = match settings.watch_namespaces.as_slice() {
-        [] => Watched::Cluster,
-        namespaces => Watched::Namespaces(namespaces.to_vec()),
-    };
+    let (_, supervisor) = start(client, &settings).await?;
+    Ok(supervisor.run().await?)
+}
+
+/// Starts everything; run the supervisor to keep it going.
+pub async fn start(client: Client, settings: &Settings) -> Result<(Arc<Context>, Supervisor), RunError> {
+    let (context, candidate) = context(client, settings)?;
     // A namespaced installation may not read definitions, which are the cluster's.
-    if watched == Watched::Cluster {
-        definitions::verify(&client).await?;
+    if context.watched == Watched::Cluster {
+        definitions::verify(&context.client).await?;
     }
 
     let mut supervisor = Supervisor::new(Duration::from_secs(settings.drain_seconds));
     let shutdown = supervisor.shutdown();
+    let outcomes = serve_management(&mut supervisor, settings, &context).await?;
+    if settings.webhook.enabled {
+        serve_webhook(&mut supervisor, settings, &context).await?;
+    }
+
+    let Watching { tasks, synced } = watching::start(
+        &context.client,
+        &context.watched,
+        &context.index,
+        &context,
+        supervisor.health(),
+    );
+    supervisor.critical("watches", follow(tasks, shutdown.clone()));
+    supervisor.critical("issuer", until(shutdown.clone(), follow_issuer(Arc::clone(&context))));
+    supervisor.critical("lease", campaign(candidate, shutdown.clone()));
+    supervisor.critical(
+        "reconcile",
+        reconcile::run(Arc::clone(&context), outcomes, synced, shutdown),
+    );
+    Ok((context, supervisor))
+}
+
+fn context(client: Client, settings: &Settings) -> Result<(Arc<Context>, Candidate), RunError> {
     let (candidate, claim) = Candidate::new(client.clone(), &settings.namespace, &settings.lease, &settings.identity);
-    let context = Arc::new(Context {
-        client: client.clone(),
+    let watched = match settings.watch_namespaces.as_slice() {
+        [] => Watched::Cluster,
+        namespaces => Watched::Namespaces(namespaces.to_vec()),
+    };
+    let context = Context {
         name: settings.name.clone(),
         watched,
-        installation,
+        installation: Arc::new(settings.installation()?),
         index: Arc::new(Index::default()),
         queue: Queue::default(),
         claim,
@@ -84,49 +113,37 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
         probes: Heard::default(),
         normalised: Normalised::default(),
         events: Events::new(client.clone(), &settings.identity),
-    });
+        client,
+    };
+    Ok((Arc::new(context), candidate))
+}
 
+async fn serve_management(
+    supervisor: &mut Supervisor,
+    settings: &Settings,
+    context: &Arc<Context>,
+) -> Result<Outcomes, RunError> {
     let metrics = Arc::new(Metrics::new("fhir_operator", env!("CARGO_PKG_VERSION")));
-    let outcomes = reconcile::metrics::Outcomes::register(&metrics);
-    reconcile::metrics::State::register(&metrics, &context);
-    let management = Listener::bind(&settings.management).await?;
+    let outcomes = Outcomes::register(&metrics);
+    reconcile::metrics::State::register(&metrics, context);
+    let listener = Listener::bind(&settings.management).await?;
     let status = {
-        let context = Arc::clone(&context);
+        let context = Arc::clone(context);
         move || reconcile::metrics::page(&context)
     };
     let routes = daemon::management::routes(supervisor.health(), &metrics, status);
-    supervisor.serve_management(management, routes);
+    supervisor.serve_management(listener, routes);
+    Ok(outcomes)
+}
 
-    if settings.webhook.enabled {
-        serve_webhook(&mut supervisor, &settings, &context).await?;
-    }
+async fn follow_issuer(context: Arc<Context>) {
+    let (issuer, client) = (context.issuer.clone(), context.client.clone());
+    issuer.follow(client, move || context.look_at_services()).await;
+}
 
-    let (watches, synced) = index::start(
-        &context.client,
-        &context.watched,
-        &format!("{}={}", names::MANAGED_BY, names::OPERATOR),
-        &context.index,
-        &context,
-        supervisor.health(),
-    );
-    supervisor.critical("watches", follow(watches, shutdown.clone()));
-
-    let issuer = {
-        let context = Arc::clone(&context);
-        context
-            .issuer
-            .clone()
-            .follow(client, move || context.look_at_services())
-    };
-    supervisor.critical("issuer", until(shutdown.clone(), issuer));
-
-    let ended = shutdown.clone();
-    supervisor.critical("lease", async move {
-        candidate.run(async move { ended.requested().await }).await;
-        Ok::<(), Infallible>(())
-    });
-    supervisor.critical("reconcile", reconcile::run(context, outcomes, synced, shutdown));
-    Ok(supervisor.run().await?)
+async fn campaign(candidate: Candidate, shutdown: Shutdown) -> Result<(), Infallible> {
+    candidate.run(async move { shutdown.requested().await }).await;
+    Ok(())
 }
 
 async fn serve_webhook(

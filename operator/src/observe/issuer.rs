@@ -1,11 +1,12 @@
 //! Who signs the cluster's ServiceAccount tokens, and with which keys.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use fhir_operator_core::ClusterIssuer;
 use kube::Client;
 use serde_json::Value;
+use tokio::sync::watch;
 
 /// How often the API server is asked again; keys change rarely, and the old ones stay valid for a while.
 const LOOK: Duration = Duration::from_mins(5);
@@ -35,13 +36,33 @@ pub enum IssuerError {
 }
 
 /// The issuer as last read.
-#[derive(Clone, Debug, Default)]
-pub struct IssuerCell(Arc<RwLock<Option<Arc<ClusterIssuer>>>>);
+#[derive(Clone, Debug)]
+pub struct IssuerCell(Arc<watch::Sender<Option<Arc<ClusterIssuer>>>>);
+
+impl Default for IssuerCell {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(None)))
+    }
+}
 
 impl IssuerCell {
     /// The issuer, if it is known already.
     pub fn get(&self) -> Option<Arc<ClusterIssuer>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.borrow().clone()
+    }
+
+    /// Waits until the issuer is known, or for as long as `patience`: a look without it would take the issuer away from
+    /// services that have it.
+    pub async fn known(&self, patience: Duration) {
+        let mut issuer = self.0.subscribe();
+        if tokio::time::timeout(patience, issuer.wait_for(Option::is_some))
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                "going on without the issuer of ServiceAccount tokens: connectors have no access until it is known"
+            );
+        }
     }
 
     /// Reads again and again, and tells when something changed. Never returns.
@@ -49,8 +70,14 @@ impl IssuerCell {
         loop {
             let pause = match read(&client).await {
                 Ok(read) => {
-                    if self.get().as_deref() != Some(&read) {
-                        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(read));
+                    let differs = self.0.send_if_modified(|issuer| {
+                        let differs = issuer.as_deref() != Some(&read);
+                        if differs {
+                            *issuer = Some(Arc::new(read));
+                        }
+                        differs
+                    });
+                    if differs {
                         changed();
                     }
                     LOOK

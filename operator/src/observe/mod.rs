@@ -5,3 +5,4 @@ pub mod issuer;
 pub mod pages;
 pub mod pods;
 pub mod store;
+pub mod watching;

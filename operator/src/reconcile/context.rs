@@ -8,7 +8,7 @@ use fhir_operator_core::Installation;
 use fhir_operator_core::fhir_service::{self, PolicyProbe};
 use fhir_operator_core::names;
 use fhir_operator_core::tenant::{self, Holder};
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::{Client, Resource};
 use tokio::sync::{Mutex, watch};
 
@@ -200,8 +200,8 @@ impl Listener for Context {
         }
     }
 
-    fn mapping(&self, namespace: &str, _name: &str) {
-        let connectors = self.index.iot_connectors.in_namespace(namespace);
+    fn mapping(&self, change: &Change<ConfigMap>) {
+        let connectors = self.index.iot_connectors.in_namespace(&change.name.namespace);
         self.queue_all(
             connectors
                 .iter()

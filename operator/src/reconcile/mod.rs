@@ -24,13 +24,16 @@ use self::queue::Outcome;
 use crate::kubernetes::apply::ApplyError;
 use crate::kubernetes::prune::PruneError;
 use crate::kubernetes::status::StatusError;
-use crate::observe::index::Synced;
+use crate::observe::watching::Synced;
 
 /// Tasks in work at a time; the API server is the limit long before this process is.
 const WORKERS: usize = 8;
 
 /// A task that takes longer than this is given up and tried again.
 const PATIENCE: Duration = Duration::from_mins(1);
+
+/// How long to wait for the issuer of tokens before services are looked at without it.
+const ISSUER_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Why a task has to be tried again.
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +77,7 @@ pub async fn run(
 ) -> Result<(), &'static str> {
     tokio::select! {
         () = shutdown.requested() => return Ok(()),
-        () = synced.complete() => {}
+        () = async { tokio::join!(synced.complete(), context.issuer.known(ISSUER_PATIENCE)); } => {}
     }
     let mut claim = context.claim.clone();
     loop {

@@ -1,0 +1,10 @@
+//! The operator's shell against an API server in memory: what it writes, in which order, and what it leaves alone.
+
+mod admission;
+mod api;
+mod chart;
+mod children;
+mod election;
+mod objects;
+mod operator;
+mod places;
