@@ -133,9 +133,11 @@ impl Supervisor {
         let mut terminate = signal(SignalKind::terminate()).map_err(ProcessError::Signals)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(ProcessError::Signals)?;
         let verdict = tokio::select! {
+            // A task that ends because the shutdown was asked for is no failure.
+            biased;
+            () = self.shutdown.requested() => { info!("shutting down"); Ok(()) }
             _ = terminate.recv() => { info!("SIGTERM received, shutting down"); Ok(()) }
             _ = interrupt.recv() => { info!("SIGINT received, shutting down"); Ok(()) }
-            () = self.shutdown.requested() => { info!("shutting down"); Ok(()) }
             Some(ended) = self.tasks.join_next() => Err(dead(ended)),
         };
         if let Err(error) = &verdict {
