@@ -1,0 +1,4 @@
+//! What queries become and what they are refused for; what resources are found by.
+
+mod extract;
+mod parse;
