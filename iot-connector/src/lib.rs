@@ -1,1 +1,190 @@
-//! Turns device messages into FHIR Observations for one IoTConnector
+//! Turns device messages into FHIR Observations for one IoTConnector.
+//!
+//! Messages come in by HTTP and are acknowledged when they are on disk ([`spool`]); the [`pipeline`] makes measurements of
+//! them and writes Observations; what can't be used is a dead letter with its reason.
+
+pub mod cli;
+mod dead_letter_commands;
+mod dry_run;
+pub mod fhir_client;
+mod http;
+pub mod ingest;
+mod mappings;
+mod metrics;
+pub mod pipeline;
+pub mod spool;
+mod status;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::http::StatusCode;
+use daemon::{
+    Listener, ListenerError, Metrics, ProcessError, Shutdown, Supervisor, management,
+    tls::{CertificateFiles, TlsError},
+};
+use iot_connector_settings::{Settings, SettingsError};
+use thiserror::Error;
+use tracing::info;
+
+use crate::{
+    fhir_client::{ClientError, FhirClient},
+    http::Ingest,
+    ingest::keys::Keys,
+    mappings::Mappings,
+    metrics::ConnectorMetrics,
+    pipeline::Pipeline,
+    spool::{Spool, SpoolError},
+    status::SharedReport,
+};
+
+/// Why a connector can't start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The settings.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The spool.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// The FHIR client.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// A port.
+    #[error(transparent)]
+    Listener(#[from] ListenerError),
+    /// The certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+/// A connector whose ports are open and whose tasks run.
+pub struct Connector {
+    supervisor: Supervisor,
+    address: SocketAddr,
+    management: Option<SocketAddr>,
+}
+
+impl Connector {
+    /// Where devices send to.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where operators look.
+    pub fn management(&self) -> Option<SocketAddr> {
+        self.management
+    }
+
+    /// Ends it in order.
+    pub fn shutdown(&self) -> Shutdown {
+        self.supervisor.shutdown()
+    }
+
+    /// Runs until it is told to end.
+    pub async fn run(self) -> Result<(), ProcessError> {
+        self.supervisor.run().await
+    }
+}
+
+/// Opens the spool and the ports, and starts to work. Needs the TLS provider installed.
+pub async fn start(settings: Settings) -> Result<Connector, StartError> {
+    settings.validate()?;
+    let report = SharedReport::default();
+    let spool = Arc::new(Spool::open(&settings.spool.path)?);
+    let fhir = FhirClient::new(&settings.fhir_server)?;
+    let registry = Arc::new(Metrics::new("iot_connector", env!("CARGO_PKG_VERSION")));
+    let metrics = registry.register(|registry| ConnectorMetrics::register(registry, spool.figures()));
+    let mut supervisor = Supervisor::new(Duration::from_secs(u64::from(settings.drain_seconds)));
+    let shutdown = supervisor.shutdown();
+
+    let (mappings, in_force) = Mappings::new(&settings, report.clone());
+    let following = shutdown.clone();
+    supervisor.critical("mappings", async move {
+        mappings.follow(following).await;
+        Ok::<(), SpoolError>(())
+    });
+    let (watched, ends) = (spool.clone(), shutdown.clone());
+    supervisor.critical("spool", async move {
+        tokio::select! {
+            () = watched.closed() => Err(SpoolError::Closed),
+            () = ends.requested() => Ok(()),
+        }
+    });
+    let heartbeat = supervisor.health().heartbeat("pipeline", Duration::from_mins(2));
+    let pipeline = Pipeline::new(
+        &settings,
+        spool.clone(),
+        in_force,
+        fhir,
+        metrics.clone(),
+        report.clone(),
+        shutdown.clone(),
+    );
+    supervisor.critical("pipeline", async move {
+        pipeline
+            .run(heartbeat)
+            .await
+            .map_err(|error| daemon::process::describe(&error))
+    });
+
+    let keys = match &settings.keys {
+        Some(path) => Keys::follow(path.clone()),
+        None => Keys::anonymous(),
+    };
+    let ingest = Arc::new(Ingest {
+        keys,
+        spool: spool.clone(),
+        max_bytes: settings.spool.max_bytes,
+        dead_letters: settings.dead_letters.clone(),
+        metrics,
+        report: report.clone(),
+    });
+    let mut listener = Listener::bind(&settings.listen).await?;
+    if let Some(tls) = &settings.tls {
+        let files = CertificateFiles {
+            chain: tls.certificate.clone(),
+            key: tls.key.clone(),
+        };
+        listener = listener.with_tls(daemon::tls::server_config(files.serve()?)?);
+    }
+    let address = listener.address();
+    let routes = http::message_routes(ingest.clone()).merge(management::health_routes(supervisor.health()));
+    supervisor.serve("messages", listener, routes.fallback(unknown));
+    let management = match &settings.management {
+        Some(address) => Some(serve_management(&mut supervisor, address, &registry, ingest).await?),
+        None => None,
+    };
+    info!(%address, management = management.map(|address| address.to_string()), "messages are accepted");
+    Ok(Connector {
+        supervisor,
+        address,
+        management,
+    })
+}
+
+async fn serve_management(
+    supervisor: &mut Supervisor,
+    address: &str,
+    registry: &Arc<Metrics>,
+    ingest: Arc<Ingest>,
+) -> Result<SocketAddr, StartError> {
+    let listener = Listener::bind(address).await?;
+    let address = listener.address();
+    let spool = ingest.spool.clone();
+    let status = move || {
+        let ingest = ingest.clone();
+        async move {
+            let page = move || ingest.report.page(&ingest.spool, ingest.full().map(http::Full::reason));
+            tokio::task::spawn_blocking(page).await.ok()
+        }
+    };
+    let routes = management::routes(supervisor.health(), registry, status)
+        .merge(http::dead_letter_routes(spool))
+        .merge(http::dry_run_routes());
+    supervisor.serve_management(listener, routes);
+    Ok(address)
+}
+
+async fn unknown() -> (StatusCode, &'static str) {
+    (StatusCode::NOT_FOUND, "devices post to /messages\n")
+}

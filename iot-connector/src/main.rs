@@ -1,3 +1,7 @@
-//! Turns device messages into FHIR Observations for one IoTConnector
+//! Turns device messages into FHIR Observations for one IoTConnector.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    iot_connector::cli::main()
+}

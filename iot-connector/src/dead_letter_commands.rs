@@ -1,0 +1,156 @@
+//! `iot-connector dead-letters`: the management port's dead letters from a shell.
+
+use std::error::Error;
+
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use iot_connector_settings::MANAGEMENT_PORT;
+use reqwest::{Client, Method, Url};
+use serde_json::Value;
+
+type Failure = Box<dyn Error>;
+
+/// The subcommand.
+pub fn declare() -> Command {
+    let filters = || {
+        ["stage", "reason", "template"].map(|name| {
+            Arg::new(name)
+                .long(name)
+                .value_name("NAME")
+                .help("Only those with this")
+        })
+    };
+    let id = || Arg::new("id").value_name("ID").value_parser(value_parser!(i64));
+    let all = || {
+        Arg::new("all")
+            .long("all")
+            .action(ArgAction::SetTrue)
+            .help("All of them")
+    };
+    Command::new("dead-letters")
+        .about("Lists, shows, replays or discards what could not be used")
+        .subcommand_required(true)
+        .arg(
+            Arg::new("management")
+                .long("management")
+                .value_name("ADDRESS")
+                .global(true)
+                .env("IOT_CONNECTOR_MANAGEMENT")
+                .help("The connector's management address [default: port 9090 of this machine]"),
+        )
+        .subcommand(Command::new("list").about("Lists them, oldest first").args(filters()))
+        .subcommand(
+            Command::new("show")
+                .about("Shows one with its payload")
+                .arg(id().required(true)),
+        )
+        .subcommand(
+            Command::new("replay")
+                .about("Puts them back into the queue")
+                .arg(id())
+                .args(filters())
+                .arg(all()),
+        )
+        .subcommand(
+            Command::new("discard")
+                .about("Deletes them")
+                .arg(id())
+                .args(filters())
+                .arg(all()),
+        )
+}
+
+/// Runs it.
+pub async fn command(matches: &ArgMatches) -> Result<(), Failure> {
+    daemon::tls::install_provider();
+    let Some((action, arguments)) = matches.subcommand() else {
+        return Ok(());
+    };
+    let default = format!("127.0.0.1:{MANAGEMENT_PORT}");
+    let address = arguments.get_one::<String>("management").unwrap_or(&default);
+    let base = Url::parse(&format!("http://{address}/dead-letters"))?;
+    match action {
+        "list" => list(base, arguments).await,
+        "show" => {
+            let letter = ask(Method::GET, with_id(base, arguments)).await?;
+            println!("{}", serde_json::to_string_pretty(&letter)?);
+            Ok(())
+        }
+        "replay" => {
+            let mut url = with_id(base, arguments);
+            push(&mut url, "replay");
+            select(&mut url, arguments);
+            println!("{}", ask(Method::POST, url).await?);
+            Ok(())
+        }
+        _ => {
+            let mut url = with_id(base, arguments);
+            select(&mut url, arguments);
+            println!("{}", ask(Method::DELETE, url).await?);
+            Ok(())
+        }
+    }
+}
+
+async fn list(mut url: Url, arguments: &ArgMatches) -> Result<(), Failure> {
+    select(&mut url, arguments);
+    let mut after = Value::from(0);
+    loop {
+        let mut page = url.clone();
+        page.query_pairs_mut().append_pair("after", &after.to_string());
+        let mut answer = ask(Method::GET, page).await?;
+        for letter in answer["deadLetters"].as_array().map_or(&[][..], Vec::as_slice) {
+            let text = |name: &str| letter[name].as_str().unwrap_or("-").to_owned();
+            println!(
+                "{}\t{}\t{}\t{}\t{}\t{}",
+                letter["id"],
+                text("died"),
+                text("stage"),
+                text("reason"),
+                text("template"),
+                text("detail")
+            );
+        }
+        after = answer["next"].take();
+        if after.is_null() {
+            return Ok(());
+        }
+    }
+}
+
+fn with_id(mut url: Url, arguments: &ArgMatches) -> Url {
+    if let Ok(Some(id)) = arguments.try_get_one::<i64>("id") {
+        push(&mut url, &id.to_string());
+    }
+    url
+}
+
+fn push(url: &mut Url, segment: &str) {
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.push(segment);
+    }
+}
+
+fn select(url: &mut Url, arguments: &ArgMatches) {
+    for name in ["stage", "reason", "template"] {
+        if let Ok(Some(value)) = arguments.try_get_one::<String>(name) {
+            url.query_pairs_mut().append_pair(name, value);
+        }
+    }
+    if arguments.try_get_one::<bool>("all").ok().flatten() == Some(&true) {
+        url.query_pairs_mut().append_pair("all", "true");
+    }
+}
+
+async fn ask(method: Method, url: Url) -> Result<Value, Failure> {
+    let response = Client::new().request(method, url.clone()).send().await?;
+    let status = response.status();
+    let answer: Value = response.json().await?;
+    if status.is_success() {
+        return Ok(answer);
+    }
+    Err(format!(
+        "`{url}` answers {status}: {}",
+        answer["error"].as_str().unwrap_or("no reason is given")
+    )
+    .into())
+}

@@ -1,0 +1,130 @@
+//! `iot-connector dry-run`: what mappings make of messages, without a server.
+
+use std::{
+    error::Error,
+    io::{Read, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::ArgMatches;
+use iot_mapping::{Compatibility, DryRun, Finding, dry_run};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::ingest::{
+    body::{self, BodyLimits},
+    context,
+};
+
+/// Runs the subcommand: exit code 1 when mappings or messages have errors.
+pub fn command(matches: &ArgMatches) -> ExitCode {
+    match run(matches) {
+        Ok(false) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {}", daemon::process::describe(&*error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(matches: &ArgMatches) -> Result<bool, Box<dyn Error>> {
+    let text = |name: &str| -> Result<Option<String>, Box<dyn Error>> {
+        matches.get_one::<PathBuf>(name).map(|path| read(path)).transpose()
+    };
+    let (device, fhir) = (text("device-mapping")?, text("fhir-mapping")?);
+    let messages = text("messages")?.unwrap_or_default();
+    let compatibility = match matches.get_one::<String>("compatibility").map(String::as_str) {
+        Some("upstream") => Compatibility::Upstream,
+        _ => Compatibility::Standard,
+    };
+    let report = report(device.as_deref(), fhir.as_deref(), messages.into_bytes(), compatibility);
+    let mut out = std::io::stdout().lock();
+    if matches.get_flag("json") {
+        writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
+    } else {
+        out.write_all(describe(&report).as_bytes())?;
+    }
+    Ok(report.has_errors())
+}
+
+/// A dry run on a text with messages. A message that is an envelope (`Body` with `Properties` or `SystemProperties`) is
+/// taken as it is; any other gets one as if it came by HTTP.
+pub fn report(device: Option<&str>, fhir: Option<&str>, messages: Vec<u8>, compatibility: Compatibility) -> DryRun {
+    let now = Timestamp::now();
+    // Without messages the mappings alone are judged.
+    let messages = body::messages(&messages.into(), None, &BodyLimits::default()).unwrap_or_default();
+    let context = context::of_request(
+        &axum::http::Method::POST,
+        &axum::http::Uri::from_static("/messages"),
+        &axum::http::HeaderMap::new(),
+        Some("dry-run"),
+        now,
+    );
+    let envelopes: Vec<Vec<u8>> = messages
+        .iter()
+        .map(|body| {
+            if is_envelope(body) {
+                body.to_vec()
+            } else {
+                context::envelope(body, &context)
+            }
+        })
+        .collect();
+    dry_run(device, fhir, &envelopes, compatibility, now)
+}
+
+fn is_envelope(body: &[u8]) -> bool {
+    serde_json::from_slice::<Value>(body).is_ok_and(|value| {
+        value.get("Body").is_some() && (value.get("Properties").is_some() || value.get("SystemProperties").is_some())
+    })
+}
+
+fn read(path: &Path) -> Result<String, Box<dyn Error>> {
+    if path == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text)?;
+        return Ok(text);
+    }
+    std::fs::read_to_string(path).map_err(|error| format!("`{}` can't be read: {error}", path.display()).into())
+}
+
+fn describe(report: &DryRun) -> String {
+    let mut text = String::new();
+    let mut line = |indent: usize, content: String| {
+        text.push_str(&"  ".repeat(indent));
+        text.push_str(&content);
+        text.push('\n');
+    };
+    let findings = |line: &mut dyn FnMut(usize, String), indent: usize, kind: &str, findings: &[Finding]| {
+        for finding in findings {
+            line(indent, format!("{kind}: {}", finding.message));
+        }
+    };
+    findings(&mut line, 0, "error", &report.template_errors);
+    findings(&mut line, 0, "warning", &report.template_warnings);
+    if report.template_errors.is_empty() {
+        line(0, "the mappings are valid".to_owned());
+    }
+    for message in &report.messages {
+        line(0, format!("message {}", message.message));
+        for template in &message.templates {
+            let name = template["typeName"].as_str().unwrap_or_default();
+            let expression = template["typeMatchExpression"].as_str().unwrap_or_default();
+            line(
+                1,
+                format!("template `{name}` ({expression}): {} matched", template["matched"]),
+            );
+        }
+        for measurement in &message.measurements {
+            line(1, format!("measurement {measurement}"));
+        }
+        for observation in &message.observations {
+            line(1, format!("observation {observation}"));
+        }
+        findings(&mut line, 1, "error", &message.errors);
+        findings(&mut line, 1, "warning", &message.warnings);
+    }
+    text
+}

@@ -1,0 +1,186 @@
+//! Dead letters on the management port: list, inspect, replay, discard.
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    extract::{Path, Query, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json, value::RawValue};
+
+use super::refusal;
+use crate::{
+    spool::{DeadLetter, DeadLetterFilter, Spool, SpoolError},
+    status::moment,
+};
+
+/// A page has at most so many entries.
+const PAGE: u32 = 1000;
+
+/// The routes; all of them are for operators, not for devices.
+pub fn routes(spool: Arc<Spool>) -> Router {
+    Router::new()
+        .route("/dead-letters", get(list).delete(discard_matching))
+        .route("/dead-letters/replay", post(replay_matching))
+        .route("/dead-letters/{id}", get(show).delete(discard))
+        .route("/dead-letters/{id}/replay", post(replay))
+        .with_state(spool)
+}
+
+#[derive(Deserialize)]
+#[serde(default)]
+struct Listing {
+    stage: Option<String>,
+    reason: Option<String>,
+    template: Option<String>,
+    after: i64,
+    limit: u32,
+    /// `true` says that everything is meant where there is no condition.
+    all: bool,
+}
+
+impl Default for Listing {
+    fn default() -> Self {
+        Self {
+            stage: None,
+            reason: None,
+            template: None,
+            after: 0,
+            limit: 100,
+            all: false,
+        }
+    }
+}
+
+impl Listing {
+    fn filter(&self) -> DeadLetterFilter {
+        let (stage, reason, template) = (self.stage.clone(), self.reason.clone(), self.template.clone());
+        DeadLetterFilter {
+            id: None,
+            stage,
+            reason,
+            template,
+        }
+    }
+
+    /// Replaying or deleting everything has to be asked for.
+    fn filter_or_all(&self) -> Result<DeadLetterFilter, Box<Response>> {
+        let filter = self.filter();
+        if filter == DeadLetterFilter::default() && !self.all {
+            let text = "say which: `stage`, `reason`, `template`, or `all=true`";
+            return Err(Box::new(refusal(StatusCode::BAD_REQUEST, text)));
+        }
+        Ok(filter)
+    }
+}
+
+async fn list(State(spool): State<Arc<Spool>>, Query(listing): Query<Listing>) -> Response {
+    let limit = listing.limit.clamp(1, PAGE);
+    let figures = spool.figures().clone();
+    let reading = move || spool.dead_letters(&listing.filter(), listing.after, limit);
+    match blocking(reading).await {
+        Ok(letters) => {
+            let full = letters.len() == limit as usize;
+            let next = letters.last().filter(|_| full).map(|last| last.id);
+            let letters: Vec<Value> = letters.iter().map(head).collect();
+            Json(json!({"total": figures.dead_letters(), "deadLetters": letters, "next": next})).into_response()
+        }
+        Err(error) => failed(&error),
+    }
+}
+
+async fn show(State(spool): State<Arc<Spool>>, Path(id): Path<i64>) -> Response {
+    match blocking(move || spool.dead_letter(id)).await {
+        Ok(Some(letter)) => Json(whole(&letter)).into_response(),
+        Ok(None) => unknown(id),
+        Err(error) => failed(&error),
+    }
+}
+
+async fn replay(State(spool): State<Arc<Spool>>, Path(id): Path<i64>) -> Response {
+    counted(
+        "replayed",
+        spool.replay(DeadLetterFilter::one(id), now()).await,
+        Some(id),
+    )
+}
+
+async fn replay_matching(State(spool): State<Arc<Spool>>, Query(listing): Query<Listing>) -> Response {
+    match listing.filter_or_all() {
+        Ok(filter) => counted("replayed", spool.replay(filter, now()).await, None),
+        Err(response) => *response,
+    }
+}
+
+async fn discard(State(spool): State<Arc<Spool>>, Path(id): Path<i64>) -> Response {
+    counted("discarded", spool.discard(DeadLetterFilter::one(id)).await, Some(id))
+}
+
+async fn discard_matching(State(spool): State<Arc<Spool>>, Query(listing): Query<Listing>) -> Response {
+    match listing.filter_or_all() {
+        Ok(filter) => counted("discarded", spool.discard(filter).await, None),
+        Err(response) => *response,
+    }
+}
+
+fn head(letter: &DeadLetter) -> Value {
+    json!({
+        "id": letter.id, "died": moment(letter.died), "received": moment(letter.received), "stage": letter.stage,
+        "reason": letter.reason, "detail": letter.detail, "template": letter.template, "path": letter.path
+    })
+}
+
+fn whole(letter: &DeadLetter) -> Value {
+    let mut value = head(letter);
+    let body = letter.body.as_deref().unwrap_or_default();
+    // As JSON where it is, as text where it is that, and in any case so that nothing is lost.
+    if let Ok(json) = serde_json::from_slice::<&RawValue>(body) {
+        value["payload"] = serde_json::from_str(json.get()).unwrap_or(Value::Null);
+    } else if let Ok(text) = std::str::from_utf8(body) {
+        value["payloadText"] = Value::from(text);
+    } else {
+        value["payloadBase64"] = Value::from(STANDARD.encode(body));
+    }
+    let context: Value = letter
+        .context
+        .as_deref()
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default();
+    value["properties"] = context["Properties"].clone();
+    value["systemProperties"] = context["SystemProperties"].clone();
+    value
+}
+
+fn counted(what: &str, result: Result<u64, SpoolError>, id: Option<i64>) -> Response {
+    match (result, id) {
+        (Ok(0), Some(id)) => unknown(id),
+        (Ok(count), _) => Json(json!({what: count})).into_response(),
+        (Err(error), _) => failed(&error),
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    read: impl FnOnce() -> Result<T, SpoolError> + Send + 'static,
+) -> Result<T, SpoolError> {
+    tokio::task::spawn_blocking(read)
+        .await
+        .unwrap_or(Err(SpoolError::Closed))
+}
+
+fn now() -> i64 {
+    Timestamp::now().as_microsecond()
+}
+
+fn unknown(id: i64) -> Response {
+    refusal(StatusCode::NOT_FOUND, format!("there is no dead letter {id}"))
+}
+
+fn failed(error: &SpoolError) -> Response {
+    refusal(StatusCode::INTERNAL_SERVER_ERROR, daemon::process::describe(error))
+}

@@ -1,0 +1,242 @@
+//! `POST /messages`: 202 only when every message of the request is on disk.
+
+use std::sync::Arc;
+
+use axum::{
+    Extension, Json, Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, FromRequest, Request, State},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use daemon::Peer;
+use iot_connector_settings::{DeadLetters, KEY_HEADER, MESSAGES_PATH};
+use jiff::Timestamp;
+use serde_json::json;
+use tracing::warn;
+
+use super::refusal;
+use crate::{
+    ingest::{
+        body::{self, BodyError, BodyLimits},
+        context,
+        keys::{KeyError, Keys},
+    },
+    metrics::{ConnectorMetrics, ErrorLabels},
+    spool::{NewMessage, Spool},
+    status::SharedReport,
+};
+
+/// Compressed or not, a request body has at most so many bytes.
+const MAX_REQUEST: usize = 64 << 20;
+/// Above this size a body is taken apart beside the event loop.
+const LARGE: usize = 64 << 10;
+/// Seconds that a device is asked to wait when the queue is full.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("10");
+
+/// What ingest works with.
+pub struct Ingest {
+    /// Who may send.
+    pub keys: Arc<Keys>,
+    /// Where messages go.
+    pub spool: Arc<Spool>,
+    /// Bytes that may wait.
+    pub max_bytes: u64,
+    /// Dead letters that may be kept.
+    pub dead_letters: DeadLetters,
+    /// Counts.
+    pub metrics: ConnectorMetrics,
+    /// Rate.
+    pub report: SharedReport,
+}
+
+/// Why no message is taken at present.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Full {
+    /// Of messages that wait: it will pass.
+    Queue(String),
+    /// Of dead letters: somebody has to look at them.
+    DeadLetters(String),
+}
+
+impl Full {
+    /// For people.
+    pub fn reason(self) -> String {
+        match self {
+            Self::Queue(reason) | Self::DeadLetters(reason) => reason,
+        }
+    }
+}
+
+impl Ingest {
+    /// Whether messages are taken now. Blocks on the spool's file where dead letters are bounded by age.
+    pub fn full(&self) -> Option<Full> {
+        let figures = self.spool.figures();
+        let bounds = &self.dead_letters;
+        let advice = "list them at `/dead-letters` on the management port, then replay or discard them";
+        if figures.dead_letters() >= bounds.max_count {
+            return Some(Full::DeadLetters(format!(
+                "{} dead letters are kept, the most allowed: {advice}",
+                bounds.max_count
+            )));
+        }
+        if figures.dead_bytes() >= bounds.max_bytes {
+            return Some(Full::DeadLetters(format!(
+                "dead letters take {} bytes, the most allowed: {advice}",
+                bounds.max_bytes
+            )));
+        }
+        if let Some(days) = bounds.max_days
+            && figures.dead_letters() > 0
+            && let Ok(Some(oldest)) = self.spool.oldest_dead_letter()
+            && Timestamp::now().as_microsecond() - oldest > i64::from(days) * 86_400_000_000
+        {
+            return Some(Full::DeadLetters(format!(
+                "the oldest dead letter is older than {days} days: {advice}"
+            )));
+        }
+        if figures.bytes() >= self.max_bytes {
+            return Some(Full::Queue(format!(
+                "{} messages wait, the queue's {} bytes are used",
+                figures.messages(),
+                self.max_bytes
+            )));
+        }
+        None
+    }
+
+    fn count_refusal(&self, reason: &str) {
+        let labels = ErrorLabels {
+            stage: "ingest".to_owned(),
+            reason: reason.to_owned(),
+        };
+        self.metrics.refused.get_or_create(&labels).inc();
+    }
+}
+
+/// The device port's routes.
+pub fn routes(ingest: Arc<Ingest>) -> Router {
+    Router::new()
+        .route(MESSAGES_PATH, post(accept))
+        .layer(DefaultBodyLimit::max(MAX_REQUEST))
+        .with_state(ingest)
+}
+
+async fn accept(
+    State(ingest): State<Arc<Ingest>>,
+    peer: Option<Extension<Peer>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    request: Request,
+) -> Response {
+    let now = Timestamp::now();
+    // The key comes first: a stranger's body is not even read.
+    let connection = match ingest.keys.check(key_of(&headers), now) {
+        Ok(connection) => connection,
+        Err(error) => {
+            ingest.count_refusal("key");
+            if error == KeyError::Unknown {
+                warn!(peer = ?peer.map(|peer| peer.0.0), "a device showed a key that isn't valid");
+            }
+            return unauthorized(error);
+        }
+    };
+    if let Some(full) = ingest.full() {
+        return refuse_full(&ingest, full);
+    }
+    let content_type = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned);
+    let encoding = headers
+        .get(header::CONTENT_ENCODING)
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned);
+    let body = match Bytes::from_request(request, &()).await {
+        Ok(body) => body,
+        Err(rejection) => {
+            ingest.count_refusal("body");
+            return refusal(rejection.status(), rejection.body_text());
+        }
+    };
+    let split = move || {
+        let limits = BodyLimits::default();
+        let plain = body::decompress(body, encoding.as_deref(), &limits)?;
+        body::messages(&plain, content_type.as_deref(), &limits)
+    };
+    let messages = if content_length(&headers) > LARGE || headers.contains_key(header::CONTENT_ENCODING) {
+        match tokio::task::spawn_blocking(split).await {
+            Ok(messages) => messages,
+            Err(error) => return refusal(StatusCode::INTERNAL_SERVER_ERROR, error),
+        }
+    } else {
+        split()
+    };
+    let messages = match messages {
+        Ok(messages) => messages,
+        Err(error) => {
+            ingest.count_refusal("body");
+            return refusal(status_of(&error), daemon::process::describe(&error));
+        }
+    };
+    let context: Arc<str> = context::of_request(&method, &uri, &headers, connection.as_deref(), now).into();
+    let count = messages.len();
+    let messages = messages
+        .into_iter()
+        .map(|body| NewMessage {
+            body,
+            context: context.clone(),
+        })
+        .collect();
+    if let Err(error) = ingest.spool.append(messages, now.as_microsecond()).await {
+        return refuse_full(&ingest, Full::Queue(daemon::process::describe(&error)));
+    }
+    ingest.metrics.device_event.inc_by(count as u64);
+    ingest.report.accepted(count);
+    (StatusCode::ACCEPTED, Json(json!({"accepted": count}))).into_response()
+}
+
+fn key_of(headers: &HeaderMap) -> Option<&str> {
+    if let Some(key) = headers.get(KEY_HEADER) {
+        return key.to_str().ok();
+    }
+    let (scheme, key) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+}
+
+fn content_length(headers: &HeaderMap) -> usize {
+    // Without a length (chunked) it may be long.
+    let length = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok());
+    length.and_then(|length| length.parse().ok()).unwrap_or(usize::MAX)
+}
+
+fn status_of(error: &BodyError) -> StatusCode {
+    match error {
+        BodyError::Empty | BodyError::Compressed(_) => StatusCode::BAD_REQUEST,
+        BodyError::Encoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        BodyError::TooLarge(_) | BodyError::MessageTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+    }
+}
+
+fn unauthorized(error: KeyError) -> Response {
+    let mut response = refusal(StatusCode::UNAUTHORIZED, error);
+    response
+        .headers_mut()
+        .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    response
+}
+
+fn refuse_full(ingest: &Ingest, full: Full) -> Response {
+    let (status, name) = match full {
+        Full::Queue(_) => (StatusCode::SERVICE_UNAVAILABLE, "queue_full"),
+        Full::DeadLetters(_) => (StatusCode::INSUFFICIENT_STORAGE, "dead_letters_full"),
+    };
+    ingest.count_refusal(name);
+    let mut response = refusal(status, full.reason());
+    response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+    response
+}

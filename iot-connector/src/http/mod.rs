@@ -1,0 +1,23 @@
+//! HTTP in: messages on the device port, dead letters and dry run on the management port.
+
+mod dead_letters;
+mod dry_run;
+
+mod messages;
+
+use axum::{
+    Json,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+
+pub use dead_letters::routes as dead_letter_routes;
+pub use dry_run::routes as dry_run_routes;
+
+pub use messages::{Full, Ingest, routes as message_routes};
+
+/// A refusal as JSON: `{"error": …}`.
+fn refusal(status: StatusCode, message: impl std::fmt::Display) -> Response {
+    (status, Json(json!({"error": message.to_string()}))).into_response()
+}

@@ -1,0 +1,5 @@
+//! From what a device sends to messages for the spool.
+
+pub mod body;
+pub mod context;
+pub mod keys;

@@ -1,0 +1,167 @@
+//! The connector's metrics. Names follow those of Azure's IoT connector in snake case.
+
+use std::sync::Arc;
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
+    metrics::{
+        MetricType,
+        counter::{ConstCounter, Counter},
+        family::Family,
+        gauge::ConstGauge,
+        histogram::Histogram,
+    },
+    registry::Registry,
+};
+
+use crate::spool::{Figures, Stage, Term};
+
+/// Labels of an error.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ErrorLabels {
+    /// Where.
+    pub stage: String,
+    /// The error's name.
+    pub reason: String,
+}
+
+/// Label of a saved resource.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct SavedLabels {
+    /// `ObservationCreated`, `ObservationUpdated` or `NoOperation`.
+    pub operation: &'static str,
+}
+
+/// Counters and histograms; what the spool knows is read from it.
+#[derive(Clone)]
+pub struct ConnectorMetrics {
+    /// Messages accepted.
+    pub device_event: Counter,
+    /// Requests refused.
+    pub refused: Family<ErrorLabels, Counter>,
+    /// Messages normalised.
+    pub normalized_event: Counter,
+    /// Measurements that came out.
+    pub measurement: Counter,
+    /// Groups that were written.
+    pub measurement_group: Counter,
+    /// Messages without a measurement.
+    pub dropped_event: Counter,
+    /// What failed, permanent or not.
+    pub total_errors: Family<ErrorLabels, Counter>,
+    /// Observations by what happened to them.
+    pub fhir_resource_saved: Family<SavedLabels, Counter>,
+    /// Writes that somebody else's write got in the way of.
+    pub fhir_resource_contention: Counter,
+    /// From acceptance to the end of normalisation.
+    pub device_event_processing_latency_ms: Histogram,
+    /// From acceptance to the written Observation.
+    pub measurement_ingestion_latency_ms: Histogram,
+}
+
+impl ConnectorMetrics {
+    /// Makes and registers all.
+    pub fn register(registry: &mut Registry, figures: &Arc<Figures>) -> Self {
+        let latency = || Histogram::new([5.0, 20.0, 100.0, 500.0, 1e3, 2e3, 5e3, 1e4, 3e4, 6e4, 3e5, 9e5]);
+        let metrics = Self {
+            device_event: Counter::default(),
+            refused: Family::default(),
+            normalized_event: Counter::default(),
+            measurement: Counter::default(),
+            measurement_group: Counter::default(),
+            dropped_event: Counter::default(),
+            total_errors: Family::default(),
+            fhir_resource_saved: Family::default(),
+            fhir_resource_contention: Counter::default(),
+            device_event_processing_latency_ms: latency(),
+            measurement_ingestion_latency_ms: latency(),
+        };
+        let all = metrics.clone();
+        registry.register("device_event", "Messages accepted", all.device_event);
+        registry.register(
+            "device_event_refused",
+            "Requests with messages that were refused",
+            all.refused,
+        );
+        registry.register("normalized_event", "Messages normalised", all.normalized_event);
+        registry.register("measurement", "Measurements made of messages", all.measurement);
+        registry.register(
+            "measurement_group",
+            "Groups of measurements worked on",
+            all.measurement_group,
+        );
+        registry.register("dropped_event", "Messages that gave no measurement", all.dropped_event);
+        registry.register("errors", "Errors by stage and reason (TotalErrors)", all.total_errors);
+        registry.register(
+            "fhir_resource_saved",
+            "Observations by operation",
+            all.fhir_resource_saved,
+        );
+        registry.register(
+            "fhir_resource_contention",
+            "Writes that another writer got in the way of",
+            all.fhir_resource_contention,
+        );
+        registry.register(
+            "device_event_processing_latency_ms",
+            "From acceptance to normalised, milliseconds",
+            all.device_event_processing_latency_ms,
+        );
+        registry.register(
+            "measurement_ingestion_latency_ms",
+            "From acceptance to the Observation, milliseconds",
+            all.measurement_ingestion_latency_ms,
+        );
+        registry.register_collector(Box::new(SpoolFigures {
+            figures: figures.clone(),
+        }));
+        metrics
+    }
+
+    /// Counts an error.
+    pub fn error(&self, stage: Stage, reason: &str) {
+        let labels = ErrorLabels {
+            stage: stage.name().to_owned(),
+            reason: reason.to_owned(),
+        };
+        self.total_errors.get_or_create(&labels).inc();
+    }
+}
+
+/// Backlog, dead letters and the account, as the spool holds them.
+#[derive(Debug)]
+struct SpoolFigures {
+    figures: Arc<Figures>,
+}
+
+impl Collector for SpoolFigures {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), std::fmt::Error> {
+        let gauges = [
+            ("backlog", "Messages accepted and not finished", self.figures.messages()),
+            (
+                "backlog_bytes",
+                "Bytes of the messages that are not finished",
+                self.figures.bytes(),
+            ),
+            ("dead_letters", "Dead letters kept", self.figures.dead_letters()),
+            (
+                "dead_letters_bytes",
+                "Bytes of the dead letters",
+                self.figures.dead_bytes(),
+            ),
+        ];
+        for (name, help, value) in gauges {
+            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            gauge.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)?;
+        }
+        let account = self.figures.account();
+        let help = "Every message and reading since the spool was made, by what became of it";
+        let mut family = encoder.encode_descriptor("account", help, None, MetricType::Counter)?;
+        for term in Term::ALL {
+            let counter = ConstCounter::new(account.get(term));
+            counter.encode(family.encode_family(&[("term", term.name())])?)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,137 @@
+//! One group into one Observation: found by its identifier, created under an id that follows from it, merged with If-Match.
+
+use iot_mapping::{Counts, FhirMapping, Group, ObservationError, SYSTEM, Subject};
+use jiff::Timestamp;
+use serde_json::Value;
+use thiserror::Error;
+
+use super::identity::{Identity, carries, hashed_id, token};
+use crate::{
+    fhir_client::{FhirClient, FhirError, Precondition},
+    metrics::{ConnectorMetrics, SavedLabels},
+};
+
+/// Tries of a write that somebody else's write gets in the way of.
+const TRIES: u32 = 3;
+
+/// Why a group isn't an Observation.
+#[derive(Debug, Error)]
+pub enum SaveError {
+    /// The readings can't be one.
+    #[error(transparent)]
+    Observation(#[from] ObservationError),
+    /// An identifier that should be unique isn't.
+    #[error("more than one Observation has the identifier `{0}`")]
+    MultipleResourcesFound(String),
+    /// The FHIR server.
+    #[error(transparent)]
+    Fhir(#[from] FhirError),
+}
+
+impl SaveError {
+    /// The error's name, for counting and filtering.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Observation(error) => error.name(),
+            Self::MultipleResourcesFound(_) => "MultipleResourcesFound",
+            Self::Fhir(_) => "FhirServer",
+        }
+    }
+}
+
+/// What happened to an Observation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// It is new.
+    Created,
+    /// It was changed.
+    Updated,
+    /// It had everything already.
+    NoOperation,
+}
+
+impl Operation {
+    /// The name in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Created => "ObservationCreated",
+            Self::Updated => "ObservationUpdated",
+            Self::NoOperation => "NoOperation",
+        }
+    }
+}
+
+/// Creates or merges; on a conflict it reads again, three times at most.
+pub async fn save(
+    fhir: &FhirClient,
+    mapping: &FhirMapping,
+    group: &Group,
+    identity: &Identity,
+    metrics: &ConnectorMetrics,
+) -> Result<Counts, SaveError> {
+    let encounter = identity.encounter.as_deref();
+    let subject = Subject {
+        device: &identity.device,
+        patient: &identity.patient,
+        encounter,
+    };
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match attempt(fhir, mapping, group, subject).await {
+            Err(SaveError::Fhir(FhirError::Conflict)) => {
+                metrics.fhir_resource_contention.inc();
+                if tries >= TRIES {
+                    return Err(FhirError::Conflict.into());
+                }
+            }
+            Ok((operation, counts)) => {
+                metrics
+                    .fhir_resource_saved
+                    .get_or_create(&SavedLabels {
+                        operation: operation.name(),
+                    })
+                    .inc();
+                return Ok(counts);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+async fn attempt(
+    fhir: &FhirClient,
+    mapping: &FhirMapping,
+    group: &Group,
+    subject: Subject<'_>,
+) -> Result<(Operation, Counts), SaveError> {
+    let identifier = group.identifier(subject);
+    let Some(existing) = find(fhir, &identifier).await? else {
+        let (mut observation, counts) = mapping.create(group, subject, Timestamp::now())?;
+        observation["id"] = hashed_id(SYSTEM, &identifier).into();
+        fhir.put(&observation, &Precondition::Absent).await?;
+        return Ok((Operation::Created, counts));
+    };
+    let merged = mapping.merge(&existing, group)?;
+    if !merged.changed {
+        return Ok((Operation::NoOperation, merged.counts));
+    }
+    let version = existing["meta"]["versionId"].as_str().unwrap_or_default().to_owned();
+    fhir.put(&merged.observation, &Precondition::Version(version)).await?;
+    Ok((Operation::Updated, merged.counts))
+}
+
+async fn find(fhir: &FhirClient, identifier: &str) -> Result<Option<Value>, SaveError> {
+    let token = token(Some(SYSTEM), identifier);
+    let found = fhir
+        .search("Observation", &[("identifier", &token), ("_count", "5")])
+        .await?;
+    let mut found = found
+        .into_iter()
+        .filter(|observation| carries(observation, Some(SYSTEM), identifier));
+    let first = found.next();
+    if found.next().is_some() {
+        return Err(SaveError::MultipleResourcesFound(identifier.to_owned()));
+    }
+    Ok(first)
+}

@@ -1,0 +1,104 @@
+//! The tables, and how SQLite is set up.
+
+use std::{
+    path::Path,
+    sync::{
+        Mutex,
+        atomic::{AtomicI64, AtomicU64},
+    },
+};
+
+use rusqlite::Connection;
+
+use super::{Account, Figures, SpoolError, Term};
+
+/// Raised with every change of the tables.
+const VERSION: i64 = 1;
+
+const TABLES: &str = "
+    CREATE TABLE messages (
+        seq      INTEGER PRIMARY KEY AUTOINCREMENT,
+        queued   INTEGER NOT NULL,
+        received INTEGER NOT NULL,
+        position INTEGER,            -- of a replay: its first seq
+        body     BLOB    NOT NULL,
+        context  TEXT    NOT NULL
+    ) STRICT;
+    CREATE TABLE dead_letters (
+        id       INTEGER PRIMARY KEY AUTOINCREMENT,
+        died     INTEGER NOT NULL,
+        received INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        stage    TEXT    NOT NULL,
+        reason   TEXT    NOT NULL,
+        detail   TEXT    NOT NULL,
+        template TEXT,
+        path     TEXT,
+        body     BLOB    NOT NULL,
+        context  TEXT    NOT NULL
+    ) STRICT;
+    CREATE TABLE account (term TEXT PRIMARY KEY, count INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE TABLE figures (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+";
+
+pub(super) fn configure(connection: &Connection) -> Result<(), SpoolError> {
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "busy_timeout", 5000)?;
+    connection.pragma_update(None, "cache_size", -2048)?;
+    connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    Ok(())
+}
+
+pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), SpoolError> {
+    configure(connection)?;
+    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    match found {
+        VERSION => Ok(()),
+        0 => {
+            let transaction = connection.transaction()?;
+            transaction.execute_batch(TABLES)?;
+            transaction.pragma_update(None, "user_version", VERSION)?;
+            transaction.commit()?;
+            Ok(())
+        }
+        _ => Err(SpoolError::Newer {
+            path: path.to_owned(),
+            found,
+            known: VERSION,
+        }),
+    }
+}
+
+pub(super) fn figures(connection: &Connection) -> Result<Figures, SpoolError> {
+    let count = |sql: &str| -> Result<u64, SpoolError> {
+        let value: i64 = connection.query_row(sql, [], |row| row.get(0))?;
+        Ok(value.unsigned_abs())
+    };
+    let mut account = Account::default();
+    let mut statement = connection.prepare("SELECT term, count FROM account")?;
+    let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?;
+    for row in rows {
+        let (name, value) = row?;
+        if let Some(term) = Term::ALL.into_iter().find(|term| term.name() == name) {
+            account.add(term, value.unsigned_abs());
+        }
+    }
+    let last = connection.query_row(
+        "SELECT coalesce(max(value), 0) FROM figures WHERE name = 'last_received'",
+        [],
+        |row| row.get(0),
+    )?;
+    Ok(Figures {
+        messages: AtomicU64::new(count("SELECT count(*) FROM messages")?),
+        bytes: AtomicU64::new(count(
+            "SELECT coalesce(sum(length(body) + length(context)), 0) FROM messages",
+        )?),
+        dead_letters: AtomicU64::new(count("SELECT count(*) FROM dead_letters")?),
+        dead_bytes: AtomicU64::new(count(
+            "SELECT coalesce(sum(length(body) + length(context)), 0) FROM dead_letters",
+        )?),
+        last_received: AtomicI64::new(last),
+        account: Mutex::new(account),
+    })
+}
