@@ -1,1 +1,13 @@
-//! Serves the FHIR REST API of one FhirService, R4 or STU3
+//! Serves the FHIR REST API of one FhirService, R4 or STU3.
+
+mod access;
+pub mod cli;
+mod conformance;
+mod http;
+mod interactions;
+mod metrics;
+mod serve;
+mod server;
+mod writes;
+
+pub use serve::{Running, StartError, start};

@@ -1,3 +1,7 @@
-//! Serves the FHIR REST API of one FhirService, R4 or STU3
+//! Serves the FHIR REST API of one FhirService, R4 or STU3.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    fhir_server::cli::main()
+}

@@ -1,0 +1,177 @@
+//! Authentication, and roles by grants.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use bearer::{Claims, ConfigurationError, Issuer, KeySource, Options, Verifier};
+use daemon::files::{LOOK_INTERVAL, Look, WatchedFile};
+use fhir_server_settings::{Access, Role};
+use http::HeaderValue;
+use thiserror::Error;
+
+use super::principal::Principal;
+use crate::http::failure::{Failure, Result};
+
+/// Access settings that can't be used.
+#[derive(Debug, Error)]
+pub enum AccessError {
+    /// The file can't be read.
+    #[error("access file `{path}` can't be read")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file isn't there.
+    #[error("access file `{0}` does not exist")]
+    Missing(PathBuf),
+    /// Not YAML or JSON of the expected form.
+    #[error("access file `{path}` can't be understood")]
+    Form {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: serde_yaml::Error,
+    },
+    /// An issuer can't be used.
+    #[error("an issuer can't be used")]
+    Issuer(#[from] ConfigurationError),
+}
+
+/// Who may do what.
+pub struct AccessControl(Mode);
+
+enum Mode {
+    Anonymous,
+    Tokens(Arc<ArcSwap<InForce>>),
+}
+
+/// Issuers and grants in force.
+struct InForce {
+    /// `None` without issuers: no token is good.
+    verifier: Option<Verifier>,
+    access: Access,
+}
+
+impl InForce {
+    fn of(access: Access) -> Result<Self, AccessError> {
+        let issuers: Vec<Issuer> = access
+            .issuers
+            .iter()
+            .map(|issuer| Issuer {
+                authority: issuer.authority.clone(),
+                audiences: issuer.audiences.clone(),
+                keys: match &issuer.jwks_file {
+                    Some(path) => KeySource::File(path.clone()),
+                    None => KeySource::Discovery {
+                        ca_bundle: issuer.ca_file.clone(),
+                    },
+                },
+            })
+            .collect();
+        let verifier = if issuers.is_empty() {
+            None
+        } else {
+            Some(Verifier::start(&issuers, &Options::default())?)
+        };
+        Ok(Self { verifier, access })
+    }
+
+    fn roles(&self, claims: &Claims) -> Vec<Role> {
+        let holds = |subject: &fhir_server_settings::Subject| {
+            subject.issuer.as_ref().is_none_or(|issuer| *issuer == claims.issuer)
+                && claims.texts(&subject.claim).any(|value| value == subject.value)
+        };
+        let grants = self
+            .access
+            .grants
+            .iter()
+            .filter(|grant| grant.subjects.iter().any(holds));
+        grants.map(|grant| grant.role).collect()
+    }
+}
+
+impl AccessControl {
+    /// Everybody may do everything.
+    pub fn anonymous() -> Self {
+        Self(Mode::Anonymous)
+    }
+
+    /// Issuers and grants that don't change.
+    pub fn fixed(access: Access) -> Result<Self, AccessError> {
+        Ok(Self(Mode::Tokens(Arc::new(ArcSwap::from_pointee(InForce::of(
+            access,
+        )?)))))
+    }
+
+    /// Issuers and grants of a file; the future reads it again when it changes, for as long as it is polled. A file that
+    /// can't be understood leaves what is in force.
+    pub fn watched(path: PathBuf) -> Result<(Self, impl Future<Output = ()> + Send + use<>), AccessError> {
+        let mut file = WatchedFile::new(&path);
+        let bytes = match file.look().map_err(|source| AccessError::Read {
+            path: path.clone(),
+            source,
+        })? {
+            Look::Changed(bytes) => bytes,
+            Look::Same | Look::Missing => return Err(AccessError::Missing(path)),
+        };
+        let cell = Arc::new(ArcSwap::from_pointee(parse(&path, &bytes)?));
+        let watched = Arc::clone(&cell);
+        let watch = async move {
+            loop {
+                tokio::time::sleep(LOOK_INTERVAL).await;
+                let read = match file.look() {
+                    Ok(Look::Changed(bytes)) => parse(&path, &bytes),
+                    Ok(Look::Same | Look::Missing) => continue,
+                    Err(source) => Err(AccessError::Read {
+                        path: path.clone(),
+                        source,
+                    }),
+                };
+                match read {
+                    Ok(in_force) => {
+                        watched.store(Arc::new(in_force));
+                        tracing::info!("issuers and grants were read again");
+                    }
+                    Err(error) => {
+                        let error = daemon::process::describe(&error);
+                        tracing::error!(%error, "issuers and grants stay as they were");
+                    }
+                }
+            }
+        };
+        Ok((Self(Mode::Tokens(cell)), watch))
+    }
+
+    /// Whether no token is asked for.
+    pub fn is_anonymous(&self) -> bool {
+        matches!(self.0, Mode::Anonymous)
+    }
+
+    /// Who sent this `Authorization` header.
+    pub async fn authenticate(&self, authorization: Option<&HeaderValue>) -> Result<Arc<Principal>> {
+        let Mode::Tokens(cell) = &self.0 else {
+            return Ok(Principal::anyone());
+        };
+        let in_force = cell.load_full();
+        let Some(verifier) = &in_force.verifier else {
+            return Err(Failure::unauthenticated("Bearer".to_owned()));
+        };
+        let header = authorization.and_then(|value| value.to_str().ok());
+        match verifier.authenticate(header).await {
+            Ok(claims) => Ok(Arc::new(Principal::with(in_force.roles(&claims)))),
+            Err(error) if error.is_temporary() => Err(Failure::unavailable(error.to_string())),
+            Err(error) => Err(Failure::unauthenticated(error.challenge().clone())),
+        }
+    }
+}
+
+fn parse(path: &std::path::Path, bytes: &[u8]) -> Result<InForce, AccessError> {
+    let access = serde_yaml::from_slice(bytes);
+    InForce::of(access.map_err(|source| AccessError::Form {
+        path: path.to_owned(),
+        source,
+    })?)
+}

@@ -1,0 +1,7 @@
+//! Token → principal → what it may see and do. Grants come from a file that is read again when it changes.
+
+mod control;
+mod principal;
+
+pub use control::{AccessControl, AccessError};
+pub use principal::{Action, Principal};

@@ -1,0 +1,121 @@
+//! The command line.
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Arg, ArgMatches, Command, value_parser};
+use daemon::logs;
+use daemon::options::Declared;
+use fhir_server_settings::{Database, ENVIRONMENT_PREFIX, LogFormat, Settings};
+use fhir_storage::{Store, StoreOptions};
+
+type Failure = Box<dyn Error>;
+
+/// Parses the arguments of this process and does what they say.
+pub fn main() -> ExitCode {
+    let declared = declared();
+    match command(&declared).get_matches().subcommand() {
+        Some(("serve", matches)) => serve(&declared, matches),
+        Some(("check", matches)) => daemon::process::run(1, check(matches.clone())),
+        // `subcommand_required` leaves no other case.
+        _ => ExitCode::FAILURE,
+    }
+}
+
+/// Every option of `serve`, from the settings' schema.
+pub fn declared() -> Declared {
+    let schema = schemars::schema_for!(Settings);
+    Declared::from_schema(ENVIRONMENT_PREFIX, schema.as_value())
+}
+
+/// The whole command line.
+pub fn command(declared: &Declared) -> Command {
+    let settings = Arg::new("settings")
+        .long("settings")
+        .value_name("FILE")
+        .value_parser(value_parser!(PathBuf));
+    let serve = Command::new("serve")
+        .about("Serves the FHIR REST API")
+        .long_about(
+            "Serves the FHIR REST API.\n\nOptions come from flags, the environment and the settings file, in this order.",
+        )
+        .after_help("Example: fhir-server serve --fhir-version R4 --database sqlite:clinic.db --anonymous")
+        .arg(settings.help("Settings file (YAML or JSON)"));
+    let check = Command::new("check")
+        .about("Proves that a database's resources, index, history and clock agree")
+        .arg(
+            Arg::new("fhir-version")
+                .long("fhir-version")
+                .required(true)
+                .value_name("VERSION")
+                .help("R4 or STU3"),
+        )
+        .arg(
+            Arg::new("database")
+                .long("database")
+                .required(true)
+                .value_name("URL")
+                .help("sqlite:PATH"),
+        );
+    Command::new("fhir-server")
+        .about("Serves the FHIR REST API of one FHIR service, R4 or STU3")
+        .version(env!("CARGO_PKG_VERSION"))
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(declared.add_to(serve))
+        .subcommand(check)
+}
+
+fn serve(declared: &Declared, matches: &ArgMatches) -> ExitCode {
+    let file = matches.get_one::<PathBuf>("settings").map(PathBuf::as_path);
+    let resolved = declared.resolve::<Settings>(matches, file);
+    let start = async move {
+        let resolved = resolved?;
+        let format = match resolved.settings.log.format {
+            LogFormat::Text => logs::Format::Text,
+            LogFormat::Json => logs::Format::Json,
+        };
+        logs::init(format, &resolved.settings.log.level)?;
+        daemon::tls::install_provider();
+        crate::start(resolved.warn_unknown()).await?.run().await?;
+        Ok::<(), Failure>(())
+    };
+    daemon::process::run(daemon::process::processors(), start)
+}
+
+async fn check(matches: ArgMatches) -> Result<(), Failure> {
+    let text = |name: &str| matches.get_one::<String>(name).map(String::as_str).unwrap_or_default();
+    let version = text("fhir-version").parse()?;
+    let settings = Settings {
+        database: text("database").to_owned(),
+        ..Settings::default()
+    };
+    let Database::Sqlite(path) = settings.database()?;
+    if !path.exists() {
+        return Err(format!("there is no database `{}`", path.display()).into());
+    }
+    let store = Store::open(&StoreOptions {
+        path,
+        version,
+        readers: 1,
+    })?;
+    let report = tokio::task::spawn_blocking({
+        let store = store.clone();
+        move || store.check()
+    });
+    let report = report.await??;
+    store.close();
+    println!(
+        "{} resources, {} superseded versions",
+        report.resources, report.superseded
+    );
+    if report.problems.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "the database does not agree with itself: {}",
+        report.problems.join("; ")
+    )
+    .into())
+}

@@ -1,0 +1,5 @@
+//! What the server says about itself: capabilities, versions.
+
+mod capabilities;
+
+pub use capabilities::{capabilities, versions};

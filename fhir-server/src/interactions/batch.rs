@@ -1,0 +1,187 @@
+//! Bundles: what is common to both kinds, and batches, whose entries succeed or fail by themselves.
+
+use std::sync::Arc;
+
+use fhir_resource::{Node, temporal};
+use futures::StreamExt;
+use http::{Method, StatusCode};
+use uuid::Uuid;
+
+use super::{single, transaction};
+use crate::http::call::{self, Call, Conditions};
+use crate::http::failure::{Failure, Result, outcome};
+use crate::http::json::Json;
+use crate::http::reply::Reply;
+use crate::http::route::Interaction;
+use crate::server::Server;
+
+/// Entries of a batch that are worked on at a time, so that their commits share an fsync.
+const AT_A_TIME: usize = 32;
+
+/// One entry that can be carried out.
+pub struct Entry<'a> {
+    /// Its `fullUrl`.
+    pub full_url: Option<String>,
+    /// What it asks for.
+    pub interaction: Interaction,
+    /// The same as a request.
+    pub call: Call<'a>,
+}
+
+/// Carries out a batch or a transaction.
+pub async fn bundle(server: &Arc<Server>, call: &Call<'_>) -> Result<Reply> {
+    let root = call
+        .resource
+        .filter(|root| root.text_of("resourceType").is_some_and(|name| name == "Bundle"));
+    let root =
+        root.ok_or_else(|| Failure::invalid("Only a bundle can be submitted for batch or transaction processing."))?;
+    let kind = root.text_of("type");
+    let unsupported = "The provided Bundle type is not supported. Supported values are: batch and transaction.";
+    let is_transaction = match kind.as_deref() {
+        Some("batch") => false,
+        Some("transaction") => true,
+        Some(_) => return Err(Failure::invalid(unsupported)),
+        None => {
+            let text = "Bundle type is not present. Possible values are: transaction or batch";
+            return Err(Failure::new(StatusCode::METHOD_NOT_ALLOWED, "forbidden", text));
+        }
+    };
+    if is_transaction && !server.limits.transaction_bundles() {
+        return Err(Failure::new(StatusCode::METHOD_NOT_ALLOWED, "forbidden", unsupported));
+    }
+    let nodes: Vec<Node<'_>> = root.get("entry").into_iter().flat_map(Node::items).collect();
+    let limit = usize::try_from(server.limits.bundle_entries()).unwrap_or(usize::MAX);
+    if nodes.len() > limit {
+        let text = format!("The number of entries in the bundle exceeded the configured limit of {limit}.");
+        return Err(Failure::invalid(text));
+    }
+    let entries: Vec<Result<Entry<'_>>> = nodes.into_iter().map(|node| entry(server, call, node)).collect();
+    if is_transaction {
+        let entries = entries.into_iter().collect::<Result<Vec<_>>>()?;
+        return transaction::transaction(server, entries).await;
+    }
+    let mut answers: Vec<Option<Reply>> = entries.iter().map(|_| None).collect();
+    for phase in 0..=LAST_PHASE {
+        let of_phase = entries
+            .iter()
+            .enumerate()
+            .filter(|(_, entry)| phase_of(entry.as_ref().ok()) == phase);
+        let work = of_phase.map(|(index, entry)| async move {
+            let answered = match entry {
+                Ok(entry) => Box::pin(single(server, &entry.interaction, &entry.call)).await,
+                Err(failure) => Err(failure.clone()),
+            };
+            (index, answered.unwrap_or_else(|failure| Reply::from(&failure)))
+        });
+        let mut work = futures::stream::iter(work.collect::<Vec<_>>()).buffer_unordered(AT_A_TIME);
+        while let Some((index, reply)) = work.next().await {
+            if let Some(place) = answers.get_mut(index) {
+                *place = Some(reply);
+            }
+        }
+    }
+    Ok(response(
+        "batch-response",
+        answers.into_iter().map(Option::unwrap_or_default),
+    ))
+}
+
+/// Bundles aren't entries of bundles.
+pub fn nested() -> Result<Reply> {
+    Err(Failure::invalid(
+        "A bundle can't be an entry of a batch or transaction.",
+    ))
+}
+
+const LAST_PHASE: u8 = 3;
+
+/// DELETE, POST, PUT, GET, whatever the order of the entries.
+pub fn phase_of(entry: Option<&Entry<'_>>) -> u8 {
+    match entry.map(|entry| &entry.call.method) {
+        Some(&Method::DELETE) => 0,
+        Some(&Method::POST) => 1,
+        Some(&Method::PUT) => 2,
+        _ => LAST_PHASE,
+    }
+}
+
+fn entry<'a>(server: &Server, bundle: &Call<'a>, node: Node<'a>) -> Result<Entry<'a>> {
+    let request = node
+        .get("request")
+        .ok_or_else(|| Failure::invalid("An entry of a batch or transaction needs a `request`."))?;
+    let method = request
+        .text_of("method")
+        .and_then(|method| Method::from_bytes(method.as_bytes()).ok());
+    let method = method.ok_or_else(|| Failure::invalid("The `request` of an entry needs a `method`."))?;
+    let url = request
+        .text_of("url")
+        .ok_or_else(|| Failure::invalid("The `request` of an entry needs a `url`."))?;
+    let url = url.strip_prefix(&*bundle.base).unwrap_or(&url);
+    let (path, query) = url.split_once('?').unwrap_or((url, ""));
+    let path = call::segments(path);
+    let interaction = Interaction::of(&method, &path, server.definitions)?;
+    let text = |name: &str| request.text_of(name).map(std::borrow::Cow::into_owned);
+    Ok(Entry {
+        full_url: node.text_of("fullUrl").map(std::borrow::Cow::into_owned),
+        call: Call {
+            method,
+            path,
+            query: call::pairs(query),
+            conditions: Conditions {
+                if_match: text("ifMatch"),
+                if_none_match: text("ifNoneMatch"),
+                if_none_exist: text("ifNoneExist"),
+                if_modified_since: text("ifModifiedSince"),
+            },
+            prefer: bundle.prefer,
+            base: Arc::clone(&bundle.base),
+            principal: Arc::clone(&bundle.principal),
+            resource: node.get("resource"),
+        },
+        interaction,
+    })
+}
+
+/// The bundle that answers a bundle.
+pub fn response(kind: &str, replies: impl Iterator<Item = Reply>) -> Reply {
+    let mut json = Json::with_capacity(4096);
+    json.object(|json| {
+        json.member("resourceType", "Bundle")
+            .member("id", &Uuid::new_v4().to_string())
+            .member("type", kind);
+        json.name("entry")
+            .array(|json| replies.for_each(|reply| answered(json, &reply)));
+    });
+    Reply::ok(json.finish())
+}
+
+fn answered(json: &mut Json, reply: &Reply) {
+    let failed = reply.status.is_client_error() || reply.status.is_server_error();
+    json.object(|json| {
+        if !reply.body.is_empty() && !failed {
+            json.name("resource").raw(&reply.body);
+        }
+        json.name("response").object(|json| {
+            json.member("status", reply.status.as_str());
+            if let Some(location) = &reply.location {
+                json.member("location", location);
+            }
+            if let Some(etag) = reply.etag() {
+                json.member("etag", &etag);
+            }
+            if let Some(moment) = reply.last_modified {
+                json.member("lastModified", &temporal::instant(moment));
+            }
+            if failed {
+                let none;
+                let body = if reply.body.is_empty() {
+                    none = outcome([]);
+                    &none
+                } else {
+                    &reply.body
+                };
+                json.name("outcome").raw(body);
+            }
+        });
+    });
+}

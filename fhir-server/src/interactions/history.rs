@@ -1,0 +1,154 @@
+//! history of a resource, a type, everything: newest first.
+
+use std::collections::BTreeSet;
+
+use fhir_resource::temporal;
+use fhir_search::Access;
+use fhir_storage::{HistoryCursor, HistoryPage, HistoryQuery, Kind, Scope, Version};
+use http::StatusCode;
+use uuid::Uuid;
+
+use super::search::{finished, now};
+use crate::access::Action;
+use crate::http::call::{Call, etag, query_string};
+use crate::http::failure::{Failure, Result};
+use crate::http::json::Json;
+use crate::http::reply::Reply;
+use crate::http::route::Interaction;
+use crate::server::Server;
+
+const CURSOR: &str = "ct";
+/// Parameters that the links repeat.
+const REPEATED: [&str; 4] = ["_count", "_since", "_before", "_at"];
+
+/// A page of versions.
+pub async fn history(server: &Server, call: &Call<'_>, interaction: &Interaction) -> Result<Reply> {
+    let scope = match interaction {
+        Interaction::HistoryInstance(of, id) => {
+            call.principal.require(Action::Read, *of)?;
+            Scope::Instance(of.name().to_owned(), id.clone())
+        }
+        Interaction::HistoryType(of) => {
+            call.principal.require(Action::Read, *of)?;
+            Scope::Type(of.name().to_owned())
+        }
+        _ => Scope::System,
+    };
+    let query = query(server, call, scope)?;
+    let first_page = query.after.is_none() && query.since.is_none() && query.before.is_none();
+    let store = server.store.clone();
+    let page = finished(tokio::task::spawn_blocking(move || store.history(&query)).await)?;
+    if let Interaction::HistoryInstance(of, id) = interaction
+        && page.entries.is_empty()
+        && first_page
+    {
+        return Err(Failure::not_found(of.name(), id));
+    }
+    Ok(Reply::ok(bundle(call, &page)))
+}
+
+fn query(server: &Server, call: &Call<'_>, scope: Scope) -> Result<HistoryQuery> {
+    let moment = |name: &str| match call.parameter(name) {
+        None => Ok(None),
+        Some(text) => temporal::parse(text)
+            .map(Some)
+            .ok_or_else(|| Failure::invalid(format!("The date time string '{text}' is not in a correct format."))),
+    };
+    let (mut since, mut before, at) = (moment("_since")?, moment("_before")?, moment("_at")?);
+    if at.is_some() && (since.is_some() || before.is_some()) {
+        let text = "The '_at' parameter can't be combined with '_since' or '_before'.";
+        return Err(Failure::new(StatusCode::FORBIDDEN, "not-supported", text));
+    }
+    if before.is_some_and(|before| before.start > jiff::Timestamp::now().as_microsecond()) {
+        return Err(Failure::invalid("Parameter _before cannot a be a value in the future."));
+    }
+    if let Some(at) = at {
+        since = Some(at);
+        before = Some(temporal::Moment {
+            start: at.end + 1,
+            ..at
+        });
+    }
+    let count = match call.parameter("_count") {
+        None => server.parser.default_count,
+        Some(text) => {
+            let count = text.parse::<usize>().ok();
+            let count = count.ok_or_else(|| Failure::invalid(format!("The _count value '{text}' is not a number.")))?;
+            count.clamp(1, server.parser.max_count)
+        }
+    };
+    let after = call.parameter(CURSOR).map(str::parse::<HistoryCursor>).transpose();
+    let types: Option<BTreeSet<String>> = match call.principal.visible() {
+        Access::All => None,
+        Access::Types(types) => Some(types.into_iter().map(str::to_owned).collect()),
+    };
+    Ok(HistoryQuery {
+        scope,
+        types,
+        since: since.map(|moment| moment.start),
+        before: before.map(|moment| moment.start),
+        count,
+        after: after.map_err(|_| Failure::invalid("The continuation token is invalid."))?,
+    })
+}
+
+fn bundle(call: &Call<'_>, page: &HistoryPage) -> Vec<u8> {
+    let size: usize = page.entries.iter().map(|entry| entry.body.len() + 384).sum();
+    let mut json = Json::with_capacity(size + 512);
+    json.object(|json| {
+        json.member("resourceType", "Bundle")
+            .member("id", &Uuid::new_v4().to_string());
+        json.name("meta").object(|json| {
+            json.member("lastUpdated", &now());
+        });
+        json.member("type", "history");
+        json.name("link").array(|json| {
+            let mut link = |relation: &str, cursor: Option<String>| {
+                json.object(|json| {
+                    json.member("relation", relation)
+                        .member("url", &url(call, cursor.as_deref()));
+                });
+            };
+            if let Some(next) = &page.next {
+                link("next", Some(next.to_string()));
+            }
+            link("self", None);
+        });
+        if !page.entries.is_empty() {
+            json.name("entry")
+                .array(|json| page.entries.iter().for_each(|entry| version(call, entry, json)));
+        }
+    });
+    json.finish()
+}
+
+fn version(call: &Call<'_>, entry: &Version, json: &mut Json) {
+    let path = format!("{}/{}", entry.resource_type, entry.id);
+    let (method, url, status) = match entry.kind {
+        Kind::Created if entry.version == 1 => ("POST", entry.resource_type.clone(), "201 Created"),
+        Kind::Created => ("PUT", path.clone(), "201 Created"),
+        Kind::Updated => ("PUT", path.clone(), "200 OK"),
+        Kind::Deleted => ("DELETE", path.clone(), "204 NoContent"),
+    };
+    json.object(|json| {
+        json.member("fullUrl", &format!("{}/{path}", call.base));
+        if !entry.body.is_empty() {
+            json.name("resource").raw(&entry.body);
+        }
+        json.name("request").object(|json| {
+            json.member("method", method).member("url", &url);
+        });
+        json.name("response").object(|json| {
+            json.member("status", status).member("etag", &etag(entry.version));
+            json.member("lastModified", &temporal::instant(entry.last_updated));
+        });
+    });
+}
+
+fn url(call: &Call<'_>, cursor: Option<&str>) -> String {
+    let repeated = call.query.iter().filter(|(name, _)| REPEATED.contains(&name.as_str()));
+    let repeated = repeated.map(|(name, value)| (name.as_str(), value.as_str()));
+    let query = query_string(repeated.chain(cursor.map(|cursor| (CURSOR, cursor))));
+    let separator = if query.is_empty() { "" } else { "?" };
+    format!("{}/{}{separator}{query}", call.base, call.path.join("/"))
+}

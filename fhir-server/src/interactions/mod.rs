@@ -1,0 +1,53 @@
+//! One file an interaction. Each takes a [`Call`] and gives a [`Reply`]; none knows HTTP's headers or bytes.
+
+mod batch;
+mod create;
+mod delete;
+mod history;
+mod read;
+pub mod search;
+mod subset;
+mod transaction;
+mod update;
+
+use std::sync::Arc;
+
+use crate::conformance;
+use crate::http::call::Call;
+use crate::http::failure::Result;
+use crate::http::reply::Reply;
+use crate::http::route::Interaction;
+use crate::server::Server;
+
+/// Does what is asked.
+pub async fn perform(server: &Arc<Server>, interaction: &Interaction, call: &Call<'_>) -> Result<Reply> {
+    if !interaction.is_open() {
+        call.principal.require_any_role()?;
+    }
+    match interaction {
+        Interaction::Bundle => batch::bundle(server, call).await,
+        other => single(server, other, call).await,
+    }
+}
+
+/// Everything but bundles, which are made of these.
+async fn single(server: &Arc<Server>, interaction: &Interaction, call: &Call<'_>) -> Result<Reply> {
+    match interaction {
+        Interaction::Capabilities => conformance::capabilities(server, call),
+        Interaction::Versions => Ok(conformance::versions(server)),
+        Interaction::Read(of, id) => read::read(server, call, *of, id),
+        Interaction::VersionRead(of, id, version) => read::version(server, call, *of, id, version),
+        Interaction::Create(of) => create::create(server, call, *of).await,
+        Interaction::Update(of, id) => update::update(server, call, *of, id).await,
+        Interaction::ConditionalUpdate(of) => update::conditional(server, call, *of).await,
+        Interaction::Delete(of, id) => delete::delete(server, call, *of, id).await,
+        Interaction::ConditionalDelete(of) => delete::conditional(server, call, *of).await,
+        Interaction::HistoryInstance(..) | Interaction::HistoryType(_) | Interaction::HistorySystem => {
+            history::history(server, call, interaction).await
+        }
+        Interaction::SearchSystem | Interaction::SearchType(_) | Interaction::SearchCompartment { .. } => {
+            search::search(server, call, interaction).await
+        }
+        Interaction::Bundle => batch::nested(),
+    }
+}

@@ -1,0 +1,86 @@
+//! read and vread, with `If-None-Match` and `If-Modified-Since`.
+
+use fhir_definitions::ResourceType;
+use fhir_search::parse::Summary;
+use fhir_storage::{Kind, Version};
+use http::StatusCode;
+
+use super::{search, subset};
+use crate::access::Action;
+use crate::http::call::{Call, etag};
+use crate::http::failure::{Failure, Result};
+use crate::http::reply::{Reply, http_date, parse_http_date};
+use crate::server::Server;
+
+/// The current version; 410 when it is deleted.
+pub fn read(server: &Server, call: &Call<'_>, of: ResourceType, id: &str) -> Result<Reply> {
+    call.principal.require(Action::Read, of)?;
+    let found = server
+        .store
+        .read(of.name(), id)
+        .map_err(|error| search::storage(&error))?;
+    let version = found.ok_or_else(|| Failure::not_found(of.name(), id))?;
+    if version.kind == Kind::Deleted {
+        return Err(Failure::gone(of.name(), id, version.version));
+    }
+    if is_known(call, &version) {
+        return Ok(Reply {
+            status: StatusCode::NOT_MODIFIED,
+            body: Vec::new(),
+            ..of_version(version)
+        });
+    }
+    shown(server, call, of_version(version))
+}
+
+/// One version; 410 for the one that deleted the resource.
+pub fn version(server: &Server, call: &Call<'_>, of: ResourceType, id: &str, wanted: &str) -> Result<Reply> {
+    call.principal.require(Action::Read, of)?;
+    let missing = || Failure::version_not_found(of.name(), id, wanted);
+    let number = wanted.parse().map_err(|_| missing())?;
+    let found = server
+        .store
+        .version(of.name(), id, number)
+        .map_err(|error| search::storage(&error))?;
+    let version = found.ok_or_else(missing)?;
+    if version.kind == Kind::Deleted {
+        return Err(Failure::gone(of.name(), id, version.version));
+    }
+    shown(server, call, of_version(version))
+}
+
+/// A version as an answer.
+pub fn of_version(version: Version) -> Reply {
+    Reply {
+        version: Some(version.version),
+        last_modified: Some(version.last_updated),
+        ..Reply::ok(version.body)
+    }
+}
+
+/// `_summary` and `_elements` of a single resource.
+fn shown(server: &Server, call: &Call<'_>, reply: Reply) -> Result<Reply> {
+    if call.parameter("_summary").is_none() && call.parameter("_elements").is_none() {
+        return Ok(reply);
+    }
+    let (summary, elements) = subset::wanted(&call.query)?;
+    if summary == Summary::Count {
+        return Err(Failure::invalid(
+            "The '_summary' parameter value 'count' is for searches only.",
+        ));
+    }
+    let body = subset::of(server.definitions, reply.body, summary, &elements);
+    Ok(Reply { body, ..reply })
+}
+
+/// Whether the client has this version already.
+fn is_known(call: &Call<'_>, version: &Version) -> bool {
+    if let Some(tags) = &call.conditions.if_none_match {
+        let own = etag(version.version);
+        return tags.split(',').any(|tag| tag.trim() == own || tag.trim() == "*");
+    }
+    let since = call.conditions.if_modified_since.as_deref().and_then(parse_http_date);
+    // HTTP dates have no fractions of a second.
+    let changed = parse_http_date(&http_date(version.last_updated));
+    since.zip(changed).is_some_and(|(since, changed)| changed <= since)
+}

@@ -1,0 +1,200 @@
+//! search: by type, over types, in a compartment; GET and POST. A searchset is bodies between a few bytes.
+
+use fhir_search::parse::{Summary, Target, Total};
+use fhir_search::{Handling, Plan, Search, SearchError};
+use fhir_storage::{Cursor, Page, ReadError, Version};
+use http::StatusCode;
+use uuid::Uuid;
+
+use super::subset;
+use crate::access::Action;
+use crate::http::call::{Call, Pairs, query_string};
+use crate::http::failure::{Failure, OutcomeIssue, Result, outcome};
+use crate::http::json::Json;
+use crate::http::reply::Reply;
+use crate::http::route::Interaction;
+use crate::server::Server;
+
+/// The parameter of a page's place (Microsoft's name).
+const CURSOR: &str = "ct";
+
+/// Finds and shows a page.
+pub async fn search(server: &Server, call: &Call<'_>, interaction: &Interaction) -> Result<Reply> {
+    let target = match interaction {
+        Interaction::SearchType(of) => Target::Type(*of),
+        Interaction::SearchCompartment { name, id, of } => Target::Compartment {
+            name: name.clone(),
+            id: id.clone(),
+            of: *of,
+        },
+        _ => Target::System,
+    };
+    if let Target::Type(of) | Target::Compartment { of: Some(of), .. } = &target {
+        call.principal.require(Action::Read, *of)?;
+    }
+    let pairs: Pairs = call.query.iter().filter(|(name, _)| name != CURSOR).cloned().collect();
+    let cursor = call.parameter(CURSOR).map(str::parse::<Cursor>).transpose();
+    let cursor = cursor.map_err(|_| Failure::invalid("The continuation token is invalid."))?;
+    let handling = if call.prefer.strict {
+        Handling::Strict
+    } else {
+        Handling::Lenient
+    };
+    let visible = call.principal.visible();
+    let search = server
+        .parser
+        .parse(&target, &pairs, handling, &visible)
+        .map_err(|error| refusal(&error))?;
+    let only_count = search.summary == Summary::Count || search.count == 0;
+    let page = if only_count {
+        Page {
+            entries: Vec::new(),
+            next: None,
+        }
+    } else {
+        page(server, search.plan.clone(), search.count, cursor).await?
+    };
+    // A total is of the first page: further ones would count again and again.
+    let counted = only_count || (search.total != Total::None && cursor.is_none());
+    let total = if counted {
+        Some(count(server, search.plan.clone()).await?)
+    } else {
+        None
+    };
+    Ok(Reply::ok(searchset(server, call, &search, page, total)))
+}
+
+/// One page of a plan. Searches are blocking work.
+pub async fn page(server: &Server, plan: Plan, count: usize, after: Option<Cursor>) -> Result<Page> {
+    let store = server.store.clone();
+    let work = tokio::task::spawn_blocking(move || store.search(&plan, count, after));
+    finished(work.await)
+}
+
+async fn count(server: &Server, plan: Plan) -> Result<u64> {
+    let store = server.store.clone();
+    finished(tokio::task::spawn_blocking(move || store.count(&plan)).await)
+}
+
+/// The result of blocking work on the store.
+pub fn finished<T>(result: Result<Result<T, ReadError>, tokio::task::JoinError>) -> Result<T> {
+    match result {
+        Ok(result) => result.map_err(|error| storage(&error)),
+        Err(error) => Err(Failure::internal(&error)),
+    }
+}
+
+/// A read that the database failed.
+pub fn storage(error: &ReadError) -> Failure {
+    tracing::error!(error = %daemon::process::describe(error), "the database can't be read");
+    Failure::unavailable("The database can't be read at the moment.")
+}
+
+/// A search that is refused.
+pub fn refusal(error: &SearchError) -> Failure {
+    let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
+    Failure::new(status, error.code(), error.to_string())
+}
+
+fn searchset(server: &Server, call: &Call<'_>, search: &Search, page: Page, total: Option<u64>) -> Vec<u8> {
+    let size: usize = page.entries.iter().map(|entry| entry.body.len() + 192).sum();
+    let mut json = Json::with_capacity(size + 512);
+    json.object(|json| {
+        json.member("resourceType", "Bundle")
+            .member("id", &Uuid::new_v4().to_string());
+        json.name("meta").object(|json| {
+            json.member("lastUpdated", &now());
+        });
+        json.member("type", "searchset");
+        if let Some(total) = total {
+            json.number("total", total);
+        }
+        json.name("link").array(|json| {
+            if let Some(next) = &page.next {
+                link(json, "next", &url(call, search, Some(&next.to_string())));
+            }
+            link(json, "self", &url(call, search, None));
+        });
+        if page.entries.is_empty() && search.warnings.is_empty() {
+            return;
+        }
+        json.name("entry").array(|json| {
+            warnings(json, search);
+            for entry in page.entries {
+                matched(server, call, search, entry, json);
+            }
+        });
+    });
+    json.finish()
+}
+
+/// What was ignored, as the first entry.
+fn warnings(json: &mut Json, search: &Search) {
+    if search.warnings.is_empty() {
+        return;
+    }
+    let issues: Vec<OutcomeIssue> = search
+        .warnings
+        .iter()
+        .map(|(code, text)| OutcomeIssue::warning(code, text.as_str()))
+        .collect();
+    json.object(|json| {
+        json.name("resource").raw(&outcome(&issues));
+        json.name("search").object(|json| {
+            json.member("mode", "outcome");
+        });
+    });
+}
+
+fn matched(server: &Server, call: &Call<'_>, search: &Search, entry: Version, json: &mut Json) {
+    json.object(|json| {
+        json.member(
+            "fullUrl",
+            &format!("{}/{}/{}", call.base, entry.resource_type, entry.id),
+        );
+        let whole = search.summary == Summary::False && search.elements.is_empty();
+        let body = if whole {
+            entry.body
+        } else {
+            subset::of(server.definitions, entry.body, search.summary, &search.elements)
+        };
+        json.name("resource").raw(&body);
+        json.name("search").object(|json| {
+            json.member("mode", "match");
+        });
+    });
+}
+
+fn link(json: &mut Json, relation: &str, url: &str) {
+    json.object(|json| {
+        json.member("relation", relation).member("url", url);
+    });
+}
+
+/// The URL of this search, or of a further page of it: without `_total`, which the first page has said.
+fn url(call: &Call<'_>, search: &Search, cursor: Option<&str>) -> String {
+    let applied = search
+        .applied
+        .iter()
+        .filter(|(name, _)| cursor.is_none() || name != "_total");
+    let applied = applied.map(|(name, value)| (name.as_str(), value.as_str()));
+    let query = query_string(applied.chain(cursor.map(|cursor| (CURSOR, cursor))));
+    let path: Vec<&str> = call
+        .path
+        .iter()
+        .map(String::as_str)
+        .filter(|segment| *segment != "_search")
+        .collect();
+    let path = if path.is_empty() {
+        String::new()
+    } else {
+        format!("/{}", path.join("/"))
+    };
+    let separator = if query.is_empty() { "" } else { "?" };
+    format!("{}{path}{separator}{query}", call.base)
+}
+
+/// This moment, as FHIR writes it.
+pub fn now() -> String {
+    fhir_resource::temporal::instant(jiff::Timestamp::now().as_microsecond())
+}

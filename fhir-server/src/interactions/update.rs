@@ -1,0 +1,170 @@
+//! update (PUT creates, too), also conditional.
+
+use fhir_definitions::ResourceType;
+use fhir_resource::Node;
+use fhir_resource::edit::Edits;
+use fhir_resource::reference::is_id;
+use fhir_storage::{Change, CommitError, Expected, Guard, Outcome, WriteSet};
+use http::StatusCode;
+
+use super::{create, search};
+use crate::access::Action;
+use crate::http::call::{Call, version_of_etag};
+use crate::http::failure::{Failure, ID_REQUIREMENTS, Result};
+use crate::http::negotiation::Return;
+use crate::http::reply::Reply;
+use crate::server::Server;
+use crate::writes::{self, Ready};
+
+/// How often a conditional update looks again when somebody else was faster.
+const TRIES: usize = 5;
+
+/// Writes the resource under the id of the URL.
+pub async fn update(server: &Server, call: &Call<'_>, of: ResourceType, id: &str) -> Result<Reply> {
+    call.principal.require(Action::Write, of)?;
+    let resource = call
+        .resource
+        .ok_or_else(|| Failure::invalid("The request has no resource."))?;
+    check_id(of, resource, id)?;
+    writes::validate(server, of, resource)?;
+    let mut edits = Edits::default();
+    writes::conditional(server, resource, &call.principal, &mut edits).await?;
+    put(server, call, of, id, resource, &edits).await
+}
+
+/// The id in the URL must be one, and the resource must have it.
+pub fn check_id(of: ResourceType, resource: Node<'_>, id: &str) -> Result<()> {
+    if !is_id(id) {
+        return Err(Failure::invalid(ID_REQUIREMENTS));
+    }
+    if resource.text_of("resourceType").is_some_and(|name| name != of.name()) {
+        return Err(Failure::invalid(
+            "Resource type in the URL must match resourceType in the resource.",
+        ));
+    }
+    match resource.get("id") {
+        None => Err(Failure::invalid("Id must be specified in the resource.")),
+        Some(own) if own.as_str().as_deref() == Some(id) => Ok(()),
+        Some(_) => Err(Failure::invalid("Id in the URL must match id in the resource.")),
+    }
+}
+
+async fn put(
+    server: &Server,
+    call: &Call<'_>,
+    of: ResourceType,
+    id: &str,
+    resource: Node<'_>,
+    edits: &Edits,
+) -> Result<Reply> {
+    let supplied = call.conditions.if_match.as_deref().map(version_of_etag).transpose()?;
+    let (ready, prepared) = writes::prepare(server, of, id, resource, edits)?;
+    let change = Change::Update {
+        resource: prepared,
+        expected: supplied.map_or(Expected::Any, Expected::Version),
+        // Who names a version means a resource that is there.
+        may_create: supplied.is_none(),
+    };
+    let outcome = writes::commit_one(server, change).await;
+    answer(
+        call,
+        &ready,
+        &outcome.map_err(|error| writes::refusal(server, error, supplied))?,
+    )
+}
+
+/// Updates what the criteria find: none creates, several are refused.
+pub async fn conditional(server: &Server, call: &Call<'_>, of: ResourceType) -> Result<Reply> {
+    call.principal.require(Action::Write, of)?;
+    let resource = call
+        .resource
+        .ok_or_else(|| Failure::invalid("The request has no resource."))?;
+    writes::validate(server, of, resource)?;
+    let search = writes::criteria(server, of, &call.query, &call.principal)?;
+    let search = search.ok_or_else(|| {
+        let text = format!(
+            "Conditional operation on {of} was not attempted because search criteria was not selective enough."
+        );
+        Failure::invalid(text)
+    })?;
+    let mut edits = Edits::default();
+    writes::conditional(server, resource, &call.principal, &mut edits).await?;
+    let own_id = resource.text_of("id");
+    for _ in 0..TRIES {
+        let page = search::page(server, search.plan.clone(), 2, None).await?;
+        match page.entries.as_slice() {
+            [only] => {
+                if let Some(own) = own_id.as_deref().filter(|own| *own != only.id) {
+                    let found = &only.id;
+                    let text = format!("Found result with Id '{found}', which did not match the provided Id '{own}'.");
+                    return Err(Failure::invalid(text));
+                }
+                return put(server, call, of, &only.id, resource, &edits).await;
+            }
+            [] => {
+                let id = own_id.as_deref().map_or_else(create::new_id, str::to_owned);
+                if own_id.is_some() {
+                    return put(server, call, of, &id, resource, &edits).await;
+                }
+                // Somebody else may create a match meanwhile: the criteria are proved again where it is decided.
+                let (ready, prepared) = writes::prepare(server, of, &id, resource, &edits)?;
+                let guard = Some(Guard {
+                    plan: search.plan.clone(),
+                });
+                let set = WriteSet {
+                    guard,
+                    changes: vec![Change::Create { resource: prepared }],
+                };
+                match server.store.commit(set).await {
+                    Ok(outcomes) => {
+                        let outcome = outcomes.first().ok_or_else(Failure::unknown_route)?;
+                        return answer(call, &ready, outcome);
+                    }
+                    Err(CommitError::Exists(_)) => {}
+                    Err(CommitError::NotSelective) => return Err(writes::not_selective(of.name())),
+                    Err(error) => return Err(writes::refusal(server, error, None)),
+                }
+            }
+            _ => return Err(writes::not_selective(of.name())),
+        }
+    }
+    Err(Failure::unavailable(
+        "The resource is being changed by others, try again.",
+    ))
+}
+
+/// What a write answers.
+pub fn answer(call: &Call<'_>, ready: &Ready, outcome: &Outcome) -> Result<Reply> {
+    let written = writes::written(outcome).ok_or_else(|| Failure::not_found(ready.of.name(), &ready.id))?;
+    let (version, last_updated) = (written.version, written.last_updated);
+    let created = matches!(outcome, Outcome::Created(_));
+    let reply = Reply {
+        status: if created { StatusCode::CREATED } else { StatusCode::OK },
+        version: Some(version),
+        last_modified: Some(last_updated),
+        location: Some(format!("{}/{}/{}/_history/{version}", call.base, ready.of, ready.id)),
+        ..Reply::default()
+    };
+    if call.prefer.returns == Some(Return::Minimal) {
+        return Ok(reply);
+    }
+    Ok(returned(
+        call,
+        Reply {
+            body: ready.body(version, last_updated),
+            ..reply
+        },
+    ))
+}
+
+/// What `Prefer: return` makes of an answer with a resource.
+pub fn returned(call: &Call<'_>, reply: Reply) -> Reply {
+    match call.prefer.returns.unwrap_or_default() {
+        Return::Representation => reply,
+        Return::Minimal => Reply {
+            body: Vec::new(),
+            ..reply
+        },
+        Return::Outcome => reply.informs("All OK"),
+    }
+}

@@ -1,0 +1,152 @@
+//! Settings → a running server.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use daemon::listener::Listener;
+use daemon::metrics::Metrics as Registry;
+use daemon::supervisor::Supervisor;
+use daemon::tls::CertificateFiles;
+use fhir_server_settings::{Database, Settings, SettingsError, StatusPage};
+use fhir_storage::{OpenError, Store, StoreOptions};
+use thiserror::Error;
+
+use crate::access::{AccessControl, AccessError};
+use crate::http;
+use crate::metrics::Metrics;
+use crate::server::{Address, Server};
+
+/// Why a server can't start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// An option can't be used.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The database can't be opened.
+    #[error("can't open the database")]
+    Database(#[from] OpenError),
+    /// Issuers and grants can't be used.
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    /// An address can't be listened on, or a certificate can't be used.
+    #[error("can't listen on `{address}`")]
+    Listen {
+        /// The address.
+        address: String,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl StartError {
+    fn listen(address: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Listen {
+            address: address.to_owned(),
+            source: source.into(),
+        }
+    }
+}
+
+/// A server that listens; it serves while [`Running::run`] is polled.
+pub struct Running {
+    /// Where the FHIR API is.
+    pub address: SocketAddr,
+    supervisor: Supervisor,
+}
+
+impl Running {
+    /// Ends it as SIGTERM does.
+    pub fn shutdown(&self) -> daemon::supervisor::Shutdown {
+        self.supervisor.shutdown()
+    }
+
+    /// Serves until SIGTERM, SIGINT or a shutdown, then drains.
+    pub async fn run(self) -> Result<(), daemon::supervisor::ProcessError> {
+        self.supervisor.run().await
+    }
+}
+
+/// Opens the database and listens.
+pub async fn start(settings: Settings) -> Result<Running, StartError> {
+    settings.validate()?;
+    let version = match settings.version()? {
+        fhir_server_settings::FhirVersion::R4 => fhir_definitions::FhirVersion::R4,
+        fhir_server_settings::FhirVersion::Stu3 => fhir_definitions::FhirVersion::Stu3,
+    };
+    let Database::Sqlite(path) = settings.database()?;
+    let options = StoreOptions {
+        path,
+        version,
+        readers: daemon::process::processors().max(2),
+    };
+    let store = Store::open(&options)?;
+    let mut supervisor = Supervisor::new(Duration::from_secs(u64::from(settings.drain_seconds)));
+    let shutdown = supervisor.shutdown();
+    let access = match (&settings.access_file, settings.access.clone()) {
+        (Some(file), _) => {
+            let (access, watch) = AccessControl::watched(file.clone())?;
+            let requested = shutdown.clone();
+            supervisor.critical("access file", async move {
+                tokio::select! {
+                    () = watch => {}
+                    () = requested.requested() => {}
+                }
+                Ok::<(), std::convert::Infallible>(())
+            });
+            access
+        }
+        (None, Some(access)) => AccessControl::fixed(access)?,
+        (None, None) => AccessControl::anonymous(),
+    };
+    let registry = Arc::new(Registry::new("fhir_server", env!("CARGO_PKG_VERSION")));
+    let mut listener = Listener::bind(&settings.listen)
+        .await
+        .map_err(|error| StartError::listen(&settings.listen, error))?;
+    let address = listener.address();
+    if let Some(tls) = &settings.tls {
+        let files = CertificateFiles {
+            chain: tls.certificate.clone(),
+            key: tls.key.clone(),
+        };
+        let key = files
+            .serve()
+            .map_err(|error| StartError::listen(&settings.listen, error))?;
+        let config = daemon::tls::server_config(key).map_err(|error| StartError::listen(&settings.listen, error))?;
+        listener = listener.with_tls(config);
+    }
+    let server = Arc::new(Server::new(
+        version,
+        Arc::clone(&store),
+        access,
+        settings.limits.clone(),
+        Metrics::new(&registry),
+        Address {
+            base_url: settings.base_url.clone(),
+            listen: address.to_string(),
+            tls: settings.tls.is_some(),
+        },
+    ));
+    let health = supervisor.health().clone();
+    let router: Router = daemon::management::health_routes(&health).merge(http::router(server));
+    supervisor.serve("api", listener, router);
+    if let Some(management) = &settings.management {
+        let listener = Listener::bind(management)
+            .await
+            .map_err(|error| StartError::listen(management, error))?;
+        let page = StatusPage {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            fhir_version: settings.version()?,
+            schema: store.schema(),
+        };
+        let status = move || {
+            let page = page.clone();
+            async move { page }
+        };
+        supervisor.serve_management(listener, daemon::management::routes(&health, &registry, status));
+    }
+    supervisor.on_close("database", async move { store.close() });
+    tracing::info!(%version, %address, anonymous = settings.anonymous, "serving");
+    Ok(Running { address, supervisor })
+}

@@ -1,0 +1,104 @@
+//! What every request needs: definitions, storage, search, access, limits.
+
+use std::sync::Arc;
+
+use fhir_definitions::{Definitions, FhirVersion};
+use fhir_search::{Extractor, Parser};
+use fhir_server_settings::Limits;
+use fhir_storage::Store;
+use http::{HeaderMap, header};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::access::AccessControl;
+use crate::metrics::Metrics;
+
+/// Matches a page where a search doesn't say (Microsoft's default).
+const DEFAULT_COUNT: usize = 10;
+
+/// One FHIR service.
+pub struct Server {
+    /// The version that is served.
+    pub version: FhirVersion,
+    /// Its tables.
+    pub definitions: &'static Definitions,
+    /// Where resources are.
+    pub store: Arc<Store>,
+    /// Resource → index keys.
+    pub extractor: Extractor,
+    /// Query → plan.
+    pub parser: Parser,
+    /// Who may do what.
+    pub access: AccessControl,
+    /// Limits of the API.
+    pub limits: Limits,
+    /// Counters.
+    pub metrics: Metrics,
+    base_url: Option<Arc<str>>,
+    scheme: &'static str,
+    requests: Semaphore,
+}
+
+/// How a [`Server`] is reached.
+pub struct Address {
+    /// The URL that clients see, if it is configured.
+    pub base_url: Option<String>,
+    /// Where it listens, for references that clients write with it.
+    pub listen: String,
+    /// Whether it speaks TLS itself.
+    pub tls: bool,
+}
+
+impl Server {
+    /// Puts a service together.
+    pub fn new(
+        version: FhirVersion,
+        store: Arc<Store>,
+        access: AccessControl,
+        limits: Limits,
+        metrics: Metrics,
+        address: Address,
+    ) -> Self {
+        let definitions = Definitions::of(version);
+        let base_url = address.base_url.map(|url| Arc::from(url.trim_end_matches('/')));
+        let scheme = if address.tls { "https" } else { "http" };
+        let base = base_url
+            .as_deref()
+            .map_or_else(|| format!("{scheme}://{}", address.listen), str::to_owned);
+        let bases = vec![base];
+        Server {
+            version,
+            definitions,
+            store,
+            extractor: Extractor::new(definitions, bases.clone()),
+            parser: Parser {
+                definitions,
+                bases,
+                default_count: DEFAULT_COUNT,
+                max_count: usize::try_from(limits.count()).unwrap_or(DEFAULT_COUNT),
+            },
+            access,
+            requests: Semaphore::new(usize::try_from(limits.concurrent_requests()).unwrap_or(Semaphore::MAX_PERMITS)),
+            limits,
+            metrics,
+            base_url,
+            scheme,
+        }
+    }
+
+    /// The base URL that a client sees, without a final slash.
+    pub fn base(&self, headers: &HeaderMap) -> Arc<str> {
+        if let Some(base) = &self.base_url {
+            return Arc::clone(base);
+        }
+        let host = headers
+            .get(header::HOST)
+            .and_then(|host| host.to_str().ok())
+            .unwrap_or("localhost");
+        Arc::from(format!("{}://{host}", self.scheme))
+    }
+
+    /// A place among the requests that are served at a time.
+    pub fn admit(&self) -> Option<SemaphorePermit<'_>> {
+        self.requests.try_acquire().ok()
+    }
+}

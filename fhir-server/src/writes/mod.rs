@@ -1,0 +1,151 @@
+//! The only writer: what an interaction wants to change becomes a [`WriteSet`] here: validated, references resolved,
+//! index keys extracted, compressed, committed.
+
+mod references;
+
+use fhir_definitions::ResourceType;
+use fhir_resource::edit::Edits;
+use fhir_resource::stored::{self, StoredForm};
+use fhir_resource::{Micros, Node, validation};
+use fhir_storage::{Change, CommitError, Outcome, Prepared, WriteSet, Written};
+use http::StatusCode;
+
+pub use references::{Resolved, conditional, criteria, rewrite};
+
+use crate::http::failure::{Failure, Result};
+use crate::server::Server;
+
+/// A resource that is ready to be written.
+pub struct Ready {
+    /// Its type.
+    pub of: ResourceType,
+    /// Its id.
+    pub id: String,
+    /// Its stored form, for the answer.
+    pub stored: Vec<u8>,
+}
+
+impl Ready {
+    /// The resource as clients see it in a version.
+    pub fn body(&self, version: u32, last_updated: Micros) -> Vec<u8> {
+        let mut body = Vec::with_capacity(self.stored.len() + 80);
+        stored::render(&self.stored, u64::from(version), last_updated, &mut body);
+        body
+    }
+}
+
+/// Refuses what isn't a valid resource of the type that the URL names.
+pub fn validate(server: &Server, of: ResourceType, resource: Node<'_>) -> Result<()> {
+    if resource.text_of("resourceType").is_some_and(|name| name != of.name()) {
+        return Err(Failure::invalid(
+            "Resource type in the URL must match resourceType in the resource.",
+        ));
+    }
+    let issues = validation::validate(server.definitions, resource);
+    if validation::refuses(&issues) {
+        Err(Failure::of_issues(&issues))
+    } else {
+        Ok(())
+    }
+}
+
+/// Makes a validated resource ready: stored form, index keys, compression.
+pub fn prepare(
+    server: &Server,
+    of: ResourceType,
+    id: &str,
+    resource: Node<'_>,
+    edits: &Edits,
+) -> Result<(Ready, Prepared)> {
+    let form = StoredForm::of(resource, id, edits).map_err(|error| Failure::invalid(error.to_string()))?;
+    let keys = if edits.touches(resource) {
+        // Keys are of what is stored, so the new references have to be read.
+        let document = stored::parse(form.bytes()).map_err(Failure::from)?;
+        server.extractor.keys(of, document.root())
+    } else {
+        server.extractor.keys(of, resource)
+    };
+    let stored = form.into_bytes();
+    let prepared = Prepared::new(of.name(), id, stored.clone(), keys).map_err(|error| Failure::internal(&error))?;
+    Ok((
+        Ready {
+            of,
+            id: id.to_owned(),
+            stored,
+        },
+        prepared,
+    ))
+}
+
+/// Commits one change.
+pub async fn commit_one(server: &Server, change: Change) -> Result<Outcome, CommitError> {
+    let set = WriteSet {
+        guard: None,
+        changes: vec![change],
+    };
+    let outcomes = server.store.commit(set).await?;
+    Ok(outcomes.into_iter().next().unwrap_or(Outcome::AlreadyDeleted))
+}
+
+/// The version that an outcome speaks of.
+pub fn written(outcome: &Outcome) -> Option<&Written> {
+    match outcome {
+        Outcome::Created(written)
+        | Outcome::Updated(written)
+        | Outcome::Unchanged(written)
+        | Outcome::Deleted(written) => Some(written),
+        Outcome::Purged | Outcome::AlreadyDeleted => None,
+    }
+}
+
+/// The refusal that a commit error means; `supplied` is the version of an `If-Match`.
+pub fn refusal(server: &Server, error: CommitError, supplied: Option<u32>) -> Failure {
+    match error {
+        CommitError::Conflict { .. } => {
+            let text = format!("The supplied version '{}' did not match.", supplied.unwrap_or_default());
+            Failure::new(conflict_status(server), "conflict", text)
+        }
+        CommitError::NotFound { resource_type, id } => match supplied {
+            Some(version) => Failure::version_not_found(&resource_type, &id, &version.to_string()),
+            None => Failure::not_found(&resource_type, &id),
+        },
+        CommitError::IdTaken { resource_type, id } => {
+            let text = format!("Resource type '{resource_type}' with id '{id}' already exists.");
+            Failure::new(StatusCode::CONFLICT, "conflict", text)
+        }
+        CommitError::Exists(version) => {
+            let text = format!(
+                "Resource type '{}' with id '{}' already exists.",
+                version.resource_type, version.id
+            );
+            Failure::new(StatusCode::CONFLICT, "duplicate", text)
+        }
+        CommitError::NotSelective => not_selective("resources"),
+        CommitError::Busy => {
+            let text = "The maximum number of concurrent API calls on this instance was reached.";
+            let failure = Failure::new(StatusCode::TOO_MANY_REQUESTS, "throttled", text);
+            Failure {
+                retry_after: Some(1),
+                ..failure
+            }
+        }
+        CommitError::Closed => Failure::unavailable("The server is shutting down."),
+        error @ CommitError::Storage(_) => Failure::internal(&error),
+    }
+}
+
+/// STU3 answers 409 where R4 answers 412, as Microsoft's server does.
+fn conflict_status(server: &Server) -> StatusCode {
+    match server.version {
+        fhir_definitions::FhirVersion::R4 => StatusCode::PRECONDITION_FAILED,
+        fhir_definitions::FhirVersion::Stu3 => StatusCode::CONFLICT,
+    }
+}
+
+/// 412 for criteria that match several resources, or that are none.
+pub fn not_selective(type_name: &str) -> Failure {
+    let text = format!(
+        "Conditional operation on {type_name} was not attempted because search criteria was not selective enough."
+    );
+    Failure::new(StatusCode::PRECONDITION_FAILED, "processing", text)
+}

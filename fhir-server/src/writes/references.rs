@@ -1,0 +1,105 @@
+//! References that have to be resolved before a resource is written: conditional ones (`Patient?identifier=…`), and in
+//! transactions those by `fullUrl`.
+
+use std::collections::HashMap;
+
+use fhir_definitions::ResourceType;
+use fhir_resource::Node;
+use fhir_resource::edit::Edits;
+use fhir_search::parse::Target;
+use fhir_search::{Handling, Search};
+use http::StatusCode;
+
+use crate::access::Principal;
+use crate::http::call::{self, Pairs};
+use crate::http::failure::{Failure, Result};
+use crate::server::Server;
+
+/// What the references of a transaction's own entries become: fullUrl → `Type/id`.
+pub type Resolved = HashMap<String, String>;
+
+/// The search that criteria stand for; `None` if they say nothing that narrows it.
+pub fn criteria(server: &Server, of: ResourceType, pairs: &Pairs, principal: &Principal) -> Result<Option<Search>> {
+    let meaningful: Pairs = pairs.iter().filter(|(_, value)| !value.is_empty()).cloned().collect();
+    let search = server
+        .parser
+        .parse(&Target::Type(of), &meaningful, Handling::Lenient, &principal.visible())
+        .map_err(|error| crate::interactions::search::refusal(&error))?;
+    let narrows = |(name, _): &(String, String)| {
+        !matches!(
+            name.as_str(),
+            "_count" | "_sort" | "_total" | "_summary" | "_elements" | "_format" | "_pretty"
+        )
+    };
+    // A criterion that was ignored must not widen what a write is done to.
+    let all_used = search.warnings.is_empty();
+    Ok(search
+        .applied
+        .iter()
+        .any(narrows)
+        .then_some(search)
+        .filter(|_| all_used))
+}
+
+/// Every string member `reference` in `node`, at any depth.
+fn each_reference<'a>(node: Node<'a>, visit: &mut dyn FnMut(Node<'a>) -> Result<()>) -> Result<()> {
+    for (name, value) in node.entries() {
+        if name == "reference" && value.as_str().is_some() {
+            visit(value)?;
+        } else {
+            each_reference(value, visit)?;
+        }
+    }
+    node.items().try_for_each(|item| each_reference(item, visit))
+}
+
+/// Plans the edits for references to other entries of a transaction.
+pub fn rewrite(resource: Node<'_>, resolved: &Resolved, edits: &mut Edits) {
+    // The closure never fails.
+    let _ = each_reference(resource, &mut |node| {
+        let text = node.as_str().unwrap_or_default();
+        let (bare, fragment) = text
+            .split_once('#')
+            .map_or((&*text, None), |(bare, rest)| (bare, Some(rest)));
+        if let Some(target) = resolved.get(bare) {
+            let target = fragment.map_or_else(|| target.clone(), |fragment| format!("{target}#{fragment}"));
+            edits.replace(node, target);
+        }
+        Ok(())
+    });
+}
+
+/// Plans the edits for conditional references: each must match exactly one resource.
+pub async fn conditional(server: &Server, resource: Node<'_>, principal: &Principal, edits: &mut Edits) -> Result<()> {
+    let mut found: Vec<(Node<'_>, ResourceType, String)> = Vec::new();
+    each_reference(resource, &mut |node| {
+        let text = node.as_str().unwrap_or_default();
+        if let Some((name, query)) = text.split_once('?')
+            && let Some(of) = server.definitions.resource_type(name)
+        {
+            found.push((node, of, query.to_owned()));
+        }
+        Ok(())
+    })?;
+    for (node, of, query) in found {
+        let text = node.as_str().unwrap_or_default();
+        let search = criteria(server, of, &call::pairs(&query), principal)?;
+        let Some(search) = search else {
+            let text = format!("Given conditional reference '{text}' does not resolve to a resource.");
+            return Err(Failure::invalid(text));
+        };
+        let page = crate::interactions::search::page(server, search.plan, 2, None).await?;
+        match page.entries.as_slice() {
+            [only] => edits.replace(node, format!("{}/{}", only.resource_type, only.id)),
+            [] => {
+                let text = format!("Given conditional reference '{text}' does not resolve to a resource.");
+                return Err(Failure::invalid(text));
+            }
+            _ => {
+                let text = format!("Given conditional reference '{text}' resolved to multiple resources.");
+                return Err(Failure::new(StatusCode::PRECONDITION_FAILED, "processing", text));
+            }
+        }
+    }
+    Ok(())
+}
