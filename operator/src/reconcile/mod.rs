@@ -32,6 +32,9 @@ const WORKERS: usize = 8;
 /// A task that takes longer than this is given up and tried again.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// A task that somebody's write overtook is looked at again when the watch has had time to tell of that write.
+const OVERTAKEN: Duration = Duration::from_millis(100);
+
 /// How long to wait for the issuer of tokens before services are looked at without it.
 const ISSUER_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -114,13 +117,12 @@ async fn work(context: Arc<Context>, outcomes: Outcomes) {
         outcomes.count(&task, &result);
         let outcome = match result {
             Ok(again) => Outcome::Done(again),
+            Err(error) if error.is_conflict() => {
+                tracing::debug!(?task, error = daemon::process::describe(&error), "looked at again");
+                Outcome::Done(Some(OVERTAKEN))
+            }
             Err(error) => {
-                let text = daemon::process::describe(&error);
-                if error.is_conflict() {
-                    tracing::debug!(?task, error = text, "looked at again");
-                } else {
-                    tracing::warn!(?task, error = text, "tried again later");
-                }
+                tracing::warn!(?task, error = daemon::process::describe(&error), "tried again later");
                 Outcome::Failed
             }
         };

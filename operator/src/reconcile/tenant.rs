@@ -106,30 +106,39 @@ pub async fn reconcile(holder: &Holder, context: &Context) -> Result<(), PlacesE
         membership = Membership::live(context, holder).await?;
         places = membership.judge(context, holder);
     }
+    // An object that somebody changed meanwhile is judged again; the verdicts on the others stand, since they were made
+    // together.
+    let mut overtaken = Ok(());
     for (service, placed) in membership.services.iter().zip(&places.services) {
-        settle(service.as_ref(), placed, &context.index.fhir_services, context).await?;
+        overtaken = overtaken.and(settle(service.as_ref(), placed, &context.index.fhir_services, context).await?);
     }
     for (connector, placed) in membership.connectors.iter().zip(&places.connectors) {
-        settle(connector.as_ref(), placed, &context.index.iot_connectors, context).await?;
+        overtaken = overtaken.and(settle(connector.as_ref(), placed, &context.index.iot_connectors, context).await?);
     }
+    overtaken?;
     match holder {
         Holder::Tenant(name) => tell(name, &places, &membership.tenants, context).await,
         Holder::Namespace(_) | Holder::Nobody(_) => Ok(()),
     }
 }
 
-/// Writes the condition `Admitted` where it differs.
-async fn settle<K>(object: &K, placed: &Placed, store: &Store<K>, context: &Context) -> Result<(), PlacesError>
+/// Writes the condition `Admitted` where it differs; the inner error says that the object has changed since.
+async fn settle<K>(
+    object: &K,
+    placed: &Placed,
+    store: &Store<K>,
+    context: &Context,
+) -> Result<Result<(), StatusError>, PlacesError>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Admissible,
     K: Clone + std::fmt::Debug + DeserializeOwned + Serialize,
 {
     let old = object.conditions();
     let Some(condition) = placed.condition(old, Timestamp::now()) else {
-        return Ok(());
+        return Ok(Ok(()));
     };
     if old.contains(&condition) {
-        return Ok(());
+        return Ok(Ok(()));
     }
     if placed.place == Place::Given && !context.claim.borrow().leaves(LEASE_LEFT) {
         return Err(PlacesError::LeaseRunsOut);
@@ -138,18 +147,23 @@ where
     let changes = transitions(old, std::slice::from_ref(&condition), &[]);
     let status = json!({"conditions": [condition]});
     let version = placed.resource_version.as_deref();
-    let written = status::write(
+    let written = match status::write(
         &api,
         object,
         fhir_operator_core::names::PLACES_FIELD_MANAGER,
         version,
         &status,
     )
-    .await?;
+    .await
+    {
+        Ok(written) => written,
+        Err(error) if error.is_conflict() => return Ok(Err(error)),
+        Err(error) => return Err(error.into()),
+    };
     // The next round must not wait for the watch to hear of a place that is given already.
     store.refresh(written);
     context.events.report(object, &changes).await;
-    Ok(())
+    Ok(Ok(()))
 }
 
 /// Writes the Tenant's own status where it differs.

@@ -385,7 +385,7 @@ impl State {
     }
 }
 
-/// Deep merge; lists of named things (conditions) by type, other lists as a whole.
+/// Deep merge; conditions by type, webhooks by name, other lists as a whole.
 fn merge(into: &mut Value, from: Value) {
     match (into, from) {
         (Value::Object(into), Value::Object(from)) => {
@@ -398,6 +398,13 @@ fn merge(into: &mut Value, from: Value) {
                 match into.iter_mut().find(|old| old["type"] == item["type"]) {
                     Some(old) => *old = item,
                     None => into.push(item),
+                }
+            }
+        }
+        (Value::Array(into), Value::Array(from)) if from.iter().any(|item| item.get("clientConfig").is_some()) => {
+            for item in from {
+                if let Some(old) = into.iter_mut().find(|old| old["name"] == item["name"]) {
+                    merge(old, item);
                 }
             }
         }

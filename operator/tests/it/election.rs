@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use base64::Engine;
 use daemon::tls::ReplaceableKey;
 use daemon::{Health, Shutdown};
 use fhir_operator::certificates::{Authority, Endpoint, Keeper};
 use fhir_operator::kubernetes::lease::{Candidate, Claim};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::api::Api;
@@ -56,48 +57,89 @@ async fn a_dead_leader_is_replaced_only_after_its_time() {
     stop.request();
 }
 
+const CONFIGURATION: &str = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/fhir-operator";
+const SECRET: &str = "/api/v1/namespaces/fhir-operator/secrets/webhook-ca";
+
+fn webhook_configuration() -> Value {
+    json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": "fhir-operator"},
+        "webhooks": [{
+            "name": "rules.fhir-operator.dev", "admissionReviewVersions": ["v1"], "sideEffects": "None",
+            "clientConfig": {"service": {"name": "webhook", "namespace": "fhir-operator"}},
+        }],
+    })
+}
+
+/// Keeps certificates as one replica with that claim would, until the stop; `ready` when the API server trusts it.
+fn keep(api: &Api, replica: &str, claim: Claim, health: &Health, stop: &Shutdown) {
+    let now = jiff::Timestamp::now();
+    let first = Authority::generate(now)
+        .unwrap()
+        .leaf("webhook.fhir-operator.svc", now)
+        .unwrap();
+    let keeper = Keeper {
+        client: api.client(),
+        endpoint: Endpoint {
+            namespace: "fhir-operator".to_owned(),
+            service: "webhook".to_owned(),
+            secret: "webhook-ca".to_owned(),
+            configuration: "fhir-operator".to_owned(),
+        },
+        served: ReplaceableKey::new(first.certified_key().unwrap()),
+        trusted: health.gate(replica),
+        claim: watch::Sender::new(claim).subscribe(),
+    };
+    tokio::spawn(keeper.run(stop.clone()));
+}
+
+fn trusted(api: &Api) -> String {
+    let bundle = api.get(CONFIGURATION).unwrap()["webhooks"][0]["clientConfig"]["caBundle"].clone();
+    let bytes = base64::engine::general_purpose::STANDARD
+        .decode(bundle.as_str().unwrap_or_default())
+        .unwrap();
+    String::from_utf8(bytes).unwrap()
+}
+
 #[tokio::test]
 async fn replicas_share_one_authority_and_the_api_server_is_told() {
     daemon::tls::install_provider();
     let api = Api::new();
-    let configuration = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/fhir-operator";
-    api.put(
-        configuration,
-        json!({
-            "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
-            "metadata": {"name": "fhir-operator"},
-            "webhooks": [{
-                "name": "rules.fhir-operator.dev", "admissionReviewVersions": ["v1"], "sideEffects": "None", "type": "x",
-                "clientConfig": {"service": {"name": "webhook", "namespace": "fhir-operator"}},
-            }],
-        }),
-    );
+    api.put(CONFIGURATION, webhook_configuration());
     let (health, stop) = (Health::new(), Shutdown::new());
-    let (_sender, claim) = watch::channel(Claim::NONE);
-    let now = jiff::Timestamp::now();
     for replica in ["a", "b"] {
-        let first = Authority::generate(now)
-            .unwrap()
-            .leaf("webhook.fhir-operator.svc", now)
-            .unwrap();
-        let keeper = Keeper {
-            client: api.client(),
-            endpoint: Endpoint {
-                namespace: "fhir-operator".to_owned(),
-                service: "webhook".to_owned(),
-                secret: "webhook-ca".to_owned(),
-                configuration: "fhir-operator".to_owned(),
-            },
-            served: ReplaceableKey::new(first.certified_key().unwrap()),
-            trusted: health.gate(replica),
-            claim: claim.clone(),
-        };
-        tokio::spawn(keeper.run(stop.clone()));
+        keep(&api, replica, Claim::NONE, &health, &stop);
     }
     api.until("both to be trusted", |_| health.ready().ok()).await;
-    let secrets = api.paths("/api/v1/namespaces/fhir-operator/secrets/");
-    assert_eq!(secrets.len(), 1);
-    let authority = api.get(&secrets[0]).unwrap()["data"]["ca.crt"].clone();
-    assert!(authority.is_string());
+    assert_eq!(api.paths("/api/v1/namespaces/fhir-operator/secrets/"), [SECRET]);
+    assert_eq!(trusted(&api).matches("BEGIN CERTIFICATE").count(), 1);
+    stop.request();
+}
+
+#[tokio::test]
+async fn an_authority_that_ends_soon_is_exchanged_by_the_leader_and_both_are_trusted() {
+    daemon::tls::install_provider();
+    let api = Api::new();
+    api.put(CONFIGURATION, webhook_configuration());
+    let (health, stop) = (Health::new(), Shutdown::new());
+    keep(&api, "first", Claim::NONE, &health, &stop);
+    api.until("the first authority", |_| health.ready().ok()).await;
+    stop.request();
+    api.edit(SECRET, |secret| {
+        secret["metadata"]["annotations"]["fhir-operator.dev/not-after"] = json!("2026-01-01T00:00:00Z");
+    });
+    let before = trusted(&api);
+
+    let (health, stop) = (Health::new(), Shutdown::new());
+    keep(&api, "standby", Claim::NONE, &health, &stop);
+    api.until("the standby", |_| health.ready().ok()).await;
+    assert_eq!(trusted(&api), before, "a standby exchanges nothing");
+    let lease = tokio::time::Instant::now() + Duration::from_secs(60);
+    keep(&api, "leader", Claim::until(lease), &health, &stop);
+    api.until("both authorities", |api| {
+        (trusted(api).matches("BEGIN CERTIFICATE").count() == 2).then_some(())
+    })
+    .await;
+    assert!(trusted(&api).contains(&before));
     stop.request();
 }

@@ -8,3 +8,4 @@ mod election;
 mod objects;
 mod operator;
 mod places;
+mod watches;

@@ -45,8 +45,18 @@ impl Operator {
 
     /// Starts one of several.
     pub async fn named(api: &Api, identity: &str) -> Self {
+        Self::with(api, settings(identity)).await
+    }
+
+    /// Starts one that watches these namespaces only.
+    pub async fn watching(api: &Api, namespaces: &[&str]) -> Self {
+        let (mut settings, folder) = settings("only");
+        settings.watch_namespaces = namespaces.iter().map(|name| (*name).to_owned()).collect();
+        Self::with(api, (settings, folder)).await
+    }
+
+    async fn with(api: &Api, (settings, folder): (Settings, tempfile::TempDir)) -> Self {
         daemon::tls::install_provider();
-        let (settings, folder) = settings(identity);
         let (context, supervisor) = run::start(api.client(), &settings).await.unwrap();
         let shutdown = supervisor.shutdown();
         let running = tokio::spawn(async move { supervisor.run().await.unwrap() });

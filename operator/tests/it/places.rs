@@ -107,3 +107,20 @@ async fn a_new_leader_displaces_nobody() {
         .await;
     assert_eq!(admitted(&api), before);
 }
+
+#[tokio::test]
+async fn in_namespaced_mode_each_watched_namespace_is_a_tenant() {
+    let api = Api::new();
+    api.put(&tenant_path("hospital"), tenant("hospital", &["ward"], 5));
+    let _operator = Operator::watching(&api, &["ward"]).await;
+    admit_service(&api, "ward").await;
+    api.put(&service_path("annex", "clinic"), service("clinic"));
+    for name in ["conn-a", "conn-b", "conn-c"] {
+        api.put(&connector_path("ward", name), connector(name, "clinic"));
+    }
+    api.until("a verdict for each", |api| (decided(api) == 3).then_some(()))
+        .await;
+    assert_eq!(admitted(&api).len(), 2);
+    assert!(api.get(&service_path("annex", "clinic")).unwrap()["status"].is_null());
+    assert!(api.get(&tenant_path("hospital")).unwrap()["status"].is_null());
+}
