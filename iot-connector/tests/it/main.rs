@@ -1,0 +1,10 @@
+//! The connector as a whole: over real ports, against a FHIR server that can be told to fail.
+
+mod dead_letters;
+mod ingest;
+mod kill;
+mod mappings;
+mod waiting;
+
+#[path = "../support/mod.rs"]
+mod support;
