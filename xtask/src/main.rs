@@ -1,11 +1,15 @@
 //! `cargo xtask`: every developer command. Links none of the programs, so that it builds in seconds.
 
 mod bench;
+mod cluster;
 mod command;
 mod generate;
 mod image;
 mod packages;
+mod progress;
+mod test;
 mod tidy;
+mod up;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -23,6 +27,12 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Do the main job: a cluster, the operator, two FHIR services, a connector, device messages, Observations
+    Up(up::Options),
+    /// Remove what `up` made, and nothing else
+    Down(up::DownOptions),
+    /// Test everything that must hold, up to scenarios on a real cluster
+    Test(test::Options),
     /// Generate CRDs, permissions and definitions, or check that the committed ones are current
     Gen(generate::Options),
     /// Write the image of the programs as an archive
@@ -31,6 +41,11 @@ enum Command {
     Bench(bench::Options),
     /// Prove the rules of dependence
     Tidy,
+    /// End the local node as a loss of power would; `up` goes on with its state
+    KillNode,
+    /// What a local node's first process runs
+    #[command(hide = true)]
+    NodeInit { plan: PathBuf },
 }
 
 fn main() -> ExitCode {
@@ -46,10 +61,15 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<()> {
     let root = root()?;
     match command {
+        Command::Up(options) => up::up(&root, &options),
+        Command::Down(options) => up::down(&root, &options),
+        Command::Test(options) => test::run(&root, &options),
         Command::Gen(options) => generate::command(&root, &options),
         Command::Image(options) => image::run(&root, &options),
         Command::Bench(options) => bench::run(&root, &options),
         Command::Tidy => tidy::run(&root),
+        Command::KillNode => cluster::kill_node(cluster::Instance::Main),
+        Command::NodeInit { plan } => cluster::init(&plan),
     }
 }
 

@@ -49,6 +49,15 @@ pub fn write(file: &Path, reference: &str, layer: &Layer, start: &Start) -> Resu
     Ok(manifest.digest())
 }
 
+/// Bytes in lower-case hexadecimal.
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // writing to a String can't fail
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
 struct Blob {
     content: Vec<u8>,
     sha256: String,
@@ -56,11 +65,7 @@ struct Blob {
 
 impl Blob {
     fn new(content: Vec<u8>) -> Self {
-        let sha256 = Sha256::digest(&content).iter().fold(String::new(), |mut text, byte| {
-            // writing to a String can't fail
-            let _ = write!(text, "{byte:02x}");
-            text
-        });
+        let sha256 = hexadecimal(&Sha256::digest(&content));
         Self { content, sha256 }
     }
 

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use archive::Start;
+pub use archive::hexadecimal;
 use layer::Layer;
 
 use crate::command;

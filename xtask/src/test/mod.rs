@@ -3,17 +3,20 @@
 //! Stages are independent commands, so that each can be run by hand. A failed stage ends the run, but what the cluster
 //! stage started is taken down whatever happens.
 
+mod cluster;
 mod totals;
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Result, bail};
 
+use cluster::TestCluster;
 use totals::Totals;
 
-use crate::{cluster, generate, packages, tidy};
+use crate::{generate, packages, tidy};
 
 /// What to run.
 #[derive(Debug, Clone, clap::Args)]
@@ -28,21 +31,31 @@ pub struct Options {
 
 /// Runs the stages in order.
 pub fn run(root: &Path, options: &Options) -> Result<()> {
-    let mut run = Run { root, totals: Totals::default(), begun: Instant::now() };
-    packages::ensure(if options.no_cluster { packages::For::Build } else { packages::For::Cluster })?;
+    let mut run = Run {
+        root,
+        totals: Totals::default(),
+        begun: Instant::now(),
+    };
+    packages::ensure(if options.no_cluster {
+        packages::For::Build
+    } else {
+        packages::For::Cluster
+    })?;
     if !options.only_cluster {
         run.stage("formatting", |run| run.cargo(&["fmt", "--all", "--check"]))?;
         run.stage("drift of generated files", |run| generate::run(run.root, true))?;
         run.stage("rules of dependence", |run| tidy::run(run.root))?;
-        run.stage("lints", |run| run.cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+        run.stage("lints", |run| {
+            run.cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
+        })?;
         run.stage("unit, property, case and HTTP tests", |run| {
             run.cargo_test(&["test", "--workspace", "--exclude", "e2e", "--no-fail-fast"], &[])
         })?;
     }
     if !options.no_cluster {
         run.stage("end to end on a real cluster", |run| {
-            let cluster = cluster::for_tests(run.root)?;
-            run.cargo_test(&["test", "-p", "e2e", "--no-fail-fast"], &cluster.environment())
+            let cluster = TestCluster::up(run.root)?;
+            run.cargo_test(&["test", "-p", "e2e", "--no-fail-fast"], &cluster.environment()?)
         })?;
     }
     run.close()
@@ -68,7 +81,11 @@ impl Run<'_> {
     }
 
     fn cargo(&mut self, arguments: &[&str]) -> Result<()> {
-        let status = Command::new(env!("CARGO")).args(arguments).current_dir(self.root).stdin(Stdio::null()).status()?;
+        let status = Command::new(env!("CARGO"))
+            .args(arguments)
+            .current_dir(self.root)
+            .stdin(Stdio::null())
+            .status()?;
         if !status.success() {
             bail!("`cargo {}` failed", arguments.join(" "));
         }
@@ -76,9 +93,13 @@ impl Run<'_> {
     }
 
     /// Runs tests, shows their output as it comes, and counts what their closing lines say.
-    fn cargo_test(&mut self, arguments: &[&str], environment: &[(String, String)]) -> Result<()> {
+    fn cargo_test(&mut self, arguments: &[&str], environment: &[(String, OsString)]) -> Result<()> {
         let mut command = Command::new(env!("CARGO"));
-        command.args(arguments).envs(environment.iter().cloned()).current_dir(self.root).stdin(Stdio::null());
+        command
+            .args(arguments)
+            .envs(environment.iter().cloned())
+            .current_dir(self.root)
+            .stdin(Stdio::null());
         let (status, counted) = totals::watch(&mut command)?;
         self.totals.add(&counted);
         if !status.success() {

@@ -12,7 +12,7 @@ pub struct Facts {
     pub value_sets: Vec<ValueSetFact>,
     pub code_systems: Vec<CodeSystemFact>,
     pub compartments: Vec<CompartmentFact>,
-    /// HL7's bundle of SearchParameters (R4), or a list of annotations (STU3).
+    /// HL7's bundle of `SearchParameters` (R4), or a list of annotations (STU3).
     pub search_parameters: serde_json::Value,
 }
 
