@@ -11,6 +11,7 @@ pub mod management;
 pub mod metrics;
 pub mod options;
 pub mod process;
+mod request_line;
 pub mod supervisor;
 pub mod tls;
 

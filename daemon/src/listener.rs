@@ -21,6 +21,7 @@ use tower::Service;
 use tracing::{debug, warn};
 
 use crate::Shutdown;
+use crate::request_line::RequestLines;
 
 /// How many connections one listener holds at a time unless told otherwise.
 pub const MAX_CONNECTIONS: usize = 10_000;
@@ -171,7 +172,9 @@ impl Connection {
             let mut router = router.clone();
             async move { Ok::<_, Infallible>(router.call(request).await.unwrap_or_else(|never| match never {})) }
         });
-        let connection = self.builder.serve_connection(TokioIo::new(stream), service);
+        let connection = self
+            .builder
+            .serve_connection(TokioIo::new(RequestLines::new(stream)), service);
         if let Err(error) = self.watcher.watch(connection).await {
             debug!(peer = %peer.0, %error, "connection ended");
         }

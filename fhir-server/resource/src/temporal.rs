@@ -20,7 +20,7 @@ pub enum Precision {
     Minute,
     /// `2015-02-07T13:28:17`
     Second,
-    /// With digits after the second.
+    /// With digits after the second: one moment, however many digits.
     Fraction,
 }
 
@@ -198,16 +198,14 @@ impl Reader<'_> {
         if self.byte(b'.').is_none() {
             return Some((seconds, SECOND, Precision::Second));
         }
-        let (mut micros, mut length, first) = (0, SECOND, self.at);
+        // Digits after the second name a moment, as Microsoft's server reads them: what is below a microsecond is dropped.
+        let (mut micros, mut unit, first) = (0, SECOND, self.at);
         while let Some(digit) = self.peek().filter(u8::is_ascii_digit) {
             self.at += 1;
-            // Below a microsecond nothing can be told apart.
-            if length > 1 {
-                length /= 10;
-                micros += i64::from(digit - b'0') * length;
-            }
+            unit /= 10;
+            micros += i64::from(digit - b'0') * unit;
         }
-        (self.at > first).then_some((seconds + micros, length, Precision::Fraction))
+        (self.at > first).then_some((seconds + micros, 1, Precision::Fraction))
     }
 
     /// The offset in microseconds, and whether there was one.
@@ -290,7 +288,7 @@ mod tests {
     #[case(
         "2015-02-07T13:28:17.5Z",
         "2015-02-07T13:28:17.500000Z",
-        "2015-02-07T13:28:17.599999Z"
+        "2015-02-07T13:28:17.500000Z"
     )]
     #[case(
         "2015-02-07T13:28:17.1234567Z",

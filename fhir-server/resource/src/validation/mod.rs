@@ -44,6 +44,9 @@ pub struct Issue {
     pub diagnostics: String,
     /// Where, as FHIRPath: `Patient.name[0].family`.
     pub expression: String,
+    /// Whether a write accepts it all the same: Microsoft's server stores resources that lack mandatory elements below the
+    /// top level (so do examples of HL7), and `$validate` tells of them.
+    pub tolerated: bool,
 }
 
 /// Everything that is wrong with `resource`; nothing means that it is fine. The first hundred issues are given.
@@ -55,7 +58,9 @@ pub fn validate(definitions: &'static Definitions, resource: Node<'_>) -> Vec<Is
     validator.into_issues()
 }
 
-/// Whether `issues` refuse the resource.
+/// Whether `issues` refuse a write of the resource.
 pub fn refuses(issues: &[Issue]) -> bool {
-    issues.iter().any(|issue| issue.severity == Severity::Error)
+    issues
+        .iter()
+        .any(|issue| issue.severity == Severity::Error && !issue.tolerated)
 }

@@ -34,7 +34,7 @@ impl Validator {
         self.issues
     }
 
-    fn issue(&mut self, severity: Severity, code: &'static str, diagnostics: String) {
+    fn issue(&mut self, severity: Severity, code: &'static str, diagnostics: String, tolerated: bool) {
         if self.issues.len() >= MOST_ISSUES {
             return;
         }
@@ -54,11 +54,12 @@ impl Validator {
             code,
             diagnostics,
             expression,
+            tolerated,
         });
     }
 
     fn error(&mut self, code: &'static str, diagnostics: String) {
-        self.issue(Severity::Error, code, diagnostics);
+        self.issue(Severity::Error, code, diagnostics, false);
     }
 
     fn within(&mut self, name: &str, index: Option<usize>, check: impl FnOnce(&mut Self)) {
@@ -146,7 +147,11 @@ impl Validator {
             let (name, min, _) = structure.slot(slot);
             if min > 0 {
                 let text = format!("Element with min. cardinality {min} cannot be null.");
-                self.within(name, None, |validator| validator.error("required", text));
+                // An extension without its URL says nothing at all, anywhere.
+                let tolerated = self.path.len() > 1 && structure.name() != "Extension";
+                self.within(name, None, |validator| {
+                    validator.issue(Severity::Error, "required", text, tolerated)
+                });
             }
         }
     }
@@ -294,7 +299,7 @@ impl Validator {
                 allowed.join(", ")
             );
             self.within("reference", None, |validator| {
-                validator.issue(Severity::Warning, "value", text);
+                validator.issue(Severity::Warning, "value", text, true);
             });
         }
     }

@@ -230,3 +230,16 @@ proptest! {
         }
     }
 }
+
+#[rstest]
+#[case(r#"{"resourceType":"Patient","link":[{"type":"seealso"}]}"#, true)]
+#[case(r#"{"resourceType":"Observation","status":"final"}"#, false)]
+#[case(r#"{"resourceType":"Patient","name":[{"extension":[{"valueCode":"x"}]}]}"#, false)]
+fn writes_tolerate_what_lacks_below_the_top(#[case] json: &str, #[case] tolerated: bool) {
+    let document = Document::parse(json, Limits::default()).expect(json);
+    let issues = validation::validate(R4.definitions(), document.root());
+    assert_eq!(
+        (issues.len(), issues[0].code, validation::refuses(&issues)),
+        (1, "required", !tolerated)
+    );
+}
