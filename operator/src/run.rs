@@ -85,11 +85,15 @@ pub async fn start(client: Client, settings: &Settings) -> Result<(Arc<Context>,
     );
     supervisor.critical("watches", follow(tasks, shutdown.clone()));
     supervisor.critical("issuer", until(shutdown.clone(), follow_issuer(Arc::clone(&context))));
-    supervisor.critical("lease", campaign(candidate, shutdown.clone()));
-    supervisor.critical(
-        "reconcile",
-        reconcile::run(Arc::clone(&context), outcomes, synced, shutdown),
-    );
+    // The Lease is given back only when nothing of this leader is under way any more.
+    let done = Shutdown::new();
+    supervisor.critical("lease", campaign(candidate, done.clone()));
+    let reconciling = reconcile::run(Arc::clone(&context), outcomes, synced, shutdown);
+    supervisor.critical("reconcile", async move {
+        let ended = reconciling.await;
+        done.request();
+        ended
+    });
     Ok((context, supervisor))
 }
 
@@ -141,8 +145,8 @@ async fn follow_issuer(context: Arc<Context>) {
     issuer.follow(client, move || context.look_at_services()).await;
 }
 
-async fn campaign(candidate: Candidate, shutdown: Shutdown) -> Result<(), Infallible> {
-    candidate.run(async move { shutdown.requested().await }).await;
+async fn campaign(candidate: Candidate, done: Shutdown) -> Result<(), Infallible> {
+    candidate.run(async move { done.requested().await }).await;
     Ok(())
 }
 

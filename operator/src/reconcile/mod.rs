@@ -98,7 +98,9 @@ pub async fn run(
             _ = claim.wait_for(|claim| !claim.is_held()) => {}
             _ = workers.join_next() => return Err("a worker ended"),
         }
-        // What is in work is cut off: every write is idempotent, and the next leader does it again.
+        // A place that is being written is written before anybody else may lead. All else is cut off: it is idempotent,
+        // and the next leader does it again.
+        let _settled = tokio::time::timeout(tenant::WRITE_PATIENCE, context.places.lock()).await;
         workers.shutdown().await;
         context.queue.release_all();
         if shutdown.is_requested() {

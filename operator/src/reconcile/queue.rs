@@ -230,7 +230,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_later_look_gives_way_to_an_earlier_one() {
         let queue = Queue::default();
-        queue.add_at("a", Instant::now() + Duration::from_secs(60));
+        queue.add_at("a", Instant::now() + Duration::from_mins(1));
         queue.add("a");
         let before = Instant::now();
         assert_eq!(queue.next().await, "a");

@@ -23,6 +23,9 @@ use crate::observe::store::{Name, Store};
 /// A place is given only when at least this much of the Lease is left: longer than a write is waited for.
 const LEASE_LEFT: Duration = Duration::from_secs(5);
 
+/// How long the write of a verdict may take; less than what is left of the Lease.
+pub const WRITE_PATIENCE: Duration = Duration::from_secs(4);
+
 /// Why the places of a tenant aren't settled.
 #[derive(Debug, thiserror::Error)]
 pub enum PlacesError {
@@ -37,6 +40,9 @@ pub enum PlacesError {
     /// A verdict can't be written; it is judged again.
     #[error(transparent)]
     Status(#[from] StatusError),
+    /// A verdict wasn't taken in time.
+    #[error("the API server didn't take a verdict within {WRITE_PATIENCE:?}")]
+    Slow(#[from] tokio::time::error::Elapsed),
     /// Another replica may lead by now.
     #[error("too little of the Lease is left to give a place")]
     LeaseRunsOut,
@@ -147,15 +153,14 @@ where
     let changes = transitions(old, std::slice::from_ref(&condition), &[]);
     let status = json!({"conditions": [condition]});
     let version = placed.resource_version.as_deref();
-    let written = match status::write(
+    let write = status::write(
         &api,
         object,
         fhir_operator_core::names::PLACES_FIELD_MANAGER,
         version,
         &status,
-    )
-    .await
-    {
+    );
+    let written = match tokio::time::timeout(WRITE_PATIENCE, write).await? {
         Ok(written) => written,
         Err(error) if error.is_conflict() => return Ok(Err(error)),
         Err(error) => return Err(error.into()),

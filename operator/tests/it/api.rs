@@ -156,10 +156,8 @@ impl Api {
                 let _ = tokio::time::timeout(Duration::from_millis(50), version.changed()).await;
             }
         };
-        match tokio::time::timeout(PATIENCE, wait).await {
-            Ok(value) => value,
-            Err(_) => panic!("never came: {what}; writes: {:#?}", self.writes()),
-        }
+        let found = tokio::time::timeout(PATIENCE, wait).await;
+        found.unwrap_or_else(|_| panic!("never came: {what}; writes: {:#?}", self.writes()))
     }
 
     async fn answer(&self, request: Request<Body>) -> Response<Answer> {
@@ -226,10 +224,15 @@ impl Api {
                             .events
                             .iter()
                             .filter(|event| event.version > from && target.holds(&event.path));
-                        let text: String = new
+                        let lines: Vec<String> = new
                             .filter(|event| selector.matches(&event.object))
-                            .map(|event| format!("{}\n", json!({"type": event.kind, "object": event.object})))
+                            .map(|event| json!({"type": event.kind, "object": event.object}).to_string())
                             .collect();
+                        let text = if lines.is_empty() {
+                            String::new()
+                        } else {
+                            lines.join("\n") + "\n"
+                        };
                         (state.version, text)
                     };
                     if !text.is_empty() {
@@ -361,9 +364,9 @@ impl State {
                 }
                 let mut merged = old.clone().unwrap_or_else(|| json!({}));
                 if *method == Method::PUT {
-                    merged = body
+                    merged = body;
                 } else {
-                    merge(&mut merged, body)
+                    merge(&mut merged, body);
                 }
                 if old.as_ref().is_some_and(|old| same(old, &merged)) {
                     return (200, old.unwrap_or_default());
@@ -432,7 +435,7 @@ impl Target {
         let status = rest.last() == Some(&"status");
         let rest = if status { &rest[..rest.len() - 1] } else { rest };
         let named = match rest {
-            ["namespaces"] | [_] | ["namespaces", _, _] => None,
+            [_] | ["namespaces", _, _] => None,
             _ => rest.last().map(|name| (*name).to_owned()),
         };
         Self {

@@ -134,7 +134,7 @@ async fn an_authority_that_ends_soon_is_exchanged_by_the_leader_and_both_are_tru
     keep(&api, "standby", Claim::NONE, &health, &stop);
     api.until("the standby", |_| health.ready().ok()).await;
     assert_eq!(trusted(&api), before, "a standby exchanges nothing");
-    let lease = tokio::time::Instant::now() + Duration::from_secs(60);
+    let lease = tokio::time::Instant::now() + Duration::from_mins(1);
     keep(&api, "leader", Claim::until(lease), &health, &stop);
     api.until("both authorities", |api| {
         (trusted(api).matches("BEGIN CERTIFICATE").count() == 2).then_some(())

@@ -59,7 +59,7 @@ async fn twenty_at_once_fill_exactly_the_quota() {
 
     // Lowering the quota displaces nobody; a place that becomes free beyond it isn't given again.
     api.edit(&tenant_path("hospital"), |tenant| {
-        tenant["spec"]["quota"]["iotConnectors"] = json!(2)
+        tenant["spec"]["quota"]["iotConnectors"] = json!(2);
     });
     let over = |api: &Api| says(&api.get(&tenant_path("hospital"))?, "OverQuota", "True", "OverQuota").then_some(());
     api.until("the condition", over).await;

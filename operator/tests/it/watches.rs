@@ -49,7 +49,8 @@ fn answer(script: &Mutex<Script>, request: &Request<Body>) -> Response<UnsyncBox
     };
     match act {
         Act::Close(events) => {
-            let text: String = events.iter().map(|event| format!("{event}\n")).collect();
+            let lines: Vec<String> = events.iter().map(Value::to_string).collect();
+            let text = lines.join("\n") + "\n";
             Response::new(UnsyncBoxBody::new(Full::from(text)))
         }
         Act::BlackHole => {
