@@ -195,11 +195,18 @@ fn bad(code: &str, text: &str, wanted: &str) -> SearchError {
     ))
 }
 
+/// Digits of a second's fraction that a search may have: nobody measures finer than nanoseconds.
+const MAX_FRACTION: usize = 9;
+
 type Period = (Prefix, Micros, Micros);
 
 fn period(code: &str, text: &str) -> Result<Period, SearchError> {
     let (prefix, text) = value::prefix(text);
-    let moment = temporal::parse(text).ok_or_else(|| bad(code, text, "a date or a time"))?;
+    let fraction = text
+        .split_once('.')
+        .map_or(0, |(_, rest)| rest.bytes().take_while(u8::is_ascii_digit).count());
+    let moment = temporal::parse(text).filter(|_| fraction <= MAX_FRACTION);
+    let moment = moment.ok_or_else(|| bad(code, text, "a date or a time"))?;
     Ok((prefix, moment.start, moment.end))
 }
 
