@@ -150,7 +150,7 @@ impl Validator {
                 // An extension without its URL says nothing at all, anywhere.
                 let tolerated = self.path.len() > 1 && structure.name() != "Extension";
                 self.within(name, None, |validator| {
-                    validator.issue(Severity::Error, "required", text, tolerated)
+                    validator.issue(Severity::Error, "required", text, tolerated);
                 });
             }
         }
