@@ -195,8 +195,8 @@ fn bad(code: &str, text: &str, wanted: &str) -> SearchError {
     ))
 }
 
-/// Digits of a second's fraction that a search may have: nobody measures finer than nanoseconds.
-const MAX_FRACTION: usize = 9;
+/// Digits of a second's fraction that a search may have, as with Microsoft.
+const MAX_FRACTION: usize = 7;
 
 type Period = (Prefix, Micros, Micros);
 
