@@ -180,6 +180,9 @@ fn holder(namespace: Option<String>, world: &AdmissionWorld) -> Holder {
 }
 
 fn connectors_of(service: &FhirService, world: &AdmissionWorld) -> Vec<String> {
+    if rules::connector_needs_r4(service).is_err() {
+        return Vec::new();
+    }
     let mut names: Vec<String> = world
         .connectors
         .iter()

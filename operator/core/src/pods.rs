@@ -315,6 +315,11 @@ pub fn finding<P: std::borrow::Borrow<Pod>>(
     fails(Reason::Progressing, format!("pod `{}` is starting", name(pod)))
 }
 
+/// Whether a workload is told to run nothing.
+pub fn is_suspended(workload: &StatefulSet) -> bool {
+    workload.spec.as_ref().is_some_and(|spec| spec.replicas == Some(0))
+}
+
 fn selects(owner: &Owner, metadata: &ObjectMeta) -> bool {
     owner
         .selector()

@@ -17,7 +17,7 @@ pub fn status(service: &FhirService, decision: &Decision, world: &World) -> Fhir
     let running = world.stateful_set.as_deref().and_then(Running::of);
     let findings = match decision {
         Decision::Run(validated) => running_findings(service, validated, world),
-        Decision::Hold(refusal) => held_findings(service, refusal),
+        Decision::Hold(refusal) => held_findings(service, &owner, refusal, world),
     };
     let conditions = findings
         .iter()
@@ -81,10 +81,23 @@ fn replicas(world: &World) -> i32 {
         .map_or(0, |status| status.replicas)
 }
 
-fn held_findings(service: &FhirService, refusal: &Refusal) -> Vec<Finding> {
+/// What runs goes on while the service is held, and its own condition says how it is.
+fn held_findings(service: &FhirService, owner: &Owner, refusal: &Refusal, world: &World) -> Vec<Finding> {
     let mut findings = vec![Finding::refused(ConditionType::Ready, refusal)];
     if matches!(refusal.reason, Reason::DataExists | Reason::VolumePending) {
         findings.push(Finding::refused(ConditionType::DatabaseReady, refusal));
+    }
+    if let Some(workload) = world
+        .stateful_set
+        .as_deref()
+        .filter(|set| names::is_child_of(&set.metadata, &owner.uid))
+    {
+        findings.push(pods::finding(
+            owner,
+            pods::is_suspended(workload),
+            Some(workload),
+            &pods(world),
+        ));
     }
     findings.extend(paused(service));
     findings
@@ -111,7 +124,7 @@ fn running_findings(service: &FhirService, validated: &Validated, world: &World)
         private_link(validated, world),
     ];
     let depends: Vec<Finding> = depends.into_iter().flatten().collect();
-    let ready = conditions::ready(&in_order_of_cause(&depends), Reason::Serving, serving(validated));
+    let ready = conditions::ready(&in_order_of_cause(&depends), Reason::Serving, serving(validated, world));
     let mut findings = vec![ready];
     findings.extend(depends);
     findings.push(validated.release.finding.clone());
@@ -138,9 +151,14 @@ fn pods(world: &World) -> Vec<&k8s_openapi::api::core::v1::Pod> {
 }
 
 /// Ready's message says what is in force that opens or closes something.
-fn serving(validated: &Validated) -> String {
+fn serving(validated: &Validated, world: &World) -> String {
     let access = match &validated.authentication {
         Authentication::Anonymous => "; anonymous: everybody who reaches it may read and write without a token",
+        Authentication::Tokens {
+            service_accounts: true, ..
+        } if world.cluster_issuer.is_none() => {
+            "; the cluster doesn't tell the keys of its ServiceAccount tokens: they aren't accepted"
+        }
         Authentication::Tokens { .. } if validated.access.is_empty() => {
             "; spec.access is empty: nobody but connectors has access"
         }

@@ -147,7 +147,7 @@ fn validate(service: &FhirService, world: &World) -> Result<Validated, Refusal> 
         },
         &world.installation.catalogue,
     )?;
-    let connectors = admitted_connectors(world);
+    let connectors = writing_connectors(service, world);
     Ok(Validated {
         owner: Owner::service(service),
         fhir_version: spec.fhir_version,
@@ -203,14 +203,17 @@ pub(crate) fn taken(foreign: &[super::Foreign]) -> Option<Refusal> {
     ))
 }
 
-/// Names of the connectors that have a place on this service and may write to it, sorted.
-fn admitted_connectors(world: &World) -> Vec<String> {
-    let mut names: Vec<String> = world
+/// Names of the connectors that have a place and may write to this service, sorted. A place outlives its service, so an
+/// STU3 service of the same name may meet connectors that it can't serve.
+fn writing_connectors(service: &FhirService, world: &World) -> Vec<String> {
+    if rules::connector_needs_r4(service).is_err() {
+        return Vec::new();
+    }
+    let admitted = world
         .connectors
         .iter()
-        .filter(|connector| tenant::is_admitted(connector.as_ref()))
-        .map(|connector| connector.name_any())
-        .collect();
+        .filter(|connector| tenant::is_admitted(connector.as_ref()));
+    let mut names: Vec<String> = admitted.map(|connector| connector.name_any()).collect();
     names.sort();
     names
 }

@@ -1,8 +1,8 @@
 //! Mappings: where they come from, whether they are valid, and the last valid pair, which a bad one never replaces.
 
-use fhir_operator_api::{ConditionType, IoTConnectorSpec, MAPPING_LABEL, Mapping, Reason};
+use fhir_operator_api::{Compatibility, ConditionType, IoTConnectorSpec, MAPPING_LABEL, Mapping, Reason};
 use k8s_openapi::api::core::v1::ConfigMap;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::World;
 use crate::conditions::Finding;
@@ -11,6 +11,9 @@ use crate::conditions::Finding;
 pub const DEVICE_FILE: &str = "devicecontent.json";
 /// Key of `NAME-iot-mapping` with the FHIR mapping.
 pub const FHIR_FILE: &str = "fhirmapping.json";
+
+/// How many errors of a mapping a message tells.
+const MOST_ERRORS: usize = 3;
 
 /// One of the two mappings.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -59,10 +62,11 @@ pub struct Mappings {
 impl Mappings {
     /// Finds and checks the wanted pair.
     pub fn resolve(spec: &IoTConnectorSpec, world: &World) -> Self {
-        let wanted = wanted(Side::Device, spec.device_mapping.as_ref(), world).and_then(|device| {
+        let compatibility = spec.compatibility.unwrap_or_default();
+        let wanted = wanted(Side::Device, spec.device_mapping.as_ref(), compatibility, world).and_then(|device| {
             Ok(Pair {
                 device,
-                fhir: wanted(Side::Fhir, spec.fhir_mapping.as_ref(), world)?,
+                fhir: wanted(Side::Fhir, spec.fhir_mapping.as_ref(), compatibility, world)?,
             })
         });
         match wanted {
@@ -92,29 +96,39 @@ pub fn inline(mapping: &Mapping) -> Option<String> {
     Some(json!({ "templateType": template_type, "template": template }).to_string())
 }
 
-/// Whether a mapping compiles. The message carries the JSON path.
-pub fn check(side: Side, text: &str) -> Result<(), String> {
-    let value: Value = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
-    let expected = match side {
-        Side::Device => "CollectionContent",
-        Side::Fhir => "CollectionFhir",
+/// Whether a mapping compiles. The message carries the JSON paths of what is wrong.
+pub fn check(side: Side, text: &str, compatibility: Compatibility) -> Result<(), String> {
+    let compatibility = match compatibility {
+        Compatibility::Standard => iot_mapping::Compatibility::Standard,
+        Compatibility::Upstream => iot_mapping::Compatibility::Upstream,
     };
-    match value.get("templateType").and_then(Value::as_str) {
-        Some(found) if found == expected => {}
-        found => {
-            return Err(format!(
-                "$.templateType: `{}` where `{expected}` belongs",
-                found.unwrap_or_default()
-            ));
-        }
-    }
-    if !value.get("template").is_some_and(Value::is_array) {
-        return Err("$.template: a list of templates is required".to_owned());
-    }
-    Ok(())
+    let errors = match side {
+        Side::Device => iot_mapping::DeviceMapping::parse(text, compatibility).err(),
+        Side::Fhir => iot_mapping::FhirMapping::parse(text, compatibility).err(),
+    };
+    errors.map_or(Ok(()), |errors| Err(told(&errors)))
 }
 
-fn wanted(side: Side, mapping: Option<&Mapping>, world: &World) -> Result<String, (Reason, String)> {
+/// The first errors as a sentence, and how many there are more.
+fn told(errors: &[iot_mapping::TemplateError]) -> String {
+    let mut text = errors
+        .iter()
+        .take(MOST_ERRORS)
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ");
+    if errors.len() > MOST_ERRORS {
+        text.push_str(&format!("; and {} more", errors.len() - MOST_ERRORS));
+    }
+    text
+}
+
+fn wanted(
+    side: Side,
+    mapping: Option<&Mapping>,
+    compatibility: Compatibility,
+    world: &World,
+) -> Result<String, (Reason, String)> {
     let missing = |message: String| Err((Reason::MappingMissing, message));
     let Some(mapping) = mapping else {
         return missing(format!("{} isn't set", side.field()));
@@ -135,7 +149,8 @@ fn wanted(side: Side, mapping: Option<&Mapping>, world: &World) -> Result<String
         }
         _ => return missing(format!("{}: neither a template nor a ConfigMap", side.field())),
     };
-    check(side, &text).map_err(|error| (Reason::MappingInvalid, format!("{}: {error}", side.field())))?;
+    check(side, &text, compatibility)
+        .map_err(|error| (Reason::MappingInvalid, format!("{}: {error}", side.field())))?;
     Ok(text)
 }
 

@@ -9,6 +9,7 @@ use super::keys::KeyList;
 use super::{Decision, Validated, World};
 use crate::conditions::{self, Finding};
 use crate::fhir_service::ApplyRefusal;
+use crate::names::{self, Owner};
 use crate::tenant::{Admissible as _, is_admitted};
 use crate::{Refusal, is_paused, pods};
 
@@ -20,7 +21,7 @@ pub fn status(connector: &IoTConnector, decision: &Decision, world: &World) -> I
     let old = connector.conditions();
     let findings = match decision {
         Decision::Run(validated) => running_findings(connector, validated, world),
-        Decision::Hold(refusal) => held_findings(connector, refusal),
+        Decision::Hold(refusal) => held_findings(connector, refusal, world),
     };
     let mut status = IoTConnectorStatus {
         observed_generation: connector.metadata.generation,
@@ -54,13 +55,31 @@ pub fn status(connector: &IoTConnector, decision: &Decision, world: &World) -> I
     status
 }
 
-fn held_findings(connector: &IoTConnector, refusal: &Refusal) -> Vec<Finding> {
+/// What runs goes on while the connector is held, and its own condition says how it is.
+fn held_findings(connector: &IoTConnector, refusal: &Refusal, world: &World) -> Vec<Finding> {
     let mut findings = vec![Finding::refused(ConditionType::Ready, refusal)];
     if matches!(refusal.reason, Reason::DataExists | Reason::VolumePending) {
         findings.push(Finding::refused(ConditionType::SourceReady, refusal));
     }
+    let owner = Owner::connector(connector);
+    if let Some(workload) = world
+        .stateful_set
+        .as_deref()
+        .filter(|set| names::is_child_of(&set.metadata, &owner.uid))
+    {
+        findings.push(pods::finding(
+            &owner,
+            pods::is_suspended(workload),
+            Some(workload),
+            &pods(world),
+        ));
+    }
     findings.extend(paused(connector));
     findings
+}
+
+fn pods(world: &World) -> Vec<&Pod> {
+    world.pods.iter().map(AsRef::as_ref).collect()
 }
 
 fn running_findings(connector: &IoTConnector, validated: &Validated, world: &World) -> Vec<Finding> {
@@ -68,7 +87,7 @@ fn running_findings(connector: &IoTConnector, validated: &Validated, world: &Wor
         &validated.owner,
         validated.suspended,
         world.stateful_set.as_deref(),
-        &world.pods.iter().map(AsRef::as_ref).collect::<Vec<&Pod>>(),
+        &pods(world),
     );
     let source = validated.volume.finding(
         ConditionType::SourceReady,

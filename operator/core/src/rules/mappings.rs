@@ -12,7 +12,7 @@ use crate::iot_connector::mappings::{self, Side};
 pub fn inline_mappings_are_valid(spec: &IoTConnectorSpec) -> Verdict {
     for (side, mapping) in [(Side::Device, &spec.device_mapping), (Side::Fhir, &spec.fhir_mapping)] {
         if let Some(text) = mapping.as_ref().and_then(mappings::inline) {
-            mappings::check(side, &text)
+            mappings::check(side, &text, spec.compatibility.unwrap_or_default())
                 .map_err(|error| Refusal::new(Reason::MappingInvalid, format!("{}: {error}", side.field())))?;
         }
     }

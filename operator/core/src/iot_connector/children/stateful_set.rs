@@ -17,10 +17,7 @@ const MEMORY_LIMIT: &str = "1Gi";
 
 pub(super) fn build(validated: &Validated, world: &World, settings: &str) -> StatefulSet {
     let owner = &validated.owner;
-    let cpu = format!(
-        "{}m",
-        (validated.messages_per_second * 1000 / MESSAGES_PER_CORE).max(50)
-    );
+    let cpu = cpu(validated.messages_per_second);
     SingleWriter {
         owner,
         release: &validated.release,
@@ -57,6 +54,14 @@ pub(super) fn build(validated: &Validated, world: &World, settings: &str) -> Sta
         termination_seconds: 60,
     }
     .stateful_set()
+}
+
+/// In the form that Kubernetes keeps, so that nothing differs from what is stored.
+fn cpu(messages_per_second: u32) -> String {
+    match (messages_per_second * 1000 / MESSAGES_PER_CORE).max(50) {
+        whole if whole % 1000 == 0 => (whole / 1000).to_string(),
+        millis => format!("{millis}m"),
+    }
 }
 
 /// The token with which the connector presents itself to its service, and to nobody else.

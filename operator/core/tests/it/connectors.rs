@@ -1,0 +1,260 @@
+//! IoTConnectors: what is built and said for what is asked and observed.
+
+use std::sync::Arc;
+
+use fhir_operator_core::api::{ConditionType, IoTConnector};
+use fhir_operator_core::conditions::find;
+use fhir_operator_core::iot_connector::keys::KeyList;
+use fhir_operator_core::iot_connector::{Children, World, children, decide, status};
+use iot_connector_settings::{FhirState, MappingState, StatusPage};
+use rstest::rstest;
+
+use crate::fixture::{at, connector, connector_world, documents, json, lines, service, yaml};
+
+const MAPPED: &str = "deviceMapping: {templateType: CollectionContent, template: [{templateType: JsonPathContent, template: {typeName: hr, typeMatchExpression: '$..[?(@heartRate)]', deviceIdExpression: $.deviceId, timestampExpression: $.endDate, values: [{required: 'true', valueExpression: $.heartRate, valueName: hr}]}}]}
+  , fhirMapping: {templateType: CollectionFhir, template: [{templateType: CodeValueFhir, template: {typeName: hr, periodInterval: 60, codes: [{code: 8867-4, system: 'http://loinc.org', display: Heart rate}], value: {valueType: Quantity, unit: count/min, valueName: hr}}}]}";
+
+fn build(connector: &IoTConnector, world: &World) -> Children {
+    children(&decide(connector, world), world).unwrap()
+}
+
+fn all(built: &Children) -> String {
+    let Children {
+        service_account,
+        network_policy,
+        settings,
+        mapping,
+        keys,
+        missing_keys: _,
+        volume_claim,
+        service,
+        stateful_set,
+    } = built;
+    documents([
+        json(service_account),
+        json(network_policy),
+        json(settings),
+        json(mapping),
+        json(keys),
+        json(volume_claim),
+        json(service),
+        json(stateful_set),
+    ])
+}
+
+fn serving_world() -> World {
+    World {
+        stateful_set: Some(Arc::new(yaml(
+            "metadata: {name: vitals-iot, generation: 1, annotations: {fhir-operator.dev/release: 0.2.0, fhir-operator.dev/revision: '1'}}
+spec: {selector: {}, template: {spec: {containers: [{name: iot-connector, image: 'registry.example.org/fhir:0.2.0'}]}}}
+status: {observedGeneration: 1, replicas: 1, updatedReplicas: 1}",
+        ))),
+        pods: vec![Arc::new(yaml(
+            "metadata: {name: vitals-iot-0, labels: {app.kubernetes.io/name: iot-connector, app.kubernetes.io/instance: vitals}}\nstatus: {conditions: [{type: Ready, status: 'True'}]}",
+        ))],
+        volume_claim: Some(Arc::new(yaml(
+            "metadata: {name: vitals-iot-data, labels: {fhir-operator.dev/owner-uid: uid-vitals}}\nspec: {resources: {requests: {storage: 5Gi}}}\nstatus: {phase: Bound}",
+        ))),
+        ..connector_world()
+    }
+}
+
+fn reason_of(connector: &IoTConnector, world: &World, condition: ConditionType) -> Option<String> {
+    let said = status(connector, &decide(connector, world), world);
+    find(&said.conditions, condition).map(|found| found.reason.clone())
+}
+
+#[test]
+fn a_plain_connector() {
+    insta::assert_snapshot!(all(&build(&connector(MAPPED), &connector_world())));
+}
+
+#[test]
+fn a_connector_with_everything() {
+    let spec = format!(
+        "{MAPPED}, identityResolution: Create, deviceIdentifierSystem: 'urn:devices', patientIdentifierSystem: 'urn:patients', connections: [{{name: ward}}, {{name: home, keyGeneration: 3}}], capacity: {{messagesPerSecond: 4000}}, window: {{flushSeconds: 60, maxEvents: 100}}, compatibility: upstream, deletionPolicy: Delete, source: {{embedded: {{storage: 50Gi, storageClassName: fast}}}}, suspend: true"
+    );
+    let built = build(&connector(&spec), &connector_world());
+    let secrets: Vec<&str> = built.missing_keys.iter().map(|key| key.secret_name.as_str()).collect();
+    assert_eq!(secrets, ["vitals-iot-home.3", "vitals-iot-ward"]);
+    insta::assert_snapshot!(all(&built));
+}
+
+#[test]
+fn an_ingesting_connector() {
+    let mut world = serving_world();
+    let connector = connector(MAPPED);
+    let built = build(&connector, &world);
+    let mut list = KeyList::default();
+    list.propose(&built.missing_keys[0], "ab");
+    list.confirm(&built.missing_keys[0], "ab", world.now);
+    let owner = fhir_operator_core::names::Owner::connector(&connector);
+    world.keys = Some(Arc::new(list.config_map(&owner, &built.missing_keys)));
+    world.page = Some(page(12.4, 3, "2026-01-01T11:59:00Z"));
+    let said = status(&connector, &decide(&connector, &world), &world);
+    insta::assert_snapshot!(serde_yaml::to_string(&said).unwrap());
+    assert!(build(&connector, &world).missing_keys.is_empty());
+}
+
+fn page(rate: f64, backlog: u64, last: &str) -> StatusPage {
+    StatusPage {
+        version: "0.2.0".to_owned(),
+        last_message_time: Some(last.to_owned()),
+        rate,
+        backlog,
+        dead_letters: 0,
+        watermark: None,
+        mappings: MappingState::Valid,
+        mapping_message: None,
+        fhir: FhirState::Reachable,
+        fhir_message: None,
+        ingest_refused: None,
+    }
+}
+
+#[test]
+fn figures_change_once_a_minute_and_never_at_rest() {
+    let mut world = serving_world();
+    let mut connector = connector(MAPPED);
+    let mut look = |connector: &mut IoTConnector, now: &str, page: StatusPage| {
+        world.now = at(now);
+        world.page = Some(page);
+        let mut said = status(connector, &decide(connector, &world), &world);
+        said.conditions.extend(
+            connector
+                .status
+                .iter()
+                .flat_map(|old| old.conditions.iter())
+                .find(|one| one.type_ == "Admitted")
+                .cloned(),
+        );
+        let changed = connector.status.as_ref() != Some(&said);
+        connector.status = Some(said.clone());
+        (changed, said.rate.unwrap(), said.backlog.unwrap())
+    };
+    let first = page(12.0, 0, "2026-01-01T12:00:00Z");
+    assert_eq!(
+        look(&mut connector, "2026-01-01T12:00:00Z", first),
+        (true, "12/s".to_owned(), 0)
+    );
+    let second = page(50.0, 9, "2026-01-01T12:00:30Z");
+    assert_eq!(
+        look(&mut connector, "2026-01-01T12:00:30Z", second.clone()),
+        (false, "12/s".to_owned(), 0)
+    );
+    assert_eq!(
+        look(&mut connector, "2026-01-01T12:01:00Z", second.clone()),
+        (true, "50/s".to_owned(), 9)
+    );
+    assert_eq!(
+        look(&mut connector, "2026-01-01T12:05:00Z", second),
+        (false, "50/s".to_owned(), 9)
+    );
+}
+
+#[rstest]
+#[case::ingests(|_: &mut World| {}, "Ingesting")]
+#[case::service_gone(|world: &mut World| world.service = None, "FhirServiceNotFound")]
+#[case::service_going(|world: &mut World| world.service = Some(Arc::new(deleted())), "FhirServiceNotFound")]
+#[case::service_without_place(|world: &mut World| world.service = Some(Arc::new(without_place())), "FhirServiceNotAdmitted")]
+#[case::service_not_serving(|world: &mut World| world.service = Some(Arc::new(service(crate::fixture::R4))), "FhirServiceNotReady")]
+#[case::service_is_stu3(|world: &mut World| world.service = Some(Arc::new(service("fhirVersion: STU3, authentication: {serviceAccounts: true}"))), "FhirVersionNotSupported")]
+#[case::starting(|world: &mut World| world.pods.clear(), "Progressing")]
+fn readiness(#[case] change: fn(&mut World), #[case] reason: &str) {
+    let mut world = serving_world();
+    change(&mut world);
+    assert_eq!(
+        reason_of(&connector(MAPPED), &world, ConditionType::Ready).as_deref(),
+        Some(reason)
+    );
+    // whatever becomes of the service, the connector keeps taking messages
+    assert!(children(&decide(&connector(MAPPED), &world), &world).is_some());
+}
+
+fn deleted() -> fhir_operator_core::api::FhirService {
+    let mut service = crate::fixture::serving();
+    service.metadata.deletion_timestamp = service.metadata.creation_timestamp.clone();
+    service
+}
+
+fn without_place() -> fhir_operator_core::api::FhirService {
+    let mut service = crate::fixture::serving();
+    service.status = None;
+    service
+}
+
+#[rstest]
+#[case::encounter("identityResolution: LookupWithEncounter")]
+#[case::managed("source: {managed: {}}")]
+fn what_is_not_supported_is_refused(#[case] spec: &str) {
+    let connector = connector(spec);
+    assert_eq!(
+        reason_of(&connector, &serving_world(), ConditionType::Ready).as_deref(),
+        Some("NotSupported")
+    );
+    assert_eq!(children(&decide(&connector, &serving_world()), &serving_world()), None);
+}
+
+const BY_REFERENCE: &str = "deviceMapping: {configMap: maps, key: device}, fhirMapping: {configMap: maps, key: fhir}";
+
+fn with_maps(data: &str) -> World {
+    World {
+        mappings: [("maps".to_owned(), Arc::new(yaml(&format!("data: {data}"))))].into(),
+        ..serving_world()
+    }
+}
+
+const GOOD: &str = r#"{device: '{"templateType":"CollectionContent","template":[]}', fhir: '{"templateType":"CollectionFhir","template":[]}'}"#;
+const BAD: &str = r#"{device: '{"templateType":"CollectionFhir","template":[]}', fhir: '{"templateType":"CollectionFhir","template":[]}'}"#;
+
+#[rstest]
+#[case::nothing_named("", serving_world(), "MappingMissing")]
+#[case::no_config_map(BY_REFERENCE, serving_world(), "MappingMissing")]
+#[case::no_key(BY_REFERENCE, with_maps("{other: x}"), "MappingMissing")]
+#[case::valid(BY_REFERENCE, with_maps(GOOD), "Valid")]
+#[case::swapped(BY_REFERENCE, with_maps(BAD), "MappingInvalid")]
+#[case::not_json(BY_REFERENCE, with_maps("{device: '{', fhir: '{'}"), "MappingInvalid")]
+fn mappings_are_judged(#[case] spec: &str, #[case] world: World, #[case] reason: &str) {
+    let connector = connector(spec);
+    assert_eq!(
+        reason_of(&connector, &world, ConditionType::MappingsValid).as_deref(),
+        Some(reason)
+    );
+    assert_eq!(
+        reason_of(&connector, &world, ConditionType::Ready).as_deref(),
+        Some("Ingesting")
+    );
+}
+
+#[test]
+fn a_bad_mapping_never_replaces_the_last_valid_pair() {
+    let connector = connector(BY_REFERENCE);
+    let first = build(&connector, &with_maps(GOOD)).mapping.unwrap();
+    let mut world = with_maps(BAD);
+    assert_eq!(build(&connector, &world).mapping, None);
+    world.kept_mapping = Some(Arc::new(first.clone()));
+    assert_eq!(build(&connector, &world).mapping, Some(first));
+    insta::assert_snapshot!(lines(
+        &status(&connector, &decide(&connector, &world), &world).conditions
+    ));
+}
+
+#[test]
+fn a_retained_spool_is_taken_over_for_the_same_service_only() {
+    let spool = |service: &str| {
+        Some(Arc::new(yaml(&format!(
+            "metadata: {{name: vitals-iot-data, labels: {{fhir-operator.dev/owner-uid: earlier}}, annotations: {{fhir-operator.dev/service: {service}}}}}\nstatus: {{phase: Bound}}"
+        ))))
+    };
+    let mut world = serving_world();
+    world.volume_claim = spool("clinic");
+    assert_eq!(
+        reason_of(&connector(MAPPED), &world, ConditionType::Ready).as_deref(),
+        Some("Ingesting")
+    );
+    world.volume_claim = spool("archive");
+    assert_eq!(
+        reason_of(&connector(MAPPED), &world, ConditionType::SourceReady).as_deref(),
+        Some("DataExists")
+    );
+}
