@@ -293,6 +293,10 @@ impl Parser<'_> {
     }
 
     fn member(&mut self, depth: usize) -> Result<(), ParseProblem> {
+        if let Some(frame) = self.frames.last_mut() {
+            // The member before is over: what comes now isn't in it.
+            frame.last = frame.token;
+        }
         match self.peek() {
             None => return Err(ParseProblem::UnexpectedEnd),
             Some(b'"') => {}

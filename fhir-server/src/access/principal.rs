@@ -118,8 +118,8 @@ mod tests {
     #[case(&[Role::Connector, Role::Reader], "Condition", [true, false, false])]
     #[case(&[Role::Unknown], "Patient", [false, false, false])]
     #[case(&[], "Patient", [false, false, false])]
-    fn roles(#[case] roles: &[Role], #[case] of: &str, #[case] expected: [bool; 3]) {
-        let principal = Principal::with(roles.to_vec());
+    fn roles(#[case] held: &[Role], #[case] of: &str, #[case] expected: [bool; 3]) {
+        let principal = Principal::with(held.to_vec());
         let of = FhirVersion::R4.definitions().resource_type(of).expect("type");
         assert_eq!(
             [Action::Read, Action::Write, Action::Delete].map(|action| principal.may(action, of)),

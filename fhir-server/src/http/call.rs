@@ -14,6 +14,7 @@ pub type Pairs = Vec<(String, String)>;
 
 /// Headers (or members of `Bundle.entry.request`) that make an interaction conditional.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_field_names, reason = "they are the headers' own names")]
 pub struct Conditions {
     /// `If-Match`
     pub if_match: Option<String>,
@@ -148,12 +149,12 @@ pub fn query_string<'p>(pairs: impl IntoIterator<Item = (&'p str, &'p str)>) -> 
     parts.join("&")
 }
 
-/// The weak ETag of a version.
+/// The weak `ETag` of a version.
 pub fn etag(version: u32) -> String {
     format!("W/\"{version}\"")
 }
 
-/// The version that an ETag of `If-Match` names. Only weak ones are taken, as Microsoft's server does.
+/// The version that an `ETag` of `If-Match` names. Only weak ones are taken, as Microsoft's server does.
 pub fn version_of_etag(etag: &str) -> Result<u32> {
     let inside = etag.trim().strip_prefix("W/\"").and_then(|rest| rest.strip_suffix('"'));
     let version = inside.and_then(|text| text.parse().ok());

@@ -53,9 +53,8 @@ impl Wanted {
                 .map(|(_, value)| value.as_str())
         };
         let pretty = match parameter("_pretty") {
-            None => false,
+            None | Some("false") => false,
             Some("true") => true,
-            Some("false") => false,
             Some(other) => {
                 return Err(Failure::invalid(format!(
                     "The '_pretty' parameter value '{other}' is not a valid boolean."

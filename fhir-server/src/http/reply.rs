@@ -49,7 +49,7 @@ impl Reply {
         }
     }
 
-    /// The ETag.
+    /// `ETag`, as it is sent.
     pub fn etag(&self) -> Option<String> {
         self.version.map(etag)
     }

@@ -1,4 +1,4 @@
-//! Method and path → interaction (FHIR, section RESTful API). Requests and entries of bundles take the same way.
+//! Method and path → interaction (FHIR, section "http"). Requests and entries of bundles take the same way.
 
 use fhir_definitions::{Definitions, ResourceType};
 use http::Method;

@@ -1,0 +1,114 @@
+//! A server for one test.
+
+use fhir_server_settings::{Access, FhirVersion, Settings};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Client, Method, StatusCode};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A running server; its data goes with it.
+pub struct Service {
+    pub base: String,
+    pub client: Client,
+    shutdown: daemon::supervisor::Shutdown,
+    _folder: TempDir,
+}
+
+/// What was answered.
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Value,
+}
+
+impl Answer {
+    pub fn text(&self, pointer: &str) -> &str {
+        self.body.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    }
+}
+
+impl Service {
+    /// Open to everyone.
+    pub async fn anonymous(version: FhirVersion) -> Self {
+        Self::with(version, None).await
+    }
+
+    /// Open to nobody.
+    pub async fn closed(version: FhirVersion) -> Self {
+        Self::with(version, Some(Access::default())).await
+    }
+
+    async fn with(version: FhirVersion, access: Option<Access>) -> Self {
+        daemon::tls::install_provider();
+        let folder = TempDir::new().expect("folder");
+        let settings = Settings {
+            fhir_version: Some(version),
+            database: format!("sqlite:{}", folder.path().join("fhir.db").display()),
+            listen: "127.0.0.1:0".to_owned(),
+            anonymous: access.is_none(),
+            access,
+            ..Settings::default()
+        };
+        let running = fhir_server::start(settings).await.expect("start");
+        let (address, shutdown) = (running.address, running.shutdown());
+        tokio::spawn(running.run());
+        Self {
+            base: format!("http://{address}"),
+            client: Client::new(),
+            shutdown,
+            _folder: folder,
+        }
+    }
+
+    /// One request; `body` as FHIR JSON.
+    pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<&str>) -> Answer {
+        let mut request = self.client.request(method, format!("{}/{path}", self.base));
+        if let Some(body) = body {
+            request = request
+                .header("content-type", "application/fhir+json")
+                .body(body.to_owned());
+        }
+        for (name, value) in headers {
+            let name: HeaderName = name.parse().expect("name");
+            request = request.header(name, HeaderValue::from_str(value).expect("value"));
+        }
+        let response = request.send().await.expect("answer");
+        let (status, headers) = (response.status(), response.headers().clone());
+        let text = response.text().await.expect("body");
+        let body = if text.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_str(&text).expect("JSON")
+        };
+        Answer { status, headers, body }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, &[], None).await
+    }
+
+    pub async fn post(&self, path: &str, body: &str) -> Answer {
+        self.send(Method::POST, path, &[], Some(body)).await
+    }
+
+    pub async fn put(&self, path: &str, body: &str) -> Answer {
+        self.send(Method::PUT, path, &[], Some(body)).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(Method::DELETE, path, &[], None).await
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.shutdown.request();
+    }
+}
