@@ -32,7 +32,7 @@ pub async fn create(server: &Server, call: &Call<'_>, of: ResourceType) -> Resul
         None => None,
         Some(query) => {
             let search = writes::criteria(server, of, &call::pairs(query), &call.principal)?;
-            let search = search.ok_or_else(|| writes::not_selective(of.name()))?;
+            let search = search.ok_or_else(|| writes::no_criteria(of.name()))?;
             Some(Guard { plan: search.plan })
         }
     };

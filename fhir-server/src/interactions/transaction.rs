@@ -7,7 +7,7 @@ use std::sync::Arc;
 use fhir_definitions::ResourceType;
 use fhir_resource::edit::Edits;
 use fhir_search::Plan;
-use fhir_storage::{Change, CommitError, Expected, Guard, Outcome, Version, WriteSet};
+use fhir_storage::{Change, CommitError, Expected, Outcome, Version, WriteSet};
 use http::StatusCode;
 
 use super::batch::{Entry, phase_of, response};
@@ -63,7 +63,7 @@ pub async fn transaction(server: &Arc<Server>, entries: Vec<Entry<'_>>) -> Resul
         match outcomes {
             Ok(outcomes) => return answer(server, &entries, steps, &order, &ready, &outcomes).await,
             // Somebody created what a criterion had not found: decide again.
-            Err(CommitError::Exists(_)) => {}
+            Err(CommitError::Exists(_) | CommitError::NotSelective) => {}
             Err(error) => return Err(refused(server, &entries, &steps, error)),
         }
     }
@@ -133,7 +133,7 @@ async fn step(server: &Server, entry: &Entry<'_>, guards: &mut Vec<Plan>) -> Res
                 });
             };
             let found = matches(server, call, *of, &call::pairs(query)).await?;
-            let mut found = found.ok_or_else(|| writes::not_selective(of.name()))?;
+            let mut found = found.ok_or_else(|| writes::no_criteria(of.name()))?;
             match (found.entries.len(), found.entries.pop()) {
                 (0, _) => {
                     guards.push(found.plan);
@@ -162,7 +162,7 @@ async fn step(server: &Server, entry: &Entry<'_>, guards: &mut Vec<Plan>) -> Res
         Interaction::ConditionalUpdate(of) => {
             call.principal.require(Action::Write, *of)?;
             let found = matches(server, call, *of, &call.query).await?;
-            let mut found = found.ok_or_else(|| writes::not_selective(of.name()))?;
+            let mut found = found.ok_or_else(|| writes::no_criteria(of.name()))?;
             let own_id = call
                 .resource
                 .and_then(|resource| resource.text_of("id"))
@@ -243,9 +243,8 @@ async fn write_set(
     let mut order: Vec<usize> = (0..entries.len()).collect();
     order.sort_by_key(|index| phase_of(entries.get(*index)));
     order.retain(|index| matches!(steps.get(*index), Some(Step::Write { .. } | Step::Delete { .. })));
-    let guard = guards.into_iter().next().map(|plan| Guard { plan });
     let mut set = WriteSet {
-        guard,
+        guard: writes::guard(guards),
         changes: Vec::with_capacity(order.len()),
     };
     let mut ready: Vec<Option<Ready>> = entries.iter().map(|_| None).collect();

@@ -4,7 +4,7 @@ use fhir_definitions::ResourceType;
 use fhir_resource::Node;
 use fhir_resource::edit::Edits;
 use fhir_resource::reference::is_id;
-use fhir_storage::{Change, CommitError, Expected, Guard, Outcome, WriteSet};
+use fhir_storage::{Change, CommitError, Expected, Outcome, WriteSet};
 use http::StatusCode;
 
 use super::{create, search};
@@ -81,12 +81,7 @@ pub async fn conditional(server: &Server, call: &Call<'_>, of: ResourceType) -> 
         .ok_or_else(|| Failure::invalid("The request has no resource."))?;
     writes::validate(server, of, resource)?;
     let search = writes::criteria(server, of, &call.query, &call.principal)?;
-    let search = search.ok_or_else(|| {
-        let text = format!(
-            "Conditional operation on {of} was not attempted because search criteria was not selective enough."
-        );
-        Failure::invalid(text)
-    })?;
+    let search = search.ok_or_else(|| writes::no_criteria(of.name()))?;
     let mut edits = Edits::default();
     writes::conditional(server, resource, &call.principal, &mut edits).await?;
     let own_id = resource.text_of("id");
@@ -102,20 +97,27 @@ pub async fn conditional(server: &Server, call: &Call<'_>, of: ResourceType) -> 
                 return put(server, call, of, &only.id, resource, &edits).await;
             }
             [] => {
-                let id = own_id.as_deref().map_or_else(create::new_id, str::to_owned);
-                if own_id.is_some() {
-                    return put(server, call, of, &id, resource, &edits).await;
-                }
                 // Somebody else may create a match meanwhile: the criteria are proved again where it is decided.
-                let (ready, prepared) = writes::prepare(server, of, &id, resource, &edits)?;
-                let guard = Some(Guard {
-                    plan: search.plan.clone(),
-                });
-                let set = WriteSet {
-                    guard,
-                    changes: vec![Change::Create { resource: prepared }],
+                let id = own_id.as_deref().map_or_else(create::new_id, str::to_owned);
+                let (ready, resource) = writes::prepare(server, of, &id, resource, &edits)?;
+                let change = if own_id.is_some() {
+                    Change::Update {
+                        resource,
+                        expected: Expected::Any,
+                        may_create: true,
+                    }
+                } else {
+                    Change::Create { resource }
                 };
-                match server.store.commit(set).await {
+                let guard = writes::guard(vec![search.plan.clone()]);
+                match server
+                    .store
+                    .commit(WriteSet {
+                        guard,
+                        changes: vec![change],
+                    })
+                    .await
+                {
                     Ok(outcomes) => {
                         let outcome = outcomes.first().ok_or_else(Failure::unknown_route)?;
                         return answer(call, &ready, outcome);

@@ -7,7 +7,8 @@ use fhir_definitions::ResourceType;
 use fhir_resource::edit::Edits;
 use fhir_resource::stored::{self, StoredForm};
 use fhir_resource::{Micros, Node, validation};
-use fhir_storage::{Change, CommitError, Outcome, Prepared, WriteSet, Written};
+use fhir_search::{Filter, Plan, Sort};
+use fhir_storage::{Change, CommitError, Guard, Outcome, Prepared, WriteSet, Written};
 use http::StatusCode;
 
 pub use references::{Resolved, conditional, criteria, rewrite};
@@ -142,10 +143,39 @@ fn conflict_status(server: &Server) -> StatusCode {
     }
 }
 
-/// 412 for criteria that match several resources, or that are none.
+/// 412 for criteria that match several resources, and for deletes without any.
 pub fn not_selective(type_name: &str) -> Failure {
     let text = format!(
         "Conditional operation on {type_name} was not attempted because search criteria was not selective enough."
     );
     Failure::new(StatusCode::PRECONDITION_FAILED, "processing", text)
+}
+
+/// 400 for a conditional create or update whose criteria say nothing that can be used.
+pub fn no_criteria(type_name: &str) -> Failure {
+    Failure {
+        status: StatusCode::BAD_REQUEST,
+        ..not_selective(type_name)
+    }
+}
+
+/// A guard that holds while none of the plans finds anything.
+pub fn guard(plans: Vec<Plan>) -> Option<Guard> {
+    let types = plans.iter().flat_map(|plan| plan.types.iter().cloned()).collect();
+    let mut plans = plans.into_iter();
+    let (first, second) = (plans.next()?, plans.next());
+    let Some(second) = second else {
+        return Some(Guard { plan: first });
+    };
+    let each = [first, second].into_iter().chain(plans).map(|plan| {
+        let of_types = Filter::Type(plan.types.into_iter().collect());
+        Filter::All(std::iter::once(of_types).chain(plan.filters).collect())
+    });
+    Some(Guard {
+        plan: Plan {
+            types,
+            filters: vec![Filter::Any(each.collect())],
+            sort: Sort::Creation,
+        },
+    })
 }

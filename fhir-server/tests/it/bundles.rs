@@ -153,3 +153,37 @@ async fn bundles_are_bounded(#[case] kind: &str, #[case] status: u16) {
         "The number of entries in the bundle exceeded the configured limit of 5000."
     );
 }
+
+#[tokio::test]
+async fn conditional_creates_of_a_transaction_race_to_one_each() {
+    let service = Service::anonymous(FhirVersion::R4).await;
+    let entry = |value: &str| {
+        json!({
+            "resource": {"resourceType": "Patient", "identifier": [{"value": value}]},
+            "request": {"method": "POST", "url": "Patient", "ifNoneExist": format!("identifier={value}")},
+        })
+    };
+    let both = bundle("transaction", &[entry("a"), entry("b")]);
+    let sent = (0..8).map(|_| service.post("", &both));
+    let answers = futures::future::join_all(sent).await;
+    assert!(answers.iter().all(|answer| answer.status == 200), "{}", answers[0].body);
+    assert_eq!(service.get("Patient?_summary=count").await.body["total"], 2);
+}
+
+#[rstest]
+#[case(Method::POST, &[("if-none-exist", "")], "Patient", 400)]
+#[case(Method::POST, &[("if-none-exist", "unknown=1")], "Patient", 400)]
+#[case(Method::PUT, &[], "Patient?_count=1", 400)]
+#[case(Method::DELETE, &[], "Patient", 412)]
+#[case(Method::DELETE, &[], "Patient?unknown=1", 412)]
+#[tokio::test]
+async fn conditions_without_a_criterion_are_refused(
+    #[case] method: Method,
+    #[case] headers: &[(&str, &str)],
+    #[case] path: &str,
+    #[case] status: u16,
+) {
+    let service = Service::anonymous(FhirVersion::R4).await;
+    let body = (method != Method::DELETE).then_some(r#"{"resourceType":"Patient"}"#);
+    assert_eq!(service.send(method, path, headers, body).await.status, status);
+}
