@@ -26,7 +26,7 @@ pub struct Mapping {
     #[schemars(length(min = 1, max = 64))]
     pub template_type: Option<String>,
     /// The templates of the collection.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "templates")]
     pub template: Option<Vec<Value>>,
 }
