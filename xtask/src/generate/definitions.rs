@@ -94,7 +94,7 @@ fn fetch(workspace: &Path) -> Result<PathBuf> {
     let generate = workspace.join(FOLDER).join("generate");
     let jars = workspace.join("target").join("definitions-jars");
     let status = Command::new("mvn")
-        .args(["--quiet", "--batch-mode", "--file"])
+        .args(["--quiet", "--batch-mode", "-Dstyle.color=never", "--file"])
         .arg(generate.join("pom.xml"))
         .arg("dependency:copy-dependencies")
         .arg(format!("-DoutputDirectory={}", jars.display()))
