@@ -127,7 +127,7 @@ fn mapping_warnings(device: &DeviceMapping, fhir: &FhirMapping) -> Vec<Finding> 
             message,
             category: Side::FhirTransformation,
             line: None,
-        })
+        });
     };
     for template in device.templates() {
         let name = &template.type_name;

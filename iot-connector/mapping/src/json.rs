@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memchr2};
+use memchr::{memchr, memchr_iter, memchr2};
 use thiserror::Error;
 
 /// Deeper documents are refused.
@@ -148,11 +148,7 @@ impl<'a> Document<'a> {
 
     /// The line that a node begins on, counted from 1.
     pub fn line(&self, id: Id) -> usize {
-        self.text.as_bytes()[..self.nodes[id].offset]
-            .iter()
-            .filter(|byte| **byte == b'\n')
-            .count()
-            + 1
+        memchr_iter(b'\n', &self.text.as_bytes()[..self.nodes[id].offset]).count() + 1
     }
 
     /// A node as it would be written in JSON.
@@ -173,7 +169,7 @@ impl<'a> Document<'a> {
 }
 
 fn located(problem: &'static str, before: &[u8]) -> JsonError {
-    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let line = memchr_iter(b'\n', before).count() + 1;
     let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
     JsonError { problem, line, column }
 }

@@ -1,5 +1,7 @@
 //! Times as devices write them, and as Observations need them.
 
+use std::fmt::Write;
+
 use jiff::{
     Timestamp,
     civil::{Date, DateTime, Time},
@@ -35,7 +37,8 @@ pub fn segment(time: Timestamp, milliseconds: bool) -> String {
         clock.second()
     );
     if milliseconds {
-        text.push_str(&format!("{:03}", clock.millisecond()));
+        // Writing to a text can't fail.
+        let _ = write!(text, "{:03}", clock.millisecond());
     }
     text.push('Z');
     text

@@ -89,7 +89,7 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
 fn play(id: &str, kind: &str, case: &Value) -> Vec<(String, Verdict)> {
     if let Some(rows) = case["rows"].as_array() {
         let played = rows.iter().enumerate().map(|(index, row)| {
-            let name = format!("{id}#{}", row["row"].as_u64().map_or(index + 1, |row| row as usize));
+            let name = format!("{id}#{}", row["row"].as_u64().unwrap_or(index as u64 + 1));
             (name, play_row(kind, row))
         });
         return played.collect();
@@ -157,6 +157,7 @@ fn time(value: &Value) -> Timestamp {
     parse_time(value.as_str().unwrap_or_default()).unwrap_or_else(|| panic!("{value} isn't a time"))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "callers compare what they just made")]
 fn equal<T: PartialEq + std::fmt::Debug>(what: &str, found: T, expected: T) -> Check {
     if found == expected {
         Ok(())
@@ -277,7 +278,7 @@ fn template(case: &Value) -> Check {
         let described: Vec<Value> = loaded
             .mapping
             .iter()
-            .flat_map(|mapping| mapping.templates().iter().map(|template| template.describe()))
+            .flat_map(|mapping| mapping.templates().iter().map(iot_mapping::DeviceTemplate::describe))
             .collect();
         (loaded.errors, described)
     } else {
@@ -438,7 +439,7 @@ fn findings(what: &str, found: &[Finding], wanted: &Value) -> Check {
                 && same == wanted_category
                 && wanted["line"]
                     .as_u64()
-                    .is_none_or(|line| finding.line == Some(line as usize))
+                    .is_none_or(|line| finding.line.map(|own| own as u64) == Some(line))
         };
         if !found.iter().any(|finding| fits(&finding)) {
             return Err(format!("{what}: none is {wanted}: {found:?}"));
@@ -522,7 +523,7 @@ fn inputs(case: &Value) -> Vec<Input> {
                 source: index,
                 order: Order {
                     received,
-                    position: index as i64,
+                    position: i64::try_from(index).unwrap(),
                 },
                 replay: false,
                 measurement: Measurement {
@@ -610,7 +611,7 @@ fn group_of(value: &Value, type_name: &str) -> Group {
             value: point[1].as_str().map_or_else(|| point[1].to_string(), str::to_owned),
             order: Order {
                 received: 0,
-                position: index as i64,
+                position: i64::try_from(index).unwrap(),
             },
             replay: false,
         });

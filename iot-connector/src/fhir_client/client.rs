@@ -41,7 +41,7 @@ pub enum ClientError {
 pub struct Answer {
     /// 200 or 201.
     pub status: u16,
-    /// The version in the ETag, or in the body's `meta`.
+    /// The version in the `ETag`, or in the body's `meta`.
     pub version: Option<String>,
     /// The body, `null` when there is none.
     pub body: Value,

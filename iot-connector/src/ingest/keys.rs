@@ -124,9 +124,9 @@ fn parse(text: &[u8]) -> Result<Vec<Accepted>, ListError> {
             let Some(sha256) = from_hex(&key.sha256) else {
                 return Err(ListError::Hash(key.connection));
             };
-            let not_after = match key.not_after.map(|end| end.parse::<Timestamp>()).transpose() {
-                Ok(not_after) => not_after,
-                Err(_) => return Err(ListError::NotAfter(key.connection)),
+            let not_after = key.not_after.map(|end| end.parse::<Timestamp>()).transpose();
+            let Ok(not_after) = not_after else {
+                return Err(ListError::NotAfter(key.connection));
             };
             Ok(Accepted {
                 connection: key.connection.into(),

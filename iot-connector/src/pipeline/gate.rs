@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn the_server_is_waited_for_as_long_as_it_asks() {
         let gate = Gate::new(SharedReport::default());
-        let asked = Duration::from_secs(120);
+        let asked = Duration::from_mins(2);
         let error = FhirError::Temporary {
             reason: "busy".to_owned(),
             wait: Wait::Server(Some(asked)),

@@ -1,4 +1,4 @@
-//! Which Device, Patient and Encounter a measurement belongs to: Lookup, LookupWithEncounter, Create.
+//! Which Device, Patient and Encounter a measurement belongs to: Lookup, `LookupWithEncounter`, Create.
 //!
 //! As iomt-fhir does it, but for two points: what was found is trusted for seconds only, so that a device that was linked
 //! to another patient is seen at the next message; and in Create mode a message that names another patient than its
@@ -51,7 +51,7 @@ pub enum IdentityError {
     /// No Encounter has the identifier.
     #[error("no Encounter has the identifier `{0}`")]
     EncounterNotFound(String),
-    /// LookupWithEncounter needs an encounter in every message.
+    /// `LookupWithEncounter` needs an encounter in every message.
     #[error("the message names no encounter; set `encounterIdExpression` in the device mapping")]
     EncounterIdentityNotDefined,
     /// Create needs a patient for a new device.

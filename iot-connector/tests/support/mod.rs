@@ -101,7 +101,7 @@ impl Fhir {
             .lock()
             .unwrap()
             .clone()
-            .map(|scripted| scripted.into_response())
+            .map(axum::response::IntoResponse::into_response)
     }
 }
 

@@ -195,7 +195,7 @@ impl Loader<'_> {
         }
     }
 
-    /// A text, or in CalculatedContent an object `{value, language}`.
+    /// A text, or in `CalculatedContent` an object `{value, language}`.
     fn expression(
         &mut self,
         object: Id,

@@ -75,7 +75,7 @@ impl DeviceTemplate {
         let expression = |expression: Option<&Expression>| {
             expression.map_or(
                 Value::Null,
-                |expression| json!({"value": expression.text(), "language": expression.language()}),
+                |expression| json!({"value": expression.text(), "language": Expression::LANGUAGE}),
             )
         };
         let values: Vec<Value> = self
@@ -122,9 +122,6 @@ impl Expression {
         self.path.text()
     }
 
-    /// Its language, as templates name it.
-    #[expect(clippy::unused_self, reason = "there will be a second language")]
-    pub fn language(&self) -> &'static str {
-        "JsonPath"
-    }
+    /// The language, as templates name it.
+    pub const LANGUAGE: &'static str = "JsonPath";
 }

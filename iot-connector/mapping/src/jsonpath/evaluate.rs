@@ -14,7 +14,7 @@ pub struct Scope<'d> {
     matched: Option<Id>,
 }
 
-/// The member that CalculatedContent expressions find the matched token under.
+/// The member that `CalculatedContent` expressions find the matched token under.
 const MATCHED: &str = "matchedToken";
 
 impl<'d> Scope<'d> {
@@ -76,7 +76,6 @@ impl<'d> Scope<'d> {
             Segment::Member(None) if *document.value(id) == Value::Object => {
                 self.each(document.children(id), rest, visit)
             }
-            Segment::Member(None) => ControlFlow::Continue(()),
             Segment::Members(names) => self.each(names.iter().filter_map(|name| self.member(id, name)), rest, visit),
             Segment::Scan(None) => self.each(id..document.end(id), rest, visit),
             Segment::Scan(Some(name)) => self.each(
@@ -106,7 +105,9 @@ impl<'d> Scope<'d> {
                 let elements: Vec<Id> = document.children(id).collect();
                 self.each(chosen(segment, &elements).into_iter(), rest, visit)
             }
-            Segment::Filter(_) | Segment::Indexes(_) | Segment::Slice { .. } => ControlFlow::Continue(()),
+            Segment::Member(None) | Segment::Filter(_) | Segment::Indexes(_) | Segment::Slice { .. } => {
+                ControlFlow::Continue(())
+            }
         }
     }
 
@@ -300,7 +301,7 @@ mod tests {
         let document = Document::parse(text.as_bytes()).unwrap();
         let found = Scope::at(&document, 0).select(&Path::parse(path).unwrap());
         assert_eq!(
-            Json::from_iter(found.into_iter().map(|id| document.to_json(id))),
+            found.into_iter().map(|id| document.to_json(id)).collect::<Json>(),
             expected
         );
     }

@@ -139,7 +139,7 @@ impl Target<'_> {
                 Some(there) if there == reading.value => self.counts.duplicates += 1,
                 Some(_) if reading.replay => self.counts.superseded += 1,
                 _ => {
-                    let state = State::of(self.value_text(mapping, &reading)?);
+                    let state = State::of(value_text(mapping, &reading)?);
                     self.write(element, mapping, &state);
                     self.counts.points += 1;
                 }
@@ -166,7 +166,7 @@ impl Target<'_> {
     ) -> Result<State, ObservationError> {
         if !self.shares() {
             if let Some(reading) = self.single(mapping, readings)? {
-                state.value = Some(self.value_text(mapping, &reading)?);
+                state.value = Some(value_text(mapping, &reading)?);
                 self.counts.points += 1;
             }
             return Ok(state);
@@ -178,7 +178,7 @@ impl Target<'_> {
             }
         }
         for reading in readings {
-            let value = self.value_text(mapping, reading)?;
+            let value = value_text(mapping, reading)?;
             state.take(reading, value, mapping.aggregation, &mut self.counts);
         }
         Ok(state)
@@ -194,16 +194,6 @@ impl Target<'_> {
             .iter()
             .max_by_key(|reading| (reading.time, reading.order))
             .cloned())
-    }
-
-    fn value_text(&self, mapping: &ValueMapping, reading: &Reading) -> Result<String, ObservationError> {
-        if mapping.kind == ValueKind::Text {
-            return Ok(reading.value.clone());
-        }
-        decimal(&reading.value).ok_or_else(|| ObservationError::InvalidQuantityFhirValue {
-            name: mapping.name.clone(),
-            reason: format!("`{}` isn't a number", reading.value),
-        })
     }
 
     fn write(&self, element: &mut Value, mapping: &ValueMapping, state: &State) {
@@ -280,6 +270,16 @@ fn too_many(mapping: &ValueMapping, count: usize) -> ObservationError {
         name: mapping.name.clone(),
         reason: format!("there are {count} readings for one value"),
     }
+}
+
+fn value_text(mapping: &ValueMapping, reading: &Reading) -> Result<String, ObservationError> {
+    if mapping.kind == ValueKind::Text {
+        return Ok(reading.value.clone());
+    }
+    decimal(&reading.value).ok_or_else(|| ObservationError::InvalidQuantityFhirValue {
+        name: mapping.name.clone(),
+        reason: format!("`{}` isn't a number", reading.value),
+    })
 }
 
 /// The JSON number that a device's text stands for, its digits kept; `None` if it isn't a number.
