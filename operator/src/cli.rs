@@ -1,4 +1,4 @@
-//! The command line: `run`, `render`, `crds`, `rbac`.
+//! The command line: `run`, `render`, `crds`, `rbac`, `reference`.
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
@@ -88,6 +88,12 @@ pub fn command() -> Command {
         .subcommand(
             Command::new("rbac")
                 .about("Print the operator's permissions")
+                .arg(directory.clone())
+                .hide(true),
+        )
+        .subcommand(
+            Command::new("reference")
+                .about("Print the reference of conditions and reasons")
                 .arg(directory)
                 .hide(true),
         )
@@ -101,6 +107,7 @@ pub async fn run(arguments: impl Iterator<Item = OsString>) -> Result<(), CliErr
         Some(("render", matches)) => print_rendered(matches),
         Some(("crds", matches)) => emit(matches, api::yaml_files()?),
         Some(("rbac", matches)) => emit(matches, permissions()?),
+        Some(("reference", matches)) => emit(matches, vec![("conditions.md".to_owned(), api::conditions_reference())]),
         // clap knows no other.
         Some(_) | None => Ok(()),
     }

@@ -16,6 +16,7 @@ pub const MAX_FHIR_SERVICES: u32 = 1000;
 pub const MAX_REFUSED_NAMES: usize = 20;
 
 /// A tenant: a set of namespaces and how many FhirServices and IoTConnectors they may have together.
+#[expect(clippy::duplicated_attributes, reason = "columns of the same type aren't duplicates")]
 #[derive(Clone, CustomResource, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[kube(
     group = "fhir-operator.dev",

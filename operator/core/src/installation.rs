@@ -58,6 +58,7 @@ impl Default for NamespaceQuota {
 
 impl NamespaceQuota {
     /// The quota with connectors brought into their bounds of 2 to 5, which no chart value can leave.
+    #[must_use]
     pub fn bounded(self) -> Self {
         Self {
             fhir_services: self.fhir_services,

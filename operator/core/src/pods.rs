@@ -272,11 +272,12 @@ pub fn resources(
 
 /// The first 16 hexadecimal digits of the SHA-256 of a text.
 pub fn fingerprint(text: &str) -> String {
-    Sha256::digest(text.as_bytes())
+    let bytes: [u8; 32] = Sha256::digest(text.as_bytes()).into();
+    let first = bytes
         .iter()
         .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+        .fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    format!("{first:016x}")
 }
 
 /// `WorkloadReady`, from the StatefulSet and its pods.

@@ -26,7 +26,7 @@ pub struct Options {
 pub enum What {
     /// The tables of FHIR R4 and STU3, from HL7's packages on Maven Central
     Definitions,
-    /// The custom resource definitions, in `crds` and in their chart, and the operator's permissions
+    /// The custom resource definitions, in `crds` and in their chart, the operator's permissions, the reference of conditions
     Crds,
 }
 
@@ -34,6 +34,7 @@ pub enum What {
 const OUTPUTS: &[(&str, &[&str])] = &[
     ("crds", &["crds", "charts/fhir-operator-crds/files"]),
     ("rbac", &["charts/fhir-operator/files"]),
+    ("reference", &["docs/reference"]),
 ];
 
 /// `cargo xtask gen`.

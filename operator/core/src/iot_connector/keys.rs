@@ -5,7 +5,7 @@
 //!
 //! 1. [`plan`] says which keys are wanted. 2. Make a random key, [`KeyList::propose`] its hash, apply the ConfigMap.
 //! 3. Create the Secret: 201 → [`KeyList::confirm`]; 409 → [`KeyList::conflict`]; no answer → nothing, the next round
-//! proposes another key and both hashes are accepted, of which the Secret holds one.
+//!    proposes another key and both hashes are accepted, of which the Secret holds one.
 
 use fhir_operator_api::Reason;
 use iot_connector_settings::{ConnectionKey, ConnectionKeys};
@@ -96,6 +96,7 @@ impl KeyList {
 
     /// The list without keys that are over. Those of connections that are gone are remembered, not accepted: their
     /// Secrets are still there, and such a connection may come back.
+    #[must_use]
     pub fn current(&self, now: Timestamp) -> Self {
         let is_over = |entry: &Entry| entry.not_after.is_some_and(|end| end <= now);
         Self {

@@ -111,16 +111,16 @@ pub fn check(side: Side, text: &str, compatibility: Compatibility) -> Result<(),
 
 /// The first errors as a sentence, and how many there are more.
 fn told(errors: &[iot_mapping::TemplateError]) -> String {
-    let mut text = errors
+    let first = errors
         .iter()
         .take(MOST_ERRORS)
         .map(ToString::to_string)
         .collect::<Vec<_>>()
         .join("; ");
-    if errors.len() > MOST_ERRORS {
-        text.push_str(&format!("; and {} more", errors.len() - MOST_ERRORS));
+    match errors.len().saturating_sub(MOST_ERRORS) {
+        0 => first,
+        more => format!("{first}; and {more} more"),
     }
-    text
 }
 
 fn wanted(

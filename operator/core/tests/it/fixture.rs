@@ -113,10 +113,15 @@ pub fn serving() -> FhirService {
 
 /// All of an object as YAML, each document of a list.
 pub fn documents<'a>(objects: impl IntoIterator<Item = serde_json::Value> + 'a) -> String {
-    objects
-        .into_iter()
-        .map(|object| format!("---\n{}", through_text(&object)))
-        .collect()
+    let documents: Vec<String> = objects.into_iter().map(|object| through_text(&object)).collect();
+    format!(
+        "---
+{}",
+        documents.join(
+            "---
+"
+        )
+    )
 }
 
 /// YAML by way of text: a `serde_json` number keeps its text, which YAML's serialiser would show as a map.
@@ -131,8 +136,9 @@ pub fn json(object: &impl serde::Serialize) -> serde_json::Value {
 
 /// Conditions as `Type=Status Reason: message`, a line each.
 pub fn lines(conditions: &[k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition]) -> String {
-    conditions
+    let lines: Vec<String> = conditions
         .iter()
-        .map(|one| format!("{}={} {}: {}\n", one.type_, one.status, one.reason, one.message))
-        .collect()
+        .map(|one| format!("{}={} {}: {}", one.type_, one.status, one.reason, one.message))
+        .collect();
+    lines.join("\n")
 }

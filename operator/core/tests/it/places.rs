@@ -117,7 +117,7 @@ fn the_oldest_come_first_then_the_smallest_uid() {
     let given: Vec<bool> = places(&hospital(), quota(10, 2), &services, &connectors)
         .connectors
         .iter()
-        .map(|one| one.is_placed())
+        .map(fhir_operator_core::tenant::Placed::is_placed)
         .collect();
     assert_eq!(given, [false, true, true, false]);
 }

@@ -89,7 +89,7 @@ fn discovered(position: usize, issuer: &fhir_operator_api::Issuer) -> Issuer {
 /// A ServiceAccount counts with tokens of the cluster's issuer only, and only while `serviceAccounts` is on.
 fn granted(grant: &AccessGrant, owner: &Owner, cluster: Option<&str>) -> Grant {
     Grant {
-        role: role(grant.role).to_owned(),
+        role: role(grant.role),
         subjects: grant
             .subjects
             .iter()
