@@ -23,7 +23,15 @@ async fn a_tenants_role_does_not_reach_the_data() -> Result<()> {
     let user = format!("--as=system:serviceaccount:{}:owner", namespace.name);
     let can = |verb: &'static str, what: &'static str| {
         let (namespace, user) = (namespace.clone(), user.clone());
-        async move { namespace.kubectl(&["auth", "can-i", verb, what, &user]).await.is_ok() }
+        // `pods/exec` would be the pod of that name.
+        let (resource, part) = what.split_once('/').unwrap_or((what, ""));
+        let subresource = format!("--subresource={part}");
+        async move {
+            namespace
+                .kubectl(&["auth", "can-i", verb, resource, &subresource, &user])
+                .await
+                .is_ok()
+        }
     };
     for (verb, what) in [
         ("create", "fhirservices.fhir-operator.dev"),
