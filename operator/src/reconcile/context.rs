@@ -81,6 +81,12 @@ impl Context {
         watched && wanted.is_none_or(|wanted| wanted == self.name)
     }
 
+    /// Whether the namespace is being deleted: nothing can be made in it any more.
+    pub fn is_ending(&self, namespace: &str) -> bool {
+        let found = self.index.namespaces.get(&Name::new("", namespace));
+        found.is_some_and(|namespace| namespace.metadata.deletion_timestamp.is_some())
+    }
+
     /// Those of the namespaces that this operator serves.
     pub fn served(&self, namespaces: Vec<String>) -> Vec<String> {
         namespaces

@@ -134,17 +134,17 @@ async fn work(context: Arc<Context>, outcomes: Outcomes) {
 
 /// One look at one task; gives when to look again at the latest.
 async fn reconcile(task: &Task, context: &Context) -> Result<Option<Duration>, ReconcileError> {
+    if let Task::FhirService(name) | Task::IoTConnector(name) = task
+        && (!context.serves(&name.namespace) || context.is_ending(&name.namespace))
+    {
+        return Ok(None);
+    }
     match task {
         Task::Places(holder) => {
             Box::pin(tenant::reconcile(holder, context)).await?;
             Ok(None)
         }
-        Task::FhirService(name) if context.serves(&name.namespace) => {
-            Box::pin(fhir_service::reconcile(name, context)).await
-        }
-        Task::IoTConnector(name) if context.serves(&name.namespace) => {
-            Box::pin(iot_connector::reconcile(name, context)).await
-        }
-        Task::FhirService(_) | Task::IoTConnector(_) => Ok(None),
+        Task::FhirService(name) => Box::pin(fhir_service::reconcile(name, context)).await,
+        Task::IoTConnector(name) => Box::pin(iot_connector::reconcile(name, context)).await,
     }
 }
