@@ -76,3 +76,39 @@ fn columns_are_the_contract() {
     });
     insta::assert_debug_snapshot!(columns);
 }
+
+#[test]
+fn required_fields_are_the_contract() {
+    let required = custom_resource_definitions().map(|definition| {
+        let schema = definition.spec.versions[0].schema.clone().unwrap();
+        let spec = schema.open_api_v3_schema.unwrap().properties.unwrap()["spec"].clone();
+        required(&spec, &definition.spec.names.kind)
+    });
+    insta::assert_snapshot!(required.concat().join("\n"));
+}
+
+/// Paths of what has to be there; what is inside of Kubernetes' own types is theirs.
+fn required(schema: &JSONSchemaProps, path: &str) -> Vec<String> {
+    let own = |name: &str| {
+        ![
+            "affinity",
+            "tolerations",
+            "topologySpreadConstraints",
+            "allowedNamespaces",
+        ]
+        .contains(&name)
+    };
+    let mut found: Vec<String> = schema
+        .required
+        .iter()
+        .flatten()
+        .map(|name| format!("{path}.{name}"))
+        .collect();
+    for (name, property) in schema.properties.iter().flatten().filter(|(name, _)| own(name)) {
+        found.extend(required(property, &format!("{path}.{name}")));
+    }
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = &schema.items {
+        found.extend(required(items, &format!("{path}[]")));
+    }
+    found
+}
