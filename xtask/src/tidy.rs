@@ -29,7 +29,7 @@ const BANNED: &[&str] = &["native-tls", "openssl-sys", "ring", "rumqttc", "serde
 /// Our own crates that a crate may link, directly or not; a crate that isn't listed here is free.
 const ARROWS: &[(&str, &[&str])] = &[
     ("daemon", &[]),
-    ("bearer", &[]),
+    ("bearer", &["daemon"]),
     ("fhir-definitions", &[]),
     ("fhir-server-settings", &[]),
     ("iot-connector-settings", &[]),
