@@ -8,4 +8,5 @@ mod election;
 mod objects;
 mod operator;
 mod places;
+mod render;
 mod watches;
