@@ -19,7 +19,7 @@ use tokio::sync::watch;
 type Answer = UnsyncBoxBody<Bytes, Infallible>;
 
 /// How long a test waits for what has to come; only a failure takes that long.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The API server.
 #[derive(Clone)]
