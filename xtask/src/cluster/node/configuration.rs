@@ -124,6 +124,8 @@ fn kubelet(instance: Instance, certificates: &Certificates, configuration: &Conf
         "failCgroupV1": false,
         "failSwapOn": false,
         "nodeStatusUpdateFrequency": "1s",
+        // how soon a pod sees a changed ConfigMap
+        "syncFrequency": "10s",
         "nodeStatusReportFrequency": "1m",
         "maxPods": 200,
         "oomScoreAdj": 0,
