@@ -56,7 +56,11 @@ pub fn programs(root: &Path, profile: &str, folder: &Path) -> Result<Image> {
     // the whole workspace, as ever: a narrower build has other features and starts from nothing
     let arguments = ["build", "--workspace", "--bins", "--profile", profile];
     command::run(&mut command::cargo(root, &arguments))?;
-    let layer = programs::layer(&crate::target_folder(root)?.join(profile))?;
+    let built = match profile {
+        "dev" => "debug",
+        named => named,
+    };
+    let layer = programs::layer(&crate::target_folder(root)?.join(built))?;
     let start = Start {
         entrypoint: &[],
         environment: &[

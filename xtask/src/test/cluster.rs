@@ -20,9 +20,9 @@ pub struct TestCluster {
 
 impl TestCluster {
     /// Builds and brings up everything.
-    pub fn up(root: &Path) -> Result<Self> {
+    pub fn up(root: &Path, profile: &str) -> Result<Self> {
         let mut progress = Progress::start();
-        let image = up::build(root, "quick", &mut progress)?;
+        let image = up::build(root, profile, &mut progress)?;
         let helm = progress.step("helm", || up::helm(root))?;
         let backend = Backend::of_this_machine();
         // what an aborted run left would be taken for this run's

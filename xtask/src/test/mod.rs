@@ -27,6 +27,9 @@ pub struct Options {
     /// Only the end-to-end scenarios
     #[arg(long, conflicts_with = "no_cluster")]
     pub only_cluster: bool,
+    /// Build profile of the programs in the cluster; that of the other tests needs no second build of everything
+    #[arg(long, default_value = "dev")]
+    pub profile: String,
 }
 
 /// Runs the stages in order.
@@ -54,7 +57,7 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
     }
     if !options.no_cluster {
         run.stage("end to end on a real cluster", |run| {
-            let cluster = TestCluster::up(run.root)?;
+            let cluster = TestCluster::up(run.root, &options.profile)?;
             run.cargo_test(&["test", "-p", "e2e", "--no-fail-fast"], &cluster.environment()?)
         })?;
     }

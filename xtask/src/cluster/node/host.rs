@@ -30,13 +30,12 @@ const CONTROL_GROUPS: &str = "/sys/fs/cgroup";
 /// Makes the bridge, with the routes from this machine to the cluster's Services.
 pub fn bridge(instance: Instance) -> Result<()> {
     let bridge = instance.bridge();
-    if Path::new("/sys/class/net").join(&bridge).exists() {
-        return Ok(());
+    if !Path::new("/sys/class/net").join(&bridge).exists() {
+        ip(&["link", "add", &bridge, "type", "bridge"])?;
     }
-    ip(&["link", "add", &bridge, "type", "bridge"])?;
     ip(&[
         "addr",
-        "add",
+        "replace",
         &format!("{}/24", instance.host_address()),
         "dev",
         &bridge,

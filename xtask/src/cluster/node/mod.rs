@@ -238,10 +238,8 @@ fn start(instance: Instance, plan: &Plan) -> Result<Process> {
     fs::create_dir_all(&plan.logs)?;
     let file = state.join("plan.json");
     fs::write(&file, serde_json::to_string_pretty(plan)?)?;
-    let log = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(plan.logs.join("init.log"))?;
+    let said = plan.logs.join("init.log");
+    let log = OpenOptions::new().create(true).append(true).open(&said)?;
     let mut unshare = Command::new("setsid")
         .args([
             "unshare",
@@ -263,7 +261,7 @@ fn start(instance: Instance, plan: &Plan) -> Result<Process> {
         .stderr(log)
         .spawn()
         .context("can't start `unshare`")?;
-    let process = process::first_in_namespaces(&mut unshare)?;
+    let process = process::first_in_namespaces(&mut unshare, &said)?;
     process.record(&pid_file(instance))?;
     host::connect(instance, process)?;
     Ok(process)
@@ -272,7 +270,8 @@ fn start(instance: Instance, plan: &Plan) -> Result<Process> {
 /// A copy of this program: the next build would take the one that runs away from under the node.
 fn program(state: &Path) -> Result<PathBuf> {
     let copy = state.join("xtask");
-    let own = std::env::current_exe()?;
+    // by this link, not by its name: the build of the programs may have replaced it
+    let own = Path::new("/proc/self/exe");
     // one that is being run can be replaced, not written to
     let fresh = state.join("xtask.fresh");
     fs::copy(own, &fresh)?;

@@ -82,13 +82,14 @@ fn start_time(stat: &str) -> Option<u64> {
     fields.nth(18)?.parse().ok()
 }
 
-/// Waits for the process that `unshare` starts in the new namespaces.
-pub fn first_in_namespaces(unshare: &mut Child) -> Result<Process> {
+/// Waits for the process that `unshare` starts in the new namespaces; `log` is where both say what went wrong.
+pub fn first_in_namespaces(unshare: &mut Child, log: &Path) -> Result<Process> {
     let parent = unshare.id();
     let children = format!("/proc/{parent}/task/{parent}/children");
     await_some("`unshare` starts the node", Duration::from_secs(10), || {
         if let Some(status) = unshare.try_wait()? {
-            bail!("`unshare` ended with {status}");
+            let said = fs::read_to_string(log).unwrap_or_default();
+            bail!("the node ended with {status}; `{}` says:\n{said}", log.display());
         }
         let text = fs::read_to_string(&children).with_context(|| format!("can't read `{children}`"))?;
         Ok(text
