@@ -1,7 +1,5 @@
 //! From a message to measurements.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 
 use super::{DeviceMapping, DeviceTemplate, Expression};
@@ -18,8 +16,12 @@ enum Lack {
     /// The expression finds nothing, or `null`.
     Missing,
     /// What it finds can't be used.
-    Unusable(&'static str, String),
+    Unusable(String),
+    /// It finds several tokens.
+    Ambiguous,
 }
+
+const AMBIGUOUS: &str = "Path returned multiple tokens.";
 
 impl DeviceMapping {
     /// Applies every template to a message (the envelope, as JSON text).
@@ -81,8 +83,6 @@ impl DeviceTemplate {
         };
         let device = reader.required("DeviceIdExpression", &self.device_id, Reader::text)?;
         let occurrence = reader.required("TimestampExpression", &self.timestamp, Reader::time)?;
-        let patient = reader.optional(self.patient_id.as_ref());
-        let encounter = reader.optional(self.encounter_id.as_ref());
         let correlation = match &self.correlation_id {
             Some(expression) => Some(reader.required(
                 "CorrelationIdExpression",
@@ -91,6 +91,12 @@ impl DeviceTemplate {
             )?),
             None => None,
         };
+        let optional = |name, expression: &Option<Expression>| match expression {
+            Some(expression) => reader.optional(name, expression),
+            None => Ok(None),
+        };
+        let patient = optional("PatientIdExpression", &self.patient_id)?;
+        let encounter = optional("EncounterIdExpression", &self.encounter_id)?;
         let mut values = Vec::with_capacity(self.values.len());
         for value in &self.values {
             let expression = std::slice::from_ref(&value.expression);
@@ -99,9 +105,7 @@ impl DeviceTemplate {
                     value.name.clone(),
                     reader.required(&value.name, expression, Reader::text)?,
                 ));
-            } else if let Ok(text) = reader.text(&value.expression)
-                && (compatibility == Compatibility::Upstream || !text.trim().is_empty())
-            {
+            } else if let Some(text) = reader.optional(&value.name, &value.expression)? {
                 values.push((value.name.clone(), text));
             }
         }
@@ -144,8 +148,11 @@ impl<'d> Reader<'d> {
                     ));
                 }
                 Err(Lack::Missing) => {}
-                Err(Lack::Unusable(reason, detail)) => {
-                    unusable.get_or_insert((reason, detail));
+                Err(Lack::Unusable(detail)) => {
+                    unusable.get_or_insert(("IncompatibleData", detail));
+                }
+                Err(Lack::Ambiguous) => {
+                    unusable.get_or_insert(("TemplateExpression", AMBIGUOUS.to_owned()));
                 }
             }
         }
@@ -156,18 +163,31 @@ impl<'d> Reader<'d> {
             reason = cause;
             detail = format!("{detail}: {inner}");
         }
-        let template: Option<Arc<str>> = Some(self.template.type_name.clone());
-        Err(Fault {
-            reason,
-            detail,
-            template,
-            path: Some(paths),
-        })
+        Err(self.fault(reason, detail, paths))
     }
 
-    fn optional(&self, expression: Option<&Expression>) -> Option<String> {
-        let text = self.text(expression?).ok()?;
-        (self.compatibility == Compatibility::Upstream || !text.trim().is_empty()).then_some(text)
+    /// What isn't usable is left out; an expression that finds several tokens is an error of the mapping in any case.
+    fn optional(&self, name: &str, expression: &Expression) -> Result<Option<String>, Fault> {
+        match self.text(expression) {
+            Ok(text) if self.compatibility == Compatibility::Upstream || !text.trim().is_empty() => Ok(Some(text)),
+            Err(Lack::Ambiguous) => {
+                let detail = format!(
+                    "Unable to extract value for [{name}] using {}: {AMBIGUOUS}",
+                    expression.text()
+                );
+                Err(self.fault("TemplateExpression", detail, expression.text().to_owned()))
+            }
+            Ok(_) | Err(Lack::Missing | Lack::Unusable(_)) => Ok(None),
+        }
+    }
+
+    fn fault(&self, reason: &'static str, detail: String, path: String) -> Fault {
+        Fault {
+            reason,
+            detail,
+            template: Some(self.template.type_name.clone()),
+            path: Some(path),
+        }
     }
 
     fn text(&self, expression: &Expression) -> Result<String, Lack> {
@@ -200,10 +220,7 @@ impl<'d> Reader<'d> {
         match self.scope.select_one(&expression.path) {
             Ok(Some(id)) => Ok(self.document.value(id)),
             Ok(None) => Err(Lack::Missing),
-            Err(()) => Err(Lack::Unusable(
-                "TemplateExpression",
-                "Path returned multiple tokens.".to_owned(),
-            )),
+            Err(()) => Err(Lack::Ambiguous),
         }
     }
 }
@@ -226,7 +243,7 @@ impl Blank for Timestamp {
 }
 
 fn incompatible(detail: String) -> Lack {
-    Lack::Unusable("IncompatibleData", detail)
+    Lack::Unusable(detail)
 }
 
 /// As .NET writes it back: whole numbers as they are, others as the shortest text of their double.
@@ -234,6 +251,99 @@ fn shortest(text: &str) -> String {
     if !text.contains(['.', 'e', 'E']) {
         return text.to_owned();
     }
-    text.parse::<f64>()
-        .map_or_else(|_| text.to_owned(), |number| number.to_string())
+    let Ok(number) = text.parse::<f64>() else {
+        return text.to_owned();
+    };
+    if number == 0.0 || (1e-5..1e15).contains(&number.abs()) {
+        return number.to_string();
+    }
+    let scientific = format!("{number:E}");
+    match scientific.split_once('E') {
+        Some((mantissa, power)) => match power.strip_prefix('-') {
+            Some(power) => format!("{mantissa}E-{power:0>2}"),
+            None => format!("{mantissa}E+{power:0>2}"),
+        },
+        None => scientific,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    #[rstest]
+    #[case("78", "78")]
+    #[case("98.60", "98.6")]
+    #[case("1.0", "1")]
+    #[case("1e3", "1000")]
+    #[case("1.5e16", "1.5E+16")]
+    #[case("0.0000025", "2.5E-06")]
+    #[case("12345678901234567890", "12345678901234567890")]
+    fn upstream_writes_numbers_as_dotnet(#[case] text: &str, #[case] expected: &str) {
+        assert_eq!(shortest(text), expected);
+    }
+
+    /// One template with an optional patient, a required value `r` and an optional value `o`.
+    fn normalise(message: &serde_json::Value, compatibility: Compatibility) -> Normalised {
+        let mapping = json!({"templateType": "CollectionContent", "template": [{"templateType": "CalculatedContent", "template": {
+            "typeName": "t", "typeMatchExpression": "$..[?(@r)]", "deviceIdExpression": "$.device",
+            "timestampExpression": "$.time", "patientIdExpression": "$.patient[*]", "values": [
+                {"valueName": "r", "valueExpression": "$.matchedToken.r", "required": true},
+                {"valueName": "o", "valueExpression": "$.matchedToken.o"}
+            ]
+        }}]});
+        let mapping = DeviceMapping::parse(&mapping.to_string(), compatibility).unwrap();
+        let mut root = json!({"device": "d", "time": "2026-01-01T10:00:00+02:00"});
+        root.as_object_mut()
+            .unwrap()
+            .extend(message.as_object().unwrap().clone());
+        mapping.normalise(root.to_string().as_bytes())
+    }
+
+    fn values(normalised: &Normalised) -> Vec<(&str, &str)> {
+        let [measurement] = &normalised.measurements[..] else {
+            panic!("one measurement: {normalised:?}")
+        };
+        measurement
+            .values
+            .iter()
+            .map(|(name, value)| (&**name, value.as_str()))
+            .collect()
+    }
+
+    #[rstest]
+    #[case::as_they_are(json!({"r": "2026-01-01T10:00:00.5+02:00", "o": "1.0"}), &[("r", "2026-01-01T10:00:00.5+02:00"), ("o", "1.0")])]
+    #[case::truth(json!({"r": true, "o": false}), &[("r", "True"), ("o", "False")])]
+    #[case::blank_is_left_out(json!({"r": 1, "o": " "}), &[("r", "1")])]
+    #[case::null_is_left_out(json!({"r": 1, "o": null}), &[("r", "1")])]
+    #[case::an_object_is_left_out(json!({"r": 1, "o": {}}), &[("r", "1")])]
+    fn values_are_texts(#[case] message: serde_json::Value, #[case] expected: &[(&str, &str)]) {
+        assert_eq!(values(&normalise(&message, Compatibility::Standard)), expected);
+    }
+
+    #[rstest]
+    #[case::dates_are_written_anew(json!({"r": "2026-01-01T10:00:00.5+02:00"}), &[("r", "01/01/2026 08:00:00")])]
+    #[case::blank_is_kept(json!({"r": 1, "o": " "}), &[("r", "1"), ("o", " ")])]
+    fn upstream_differs(#[case] message: serde_json::Value, #[case] expected: &[(&str, &str)]) {
+        assert_eq!(values(&normalise(&message, Compatibility::Upstream)), expected);
+    }
+
+    #[rstest]
+    #[case::null(json!({"r": null}), "IncompatibleData", "Unable to extract required value for [r] using $.matchedToken.r")]
+    #[case::blank(json!({"r": " "}), "IncompatibleData", "A null or empty value was supplied for the required field [r]")]
+    #[case::a_list(json!({"r": []}), "IncompatibleData", "isn't a value")]
+    #[case::no_time(json!({"r": 1, "time": 5}), "IncompatibleData", "[TimestampExpression] using $.time: only a text is a time")]
+    #[case::two_patients(json!({"r": 1, "patient": ["a", "b"]}), "TemplateExpression", "multiple tokens")]
+    fn a_fault_says_which_field(#[case] message: serde_json::Value, #[case] reason: &str, #[case] part: &str) {
+        let normalised = normalise(&message, Compatibility::Standard);
+        let [fault] = &normalised.faults[..] else {
+            panic!("one fault: {normalised:?}")
+        };
+        assert_eq!(fault.reason, reason);
+        assert!(fault.detail.contains(part), "{}", fault.detail);
+        assert_eq!(fault.template.as_deref(), Some("t"));
+    }
 }

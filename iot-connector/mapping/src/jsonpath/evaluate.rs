@@ -1,8 +1,11 @@
 //! A compiled path on a document.
 
-use std::{cmp::Ordering, ops::ControlFlow};
+use std::ops::ControlFlow;
 
-use super::{Condition, Literal, Operand, Operator, Path, Segment};
+use super::{
+    Condition, Operand, Path, Segment,
+    compare::{Side, compare},
+};
 use crate::json::{Document, Id, Value};
 
 /// What a path's `$` is: the whole document, with or without a matched token, or a part of it.
@@ -10,12 +13,15 @@ use crate::json::{Document, Id, Value};
 pub struct Scope<'d> {
     document: &'d Document<'d>,
     root: Id,
-    /// Seen as the member `matchedToken` of the root.
+    /// Seen as the last member, `matchedToken`, of the root.
     matched: Option<Id>,
 }
 
 /// The member that `CalculatedContent` expressions find the matched token under.
 const MATCHED: &str = "matchedToken";
+
+/// Takes a token that was found; breaking ends the search.
+type Visit<'v> = &'v mut dyn FnMut(Id) -> ControlFlow<()>;
 
 impl<'d> Scope<'d> {
     /// Paths begin at `root`.
@@ -27,7 +33,7 @@ impl<'d> Scope<'d> {
         }
     }
 
-    /// Paths begin at the document's root, which has `matched` as a further member.
+    /// Paths begin at the document's root, which has `matched` as a further member: scans find that a second time.
     pub fn with_matched(document: &'d Document<'d>, matched: Id) -> Self {
         Self {
             document,
@@ -39,7 +45,7 @@ impl<'d> Scope<'d> {
     /// All tokens that a path finds, in Newtonsoft's order.
     pub fn select(&self, path: &Path) -> Vec<Id> {
         let mut found = Vec::new();
-        let _ = self.walk(self.root, &path.segments, &mut |id| {
+        let _ = self.walk_root(&path.segments, &mut |id| {
             found.push(id);
             ControlFlow::Continue(())
         });
@@ -53,7 +59,7 @@ impl<'d> Scope<'d> {
     )]
     pub fn select_one(&self, path: &Path) -> Result<Option<Id>, ()> {
         let mut found = None;
-        let flow = self.walk(self.root, &path.segments, &mut |id| {
+        let flow = self.walk_root(&path.segments, &mut |id| {
             if found.is_some() {
                 return ControlFlow::Break(());
             }
@@ -63,20 +69,54 @@ impl<'d> Scope<'d> {
         if flow.is_break() { Err(()) } else { Ok(found) }
     }
 
-    fn walk(&self, id: Id, segments: &[Segment], visit: &mut dyn FnMut(Id) -> ControlFlow<()>) -> ControlFlow<()> {
+    /// From `$`: the one place that has the matched token as a member.
+    fn walk_root(&self, segments: &[Segment], visit: Visit<'_>) -> ControlFlow<()> {
+        let (Some(matched), Some((segment, rest))) = (self.matched, segments.split_first()) else {
+            return self.walk(self.root, segments, visit);
+        };
+        let named = |names: &[String]| names.iter().any(|name| name == MATCHED);
+        match segment {
+            Segment::Member(Some(name)) if name == MATCHED => return self.walk(matched, rest, visit),
+            Segment::Members(names) => {
+                let member = |name: &String| match name.as_str() {
+                    MATCHED => Some(matched),
+                    name => self.document.member(self.root, name),
+                };
+                return self.each(names.iter().filter_map(member), rest, visit);
+            }
+            _ => self.walk(self.root, segments, visit)?,
+        }
+        match segment {
+            Segment::Member(None) => self.walk(matched, rest, visit),
+            Segment::Scan(Some(name)) if name == MATCHED => {
+                self.walk(matched, rest, visit)?;
+                self.walk(matched, segments, visit)
+            }
+            Segment::ScanMembers(names) if named(names) => {
+                self.walk(matched, rest, visit)?;
+                self.walk(matched, segments, visit)
+            }
+            Segment::Scan(_) | Segment::ScanMembers(_) | Segment::ScanFilter(_) => self.walk(matched, segments, visit),
+            _ => ControlFlow::Continue(()),
+        }
+    }
+
+    fn walk(&self, id: Id, segments: &[Segment], visit: Visit<'_>) -> ControlFlow<()> {
         let Some((segment, rest)) = segments.split_first() else {
             return visit(id);
         };
         let document = self.document;
         match segment {
-            Segment::Member(Some(name)) => match self.member(id, name) {
+            Segment::Member(Some(name)) => match document.member(id, name) {
                 Some(member) => self.walk(member, rest, visit),
                 None => ControlFlow::Continue(()),
             },
             Segment::Member(None) if *document.value(id) == Value::Object => {
                 self.each(document.children(id), rest, visit)
             }
-            Segment::Members(names) => self.each(names.iter().filter_map(|name| self.member(id, name)), rest, visit),
+            Segment::Members(names) => {
+                self.each(names.iter().filter_map(|name| document.member(id, name)), rest, visit)
+            }
             Segment::Scan(None) => self.each(id..document.end(id), rest, visit),
             Segment::Scan(Some(name)) => self.each(
                 (id + 1..document.end(id)).filter(|node| document.key(*node) == Some(name)),
@@ -111,23 +151,11 @@ impl<'d> Scope<'d> {
         }
     }
 
-    fn each(
-        &self,
-        ids: impl Iterator<Item = Id>,
-        rest: &[Segment],
-        visit: &mut dyn FnMut(Id) -> ControlFlow<()>,
-    ) -> ControlFlow<()> {
+    fn each(&self, ids: impl Iterator<Item = Id>, rest: &[Segment], visit: Visit<'_>) -> ControlFlow<()> {
         for id in ids {
             self.walk(id, rest, visit)?;
         }
         ControlFlow::Continue(())
-    }
-
-    fn member(&self, id: Id, name: &str) -> Option<Id> {
-        if id == self.root && name == MATCHED && self.matched.is_some() {
-            return self.matched;
-        }
-        self.document.member(id, name)
     }
 
     fn holds(&self, id: Id, condition: &Condition) -> bool {
@@ -136,6 +164,12 @@ impl<'d> Scope<'d> {
             Condition::Any(conditions) => conditions.iter().any(|condition| self.holds(id, condition)),
             Condition::Exists(Operand::Literal(_)) => true,
             Condition::Exists(operand) => self.operand(id, operand, &mut |_| ControlFlow::Break(())).is_break(),
+            Condition::Matches(operand, pattern) => self
+                .operand(id, operand, &mut |side| match side {
+                    Side::Text(text) if pattern.is_match(text) => ControlFlow::Break(()),
+                    _ => ControlFlow::Continue(()),
+                })
+                .is_break(),
             Condition::Compare(left, operator, right) => self
                 .operand(id, left, &mut |left| {
                     self.operand(id, right, &mut |right| {
@@ -156,14 +190,12 @@ impl<'d> Scope<'d> {
         operand: &Operand,
         visit: &mut dyn FnMut(Side<'_>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        let (begin, segments) = match operand {
-            Operand::Current(segments) => (id, segments),
-            Operand::Root(segments) => (self.root, segments),
-            Operand::Literal(literal) => return visit(Side::of_literal(literal)),
-        };
-        self.walk(begin, segments, &mut |found| {
-            visit(Side::of_value(self.document.value(found)))
-        })
+        let mut found = |found| visit(Side::of_value(self.document.value(found)));
+        match operand {
+            Operand::Current(segments) => self.walk(id, segments, &mut found),
+            Operand::Root(segments) => self.walk_root(segments, &mut found),
+            Operand::Literal(literal) => visit(Side::of_literal(literal)),
+        }
     }
 }
 
@@ -194,74 +226,6 @@ fn chosen(segment: &Segment, elements: &[Id]) -> Vec<Id> {
             found
         }
         _ => Vec::new(),
-    }
-}
-
-/// One side of a comparison.
-enum Side<'a> {
-    Null,
-    Bool(bool),
-    Number(f64),
-    Text(&'a str),
-    Container,
-}
-
-impl<'a> Side<'a> {
-    fn of_literal(literal: &'a Literal) -> Self {
-        match literal {
-            Literal::Null => Self::Null,
-            Literal::Bool(value) => Self::Bool(*value),
-            Literal::Number(value) => Self::Number(*value),
-            Literal::Text(text) => Self::Text(text),
-        }
-    }
-
-    fn of_value(value: &'a Value<'_>) -> Self {
-        match value {
-            Value::Null => Self::Null,
-            Value::Bool(value) => Self::Bool(*value),
-            Value::Number(text) => text.parse().map_or(Self::Null, Self::Number),
-            Value::String(text) => Self::Text(text),
-            Value::Array | Value::Object => Self::Container,
-        }
-    }
-}
-
-fn compare(left: &Side<'_>, operator: Operator, right: &Side<'_>) -> bool {
-    if matches!(left, Side::Container) || matches!(right, Side::Container) {
-        return operator == Operator::NotEqual;
-    }
-    match operator {
-        Operator::Equal | Operator::StrictEqual => equal(left, right),
-        Operator::NotEqual | Operator::StrictNotEqual => !equal(left, right),
-        Operator::Less => order(left, right).is_some_and(Ordering::is_lt),
-        Operator::LessOrEqual => order(left, right).is_some_and(Ordering::is_le),
-        Operator::Greater => order(left, right).is_some_and(Ordering::is_gt),
-        Operator::GreaterOrEqual => order(left, right).is_some_and(Ordering::is_ge),
-    }
-}
-
-#[expect(
-    clippy::float_cmp,
-    reason = "JSON numbers are equal when their doubles are, as in Newtonsoft.Json"
-)]
-fn equal(left: &Side<'_>, right: &Side<'_>) -> bool {
-    match (left, right) {
-        (Side::Null, Side::Null) => true,
-        (Side::Bool(left), Side::Bool(right)) => left == right,
-        (Side::Number(left), Side::Number(right)) => left == right,
-        (Side::Text(left), Side::Text(right)) => left == right,
-        _ => false,
-    }
-}
-
-fn order(left: &Side<'_>, right: &Side<'_>) -> Option<Ordering> {
-    match (left, right) {
-        (Side::Number(left), Side::Number(right)) => left.partial_cmp(right),
-        (Side::Number(left), Side::Text(right)) => left.partial_cmp(&right.parse().ok()?),
-        (Side::Text(left), Side::Text(right)) => Some(left.cmp(right)),
-        (Side::Bool(left), Side::Bool(right)) => Some(left.cmp(right)),
-        _ => None,
     }
 }
 
@@ -296,6 +260,33 @@ mod tests {
     #[case("$..[?(@a && @b || @c)]", json!([{"a": 1, "b": 1}, {"a": 1, "c": 1}, {"b": 1, "c": 1}]), json!([{"a": 1, "b": 1}, {"a": 1, "c": 1}]))]
     #[case("$..[?(@a || @b && @c)]", json!([{"a": 1}, {"b": 1, "c": 1}, {"b": 1}]), json!([{"a": 1}, {"b": 1, "c": 1}]))]
     #[case("$..[?(@a != 1)]", json!([{"a": {}}, {"a": 1}, {"a": 2}]), json!([{"a": {}}, {"a": 2}]))]
+    #[case::regex("$[?(@.n =~ /^hr\\/[0-9]+$/)].n", json!([{"n": "hr/1"}, {"n": "HR/2"}, {"n": 3}]), json!(["hr/1"]))]
+    #[case::regex_options("$[?(@.n =~ /^hr/i && @.v > 1)].n", json!([{"n": "hr", "v": 1}, {"n": "HR", "v": 2}]), json!(["HR"]))]
+    #[case::null("$[?(@.a == null)].b", json!([{"a": null, "b": 1}, {"b": 2}]), json!([1]))]
+    #[case::not_null("$[?(@.a != null)].b", json!([{"a": null, "b": 1}, {"a": {}, "b": 2}, {"b": 3}]), json!([2]))]
+    #[case::no_coercion_to_text("$[?(@.a == '1')]", json!([{"a": 1}]), json!([]))]
+    #[case::int_and_float("$[?(@.a === 1.0)].a", json!([{"a": 1}, {"a": "1"}]), json!([1]))]
+    #[case::strict_and_containers("$[?(@.a !== 1)].b", json!([{"a": {}, "b": 1}, {"a": 2, "b": 2}]), json!([2]))]
+    #[case::text_as_number("$[?(@.a >= 10)].a", json!([{"a": "9"}, {"a": "10"}]), json!(["10"]))]
+    #[case::against_the_root("$.list[?(@.id == $.wanted)].v", json!({"wanted": 2, "list": [{"id": 1, "v": "a"}, {"id": 2, "v": "b"}]}), json!(["b"]))]
+    #[case::any_of_many("$[?(@.l[*] == 3)].n", json!([{"l": [1, 3], "n": 1}, {"l": [2], "n": 2}]), json!([1]))]
+    #[case::filter_in_filter("$[?(@.l[?(@.x)])].n", json!([{"l": [{"x": 1}], "n": 1}, {"l": [{}], "n": 2}]), json!([1]))]
+    #[case::scan_in_filter("$[?(@..x)].n", json!([{"l": [{"x": 1}], "n": 1}, {"n": 2}]), json!([1]))]
+    #[case::elements_themselves("$.a[?(@ > 1)]", json!({"a": [1, 2, 3]}), json!([2, 3]))]
+    #[case::escapes("$['it\\'s','a\\\\b']", json!({"it's": 1, "a\\b": 2}), json!([1, 2]))]
+    #[case::a_quoted_star_is_a_name("$['*']", json!({"*": 1, "a": 2}), json!([1]))]
+    #[case::names_with_signs("$.a$b@c:d", json!({"a$b@c:d": 1}), json!([1]))]
+    #[case::dollar_begins_a_name("$a", json!({"$a": 1}), json!([1]))]
+    #[case::unicode("$.größe[?(@.名)]", json!({"größe": [{"名": 1}]}), json!([{"名": 1}]))]
+    #[case::round_brackets("$.a(0)", json!({"a": [1, 2]}), json!([1]))]
+    #[case::blanks("$.a[ 0 , 1 ]", json!({"a": [1, 2]}), json!([1, 2]))]
+    #[case::beyond_the_end("$.a[9]", json!({"a": [1]}), json!([]))]
+    #[case::slice_with_a_step("$.a[0:4:2]", json!({"a": [0, 1, 2, 3, 4]}), json!([0, 2]))]
+    #[case::slice_from_the_end("$.a[-2:-1]", json!({"a": [0, 1, 2]}), json!([1]))]
+    #[case::scan_names("$..['a','b']", json!({"a": 1, "c": {"b": 2, "a": 3}}), json!([1, 2, 3]))]
+    #[case::scan_all("$..*", json!({"a": [1]}), json!([{"a": [1]}, [1], 1]))]
+    #[case::scan_indexes("$..a[0]", json!({"a": [1], "b": {"a": [2]}}), json!([1, 2]))]
+    #[case::the_last_of_equal_names_on_objects_only("$.a.b", json!({"a": [{"b": 1}]}), json!([]))]
     fn paths_select_as_newtonsoft(#[case] path: &str, #[case] json: Json, #[case] expected: Json) {
         let text = json.to_string();
         let document = Document::parse(text.as_bytes()).unwrap();
@@ -310,11 +301,37 @@ mod tests {
     #[case("$.")]
     #[case("$.a[")]
     #[case("$..[?(@a]")]
-    #[case("$.a[?(@a =~ /x/)]")]
+    #[case("$.a[?(@a =~ 'x')]")]
+    #[case("$.a[?(@a =~ /x)]")]
+    #[case("$.a[?(@a =~ /(/)]")]
+    #[case("$.a[-1]")]
     #[case("$.a[0]b")]
     #[case("$.a b")]
     #[case("$.a[x]")]
     fn what_is_not_a_path_is_refused(#[case] path: &str) {
         assert!(Path::parse(path).is_err());
+    }
+
+    /// The matched token is a member like any other: scans find it, and what is in it, a second time.
+    #[rstest]
+    #[case("$.matchedToken.a", json!([1]))]
+    #[case("$.id", json!(["x"]))]
+    #[case("$..a", json!([1, 2, 1]))]
+    #[case("$.matchedToken..a", json!([1]))]
+    #[case("$['id','matchedToken']", json!(["x", {"a": 1}]))]
+    #[case("$..matchedToken", json!([{"a": 1}]))]
+    #[case("$.list[?(@.a != $.matchedToken.a)].a", json!([2]))]
+    #[case("$.*", json!(["x", [{"a": 1}, {"a": 2}], {"a": 1}]))]
+    fn the_matched_token_is_a_member_of_the_root(#[case] path: &str, #[case] expected: Json) {
+        let text = json!({"id": "x", "list": [{"a": 1}, {"a": 2}]}).to_string();
+        let document = Document::parse(text.as_bytes()).unwrap();
+        let [matched, _] = Scope::at(&document, 0).select(&Path::parse("$.list[*]").unwrap())[..] else {
+            panic!("two elements")
+        };
+        let found = Scope::with_matched(&document, matched).select(&Path::parse(path).unwrap());
+        assert_eq!(
+            found.into_iter().map(|id| document.to_json(id)).collect::<Json>(),
+            expected
+        );
     }
 }

@@ -4,8 +4,12 @@
 //! `@`, names end at `. [ ( ] )` or a space only, `( … )` is an indexer, and in a filter a change between `&&` and `||`
 //! nests to the right (`a && b || c` is `a && (b || c)`).
 
+mod compare;
 mod evaluate;
 mod parse;
+mod query;
+
+use regex::Regex;
 
 pub use evaluate::Scope;
 pub use parse::PathError;
@@ -56,6 +60,25 @@ enum Condition {
     Any(Vec<Condition>),
     Exists(Operand),
     Compare(Operand, Operator, Operand),
+    Matches(Operand, Pattern),
+}
+
+/// A compiled regular expression of a filter (`=~ /re/i`).
+#[derive(Debug, Clone)]
+struct Pattern {
+    regex: Regex,
+}
+
+impl Pattern {
+    fn is_match(&self, text: &str) -> bool {
+        self.regex.is_match(text)
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.regex.as_str() == other.regex.as_str()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::{Condition, Literal, Operand, Operator, Path, Segment};
+use super::{Path, Segment};
 
 /// Why a text isn't a path.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -15,9 +15,6 @@ pub struct PathError {
     /// Bytes from the beginning, counted from 1.
     pub position: usize,
 }
-
-/// Filters in filters are nested at most so deeply.
-const DEPTH: usize = 16;
 
 impl Path {
     /// Compiles a path.
@@ -37,13 +34,15 @@ impl Path {
     }
 }
 
-struct Parser<'a> {
+/// Reads a path from its text.
+pub(super) struct Parser<'a> {
     text: &'a str,
-    at: usize,
-    depth: usize,
+    pub(super) at: usize,
+    /// Of filters in filters.
+    pub(super) depth: usize,
 }
 
-type Parsed<T> = Result<T, &'static str>;
+pub(super) type Parsed<T> = Result<T, &'static str>;
 
 impl Parser<'_> {
     fn main(&mut self) -> Parsed<Vec<Segment>> {
@@ -73,7 +72,7 @@ impl Parser<'_> {
     }
 
     /// The steps from here on; in a filter they end at an operator.
-    fn path(&mut self, mut begin: usize, query: bool) -> Parsed<Vec<Segment>> {
+    pub(super) fn path(&mut self, mut begin: usize, query: bool) -> Parsed<Vec<Segment>> {
         let mut segments = Vec::new();
         let (mut scan, mut after_indexer, mut after_dot) = (false, false, false);
         while let Some(character) = self.peek() {
@@ -190,173 +189,7 @@ impl Parser<'_> {
         }
     }
 
-    fn filter(&mut self, scan: bool) -> Parsed<Segment> {
-        self.at += 1;
-        self.blank();
-        if !self.eat('(') {
-            return Err("`(` is expected");
-        }
-        self.depth += 1;
-        if self.depth > DEPTH {
-            return Err("filters are nested too deeply");
-        }
-        let condition = self.condition()?;
-        self.depth -= 1;
-        if !self.eat(')') {
-            return Err("the filter isn't closed");
-        }
-        Ok(if scan {
-            Segment::ScanFilter(condition)
-        } else {
-            Segment::Filter(condition)
-        })
-    }
-
-    /// `a && b || c`: terms up to the closing parenthesis; a change of operator begins a nested condition.
-    fn condition(&mut self) -> Parsed<Condition> {
-        let term = self.term()?;
-        self.blank();
-        let Some(and) = self.connective()? else { return Ok(term) };
-        let mut terms = vec![term];
-        loop {
-            let next = self.term()?;
-            self.blank();
-            let before = self.at;
-            match self.connective()? {
-                Some(same) if same == and => terms.push(next),
-                Some(_) => {
-                    // The next term is the first of the nested condition.
-                    self.at = before;
-                    terms.push(self.nested(next)?);
-                    break;
-                }
-                None => {
-                    terms.push(next);
-                    break;
-                }
-            }
-        }
-        Ok(if and {
-            Condition::All(terms)
-        } else {
-            Condition::Any(terms)
-        })
-    }
-
-    fn nested(&mut self, first: Condition) -> Parsed<Condition> {
-        let Some(and) = self.connective()? else {
-            return Ok(first);
-        };
-        let mut terms = vec![first];
-        loop {
-            let next = self.term()?;
-            self.blank();
-            let before = self.at;
-            match self.connective()? {
-                Some(same) if same == and => terms.push(next),
-                Some(_) => {
-                    self.at = before;
-                    terms.push(self.nested(next)?);
-                    break;
-                }
-                None => {
-                    terms.push(next);
-                    break;
-                }
-            }
-        }
-        Ok(if and {
-            Condition::All(terms)
-        } else {
-            Condition::Any(terms)
-        })
-    }
-
-    /// `Some(true)` for `&&`, `Some(false)` for `||`.
-    fn connective(&mut self) -> Parsed<Option<bool>> {
-        match self.peek() {
-            Some('&') if self.rest().starts_with("&&") => self.at += 2,
-            Some('|') if self.rest().starts_with("||") => {
-                self.at += 2;
-                return Ok(Some(false));
-            }
-            Some('&' | '|') => return Err("`&&` or `||` is expected"),
-            _ => return Ok(None),
-        }
-        Ok(Some(true))
-    }
-
-    fn term(&mut self) -> Parsed<Condition> {
-        let left = self.operand()?;
-        self.blank();
-        if matches!(self.peek(), Some(')' | '|' | '&')) {
-            return Ok(Condition::Exists(left));
-        }
-        let operator = self.operator()?;
-        let right = self.operand()?;
-        Ok(Condition::Compare(left, operator, right))
-    }
-
-    fn operator(&mut self) -> Parsed<Operator> {
-        let operators = [
-            ("===", Operator::StrictEqual),
-            ("!==", Operator::StrictNotEqual),
-            ("==", Operator::Equal),
-            ("!=", Operator::NotEqual),
-            ("<>", Operator::NotEqual),
-            ("<=", Operator::LessOrEqual),
-            (">=", Operator::GreaterOrEqual),
-            ("<", Operator::Less),
-            (">", Operator::Greater),
-        ];
-        if self.rest().starts_with("=~") {
-            return Err("regular expressions (`=~`) aren't supported by this release");
-        }
-        let found = operators.into_iter().find(|(text, _)| self.rest().starts_with(text));
-        let (text, operator) = found.ok_or("an operator is expected")?;
-        self.at += text.len();
-        Ok(operator)
-    }
-
-    fn operand(&mut self) -> Parsed<Operand> {
-        self.blank();
-        match self.peek() {
-            Some('@') => {
-                self.at += 1;
-                Ok(Operand::Current(self.path(self.at, true)?))
-            }
-            Some('$') => {
-                self.at += 1;
-                Ok(Operand::Root(self.path(self.at, true)?))
-            }
-            Some('\'') => Ok(Operand::Literal(Literal::Text(self.quoted()?))),
-            Some(_) => self.literal(),
-            None => Err("it ends too early"),
-        }
-    }
-
-    fn literal(&mut self) -> Parsed<Operand> {
-        let word: &str = self
-            .rest()
-            .split([' ', ')', ']', '=', '<', '>', '!', '&', '|'])
-            .next()
-            .unwrap_or_default();
-        let length = word.len();
-        let literal = match word {
-            "true" => Literal::Bool(true),
-            "false" => Literal::Bool(false),
-            "null" => Literal::Null,
-            number => Literal::Number(
-                number
-                    .parse()
-                    .map_err(|_| "a value is expected; a text needs single quotes")?,
-            ),
-        };
-        self.at += length;
-        Ok(Operand::Literal(literal))
-    }
-
-    fn quoted(&mut self) -> Parsed<String> {
+    pub(super) fn quoted(&mut self) -> Parsed<String> {
         if !self.eat('\'') {
             return Err("a name in single quotes is expected");
         }
@@ -402,21 +235,21 @@ impl Parser<'_> {
         Ok(Some(number))
     }
 
-    fn rest(&self) -> &str {
+    pub(super) fn rest(&self) -> &str {
         &self.text[self.at..]
     }
 
-    fn peek(&self) -> Option<char> {
+    pub(super) fn peek(&self) -> Option<char> {
         self.rest().chars().next()
     }
 
-    fn eat(&mut self, character: char) -> bool {
+    pub(super) fn eat(&mut self, character: char) -> bool {
         let there = self.peek() == Some(character);
         self.at += if there { character.len_utf8() } else { 0 };
         there
     }
 
-    fn blank(&mut self) {
+    pub(super) fn blank(&mut self) {
         while self.peek() == Some(' ') {
             self.at += 1;
         }

@@ -89,9 +89,10 @@ impl Target<'_> {
         before: Span,
     ) -> Result<(), ObservationError> {
         let own = value_name(&mapping.kind);
-        let other = VALUES
-            .iter()
-            .find(|name| **name != own && element.get(**name).is_some());
+        let members = element.as_object().into_iter().flatten();
+        let other = members
+            .map(|(name, _)| name)
+            .find(|name| is_value(name) && *name != own);
         if let Some(other) = other {
             let (name, kind) = (&mapping.name, mapping.kind.name());
             let problem = format!("value `{name}` is to be a {kind}, but the Observation has `{other}`");
@@ -234,20 +235,11 @@ impl Target<'_> {
     }
 }
 
-/// Every `value[x]` of an Observation in R4.
-const VALUES: [&str; 11] = [
-    "valueQuantity",
-    "valueCodeableConcept",
-    "valueString",
-    "valueBoolean",
-    "valueInteger",
-    "valueRange",
-    "valueRatio",
-    "valueSampledData",
-    "valueTime",
-    "valueDateTime",
-    "valuePeriod",
-];
+/// Whether a member is `value[x]`, whatever its type.
+fn is_value(name: &str) -> bool {
+    name.strip_prefix("value")
+        .is_some_and(|kind| kind.starts_with(char::is_uppercase))
+}
 
 fn value_name(kind: &ValueKind) -> &'static str {
     match kind {
