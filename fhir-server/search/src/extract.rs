@@ -19,6 +19,9 @@ use crate::key::{self, Keys, NumberRow, ParamId};
 pub(crate) const EARLIEST: Micros = -62_135_596_800_000_000;
 pub(crate) const LATEST: Micros = 253_402_300_799_999_999;
 
+/// What a parameter needs whose path is looked at for every resource.
+const ALWAYS: u128 = u128::MAX;
+
 /// Parameters that storage answers from the resource's own row.
 const OWN_ROW: &[&str] = &["_id", "_lastUpdated"];
 
@@ -33,9 +36,21 @@ pub struct Extractor {
 
 #[derive(Debug)]
 struct TypeExtractor {
-    parameters: Vec<(SearchParameter, Program)>,
+    parameters: Vec<Indexed>,
+    /// Bits of the members that parameters begin at.
+    members: HashMap<String, u128>,
     /// Compartment number, its prefix of reference keys (`rPatient/`), the parameters that lead into it.
     compartments: Vec<(u32, String, Vec<ParamId>)>,
+}
+
+/// A parameter whose values are indexed.
+#[derive(Debug)]
+struct Indexed {
+    parameter: SearchParameter,
+    program: Program,
+    /// Bits of the members of which the resource must have one for there to be a value; most parameters of a type say
+    /// nothing about most of its resources.
+    needs: u128,
 }
 
 impl Extractor {
@@ -52,7 +67,19 @@ impl Extractor {
     pub fn keys(&self, of: ResourceType, resource: Node<'_>) -> Keys {
         let compiled = self.compiled(of);
         let mut keys = Keys::default();
-        for (parameter, program) in &compiled.parameters {
+        let present = resource
+            .entries()
+            .filter_map(|(name, _)| compiled.members.get(&*name))
+            .fold(0, |all, bit| all | bit);
+        for Indexed {
+            parameter,
+            program,
+            needs,
+        } in &compiled.parameters
+        {
+            if needs & present == 0 && *needs != ALWAYS {
+                continue;
+            }
             let param = ParamId::of(*parameter);
             program.evaluate(resource, &mut |value, type_name| {
                 let mut row = Row {
@@ -97,8 +124,17 @@ impl TypeExtractor {
             by_path && !parameter.expression().is_empty() && !OWN_ROW.contains(&parameter.code())
         });
         // every base expression compiles (a test of fhir-resource)
-        let parameters =
-            indexed.filter_map(|p| Some((p, Program::compile(p.expression(), definitions, of.name()).ok()?)));
+        let mut members = HashMap::new();
+        let parameters = indexed.filter_map(|parameter| {
+            let program = Program::compile(parameter.expression(), definitions, of.name()).ok()?;
+            let needs = needs(&program, &mut members);
+            Some(Indexed {
+                parameter,
+                program,
+                needs,
+            })
+        });
+        let parameters = parameters.collect();
         let compartments = definitions
             .compartments()
             .enumerate()
@@ -116,10 +152,27 @@ impl TypeExtractor {
             ))
         });
         Self {
-            parameters: parameters.collect(),
+            parameters,
+            members,
             compartments: compartments.collect(),
         }
     }
+}
+
+/// The bits of the members that a program begins at, new ones where they have none.
+fn needs(program: &Program, members: &mut HashMap<String, u128>) -> u128 {
+    let Some(names) = program.entry_members() else {
+        return ALWAYS;
+    };
+    let mut needs = 0;
+    for name in names {
+        let fresh = 1u128.checked_shl(u32::try_from(members.len()).unwrap_or(u32::MAX));
+        match members.get(name).copied().or(fresh) {
+            Some(bit) => needs |= *members.entry(name.to_owned()).or_insert(bit),
+            None => return ALWAYS,
+        }
+    }
+    needs
 }
 
 /// Where the keys of one parameter go.

@@ -69,7 +69,9 @@ impl From<&Failure> for Reply {
 /// A time as HTTP writes it: `Sat, 07 Feb 2015 18:28:17 GMT`.
 pub fn http_date(micros: Micros) -> String {
     let moment = jiff::Timestamp::from_microsecond(micros).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    moment.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+    jiff::fmt::rfc2822::DateTimePrinter::new()
+        .timestamp_to_rfc9110_string(&moment)
+        .unwrap_or_default()
 }
 
 /// Reads a time as HTTP writes it, to the second.

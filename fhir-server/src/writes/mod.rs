@@ -131,7 +131,9 @@ pub fn refusal(server: &Server, error: CommitError, supplied: Option<u32>) -> Fa
             }
         }
         CommitError::Closed => Failure::unavailable("The server is shutting down."),
-        error @ CommitError::Storage(_) => Failure::internal(&error),
+        error @ (CommitError::Storage(_) | CommitError::Damaged(_) | CommitError::UnknownType(_)) => {
+            Failure::internal(&error)
+        }
     }
 }
 

@@ -87,6 +87,12 @@ pub enum CommitError {
     /// The guard found several resources.
     #[error("the criteria match several resources")]
     NotSelective,
+    /// The FHIR version has no such type.
+    #[error("there is no resource type `{0}`")]
+    UnknownType(String),
+    /// What is stored can't be read.
+    #[error("{0}")]
+    Damaged(String),
     /// Too many sets wait; try again soon.
     #[error("too many writes wait")]
     Busy,
@@ -106,6 +112,9 @@ impl From<rusqlite::Error> for CommitError {
 
 impl From<ReadError> for CommitError {
     fn from(error: ReadError) -> Self {
-        Self::Storage(error.to_string())
+        match error {
+            ReadError::Sqlite(error) => error.into(),
+            ReadError::Damaged(_) => Self::Damaged(error.to_string()),
+        }
     }
 }

@@ -41,8 +41,8 @@ pub fn open(options: &StoreOptions) -> Result<Opened, OpenError> {
     let mut connection = connect(options)?;
     // FULL: a commit is on disk when it returns. The writer folds the log into the file itself, between batches.
     connection.execute_batch(
-        "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-         PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -16384",
+        "PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; \
+         PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16384",
     )?;
     schema::migrate(&mut connection, &options.version.to_string())?;
     let catalogue = Arc::new(Catalogue::load(&mut connection, options.version)?);
@@ -56,7 +56,7 @@ pub fn open(options: &StoreOptions) -> Result<Opened, OpenError> {
     });
     let readers = readers.collect::<Result<Vec<_>, OpenError>>()?;
     let (jobs, waiting) = mpsc::channel(QUEUE);
-    let writer = Writer::new(connection, Arc::clone(&catalogue), Clock::new(last), next_pk);
+    let writer = Writer::new(connection, Arc::clone(&catalogue), Clock::new(last), next_pk)?;
     let path = options.path.clone();
     let writer = std::thread::Builder::new()
         .name("writer".to_owned())

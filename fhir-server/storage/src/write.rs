@@ -2,8 +2,10 @@
 //! answers only then.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use fhir_resource::stored;
+use rusqlite::hooks::Wal;
 use rusqlite::{Connection, OptionalExtension};
 use tokio::sync::{mpsc, oneshot};
 
@@ -18,14 +20,20 @@ use crate::version::Kind;
 
 /// Sets that share a commit at most: bounds the time that the first of them waits.
 const BATCH: usize = 256;
-/// Batches after which the log is folded into the file even if sets wait.
-const BATCHES_BETWEEN_CHECKPOINTS: usize = 500;
+/// Pages in the log from which on it is folded into the file and then written from its start again: an appended log costs
+/// new blocks at every commit, one that is written over doesn't.
+const LONG_LOG: u32 = 4_096;
+/// Pages from which on readers have to wait for that: so many of them overlap that the log wouldn't start again.
+const TOO_LONG_LOG: u32 = 8 * LONG_LOG;
+
+/// What a set did.
+pub type Answer = Result<Vec<Outcome>, CommitError>;
 
 /// A set and who waits for it.
 #[derive(Debug)]
 pub struct Job {
     pub set: WriteSet,
-    pub reply: oneshot::Sender<Result<Vec<Outcome>, CommitError>>,
+    pub reply: oneshot::Sender<Answer>,
 }
 
 /// The only writer of a database.
@@ -36,6 +44,8 @@ pub struct Writer {
     clock: Clock,
     next_pk: i64,
     values: Values,
+    /// Pages in the log after the last commit.
+    log: Arc<AtomicU32>,
 }
 
 /// The row of a logical id.
@@ -48,19 +58,31 @@ struct Current {
 }
 
 impl Writer {
-    pub fn new(connection: Connection, catalogue: Arc<Catalogue>, clock: Clock, next_pk: i64) -> Self {
-        Self {
+    pub fn new(
+        mut connection: Connection,
+        catalogue: Arc<Catalogue>,
+        clock: Clock,
+        next_pk: i64,
+    ) -> rusqlite::Result<Self> {
+        let log = Arc::new(AtomicU32::new(0));
+        let seen = Arc::clone(&log);
+        connection.wal_hook(Some(move |_: &mut Wal, pages| {
+            seen.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
+            Ok(())
+        }))?;
+        Ok(Self {
             connection,
             catalogue,
             clock,
             next_pk,
             values: Values::default(),
-        }
+            log,
+        })
     }
 
     /// Until nobody can send any more.
     pub fn run(mut self, mut waiting: mpsc::Receiver<Job>) {
-        let mut since_checkpoint = 0;
+        let mut folded = 0;
         while let Some(first) = waiting.blocking_recv() {
             let mut jobs = vec![first];
             while jobs.len() < BATCH
@@ -69,10 +91,13 @@ impl Writer {
                 jobs.push(job);
             }
             self.commit(jobs);
-            since_checkpoint += 1;
-            if since_checkpoint >= BATCHES_BETWEEN_CHECKPOINTS {
-                since_checkpoint = 0;
-                self.checkpoint("PASSIVE");
+            let log = self.log.load(Ordering::Relaxed);
+            if log < folded {
+                folded = 0; // it has started again
+            }
+            if log >= folded + LONG_LOG {
+                self.checkpoint(if log < TOO_LONG_LOG { "PASSIVE" } else { "RESTART" });
+                folded = log;
             }
         }
         self.checkpoint("TRUNCATE");
@@ -88,57 +113,47 @@ impl Writer {
     }
 
     fn commit(&mut self, jobs: Vec<Job>) {
-        let mut answers = Vec::with_capacity(jobs.len());
-        let outcome = self.batch(jobs, &mut answers);
-        if let Err(error) = &outcome {
+        let (replies, sets): (Vec<_>, Vec<_>) = jobs.into_iter().map(|job| (job.reply, job.set)).unzip();
+        let answers = self.batch(sets).unwrap_or_else(|error| {
             tracing::error!(%error, "a batch couldn't be committed");
             self.values.forget();
             // nothing to roll back where BEGIN failed
             let _ = self.connection.execute_batch("ROLLBACK");
-        }
-        for (reply, answer) in answers {
-            let answer = match &outcome {
-                Ok(()) => answer,
-                Err(error) => Err(CommitError::Storage(error.to_string())),
-            };
+            let lost = || Err(CommitError::Storage(error.to_string()));
+            replies.iter().map(|_| lost()).collect()
+        });
+        for (reply, answer) in replies.into_iter().zip(answers) {
             // whoever doesn't wait any more doesn't need the answer
             let _ = reply.send(answer);
         }
     }
 
-    #[expect(clippy::type_complexity, reason = "who waits and what it gets, used here only")]
-    fn batch(
-        &mut self,
-        jobs: Vec<Job>,
-        answers: &mut Vec<(
-            oneshot::Sender<Result<Vec<Outcome>, CommitError>>,
-            Result<Vec<Outcome>, CommitError>,
-        )>,
-    ) -> rusqlite::Result<()> {
-        let mut jobs = jobs.into_iter();
-        let begun = self.statement("BEGIN IMMEDIATE");
-        for Job { set, reply } in jobs.by_ref() {
-            let answer = if begun.is_ok() {
-                self.set(set)?
-            } else {
-                Err(CommitError::Closed)
-            };
-            answers.push((reply, answer));
-        }
-        begun?;
+    /// An answer for each set, or an error where all of them are lost.
+    fn batch(&mut self, sets: Vec<WriteSet>) -> Result<Vec<Answer>, CommitError> {
+        self.statement("BEGIN IMMEDIATE")?;
+        let answers = sets.into_iter().map(|set| self.set(set)).collect::<Result<_, _>>()?;
         let clock = (self.clock.last(), self.next_pk);
         self.connection
             .prepare_cached("UPDATE service SET clock = ?1, next_pk = ?2")?
             .execute(clock)?;
-        self.statement("COMMIT")
+        self.statement("COMMIT")?;
+        Ok(answers)
     }
 
     fn statement(&self, sql: &str) -> rusqlite::Result<()> {
         self.connection.prepare_cached(sql)?.execute([]).map(|_| ())
     }
 
-    /// A set in its savepoint. `Err` outside: the whole batch is lost.
-    fn set(&mut self, set: WriteSet) -> rusqlite::Result<Result<Vec<Outcome>, CommitError>> {
+    /// A set. `Err` outside: the whole batch is lost.
+    fn set(&mut self, set: WriteSet) -> Result<Answer, CommitError> {
+        if set.changes.len() == 1 {
+            return match self.apply(set) {
+                // a single change is refused before its first row: only a failing database leaves half of it
+                Err(error @ CommitError::Storage(_)) => Err(error),
+                answer => Ok(answer),
+            };
+        }
+        // SQLite copies each page that a savepoint changes, so only those who need one have one
         self.statement("SAVEPOINT one")?;
         self.values.begin();
         let answer = self.apply(set);
@@ -150,7 +165,7 @@ impl Writer {
         Ok(answer)
     }
 
-    fn apply(&mut self, set: WriteSet) -> Result<Vec<Outcome>, CommitError> {
+    fn apply(&mut self, set: WriteSet) -> Answer {
         if let Some(Guard { plan }) = &set.guard {
             let mut found = search::page(&self.connection, &self.catalogue, plan, 2, None)?.entries;
             match found.len() {
@@ -194,7 +209,7 @@ impl Writer {
     fn type_number(&self, name: &str) -> Result<i64, CommitError> {
         self.catalogue
             .type_number(name)
-            .ok_or_else(|| CommitError::Storage(format!("there is no resource type `{name}`")))
+            .ok_or_else(|| CommitError::UnknownType(name.to_owned()))
     }
 
     fn current(&self, resource_type: &str, id: &str) -> Result<Option<Current>, CommitError> {

@@ -97,8 +97,8 @@ async fn measure(programs: &Path, folder: &Path, resources: usize, report: &mut 
         Wanted::AtMost(64.0),
         format!("{resources} resources"),
     );
-    drop(server);
-    // opening and closing once more folds the write-ahead log into the database file
+    // folds the log into the database file
+    server.stop().await?;
     let bytes: u64 = std::fs::read_dir(folder)?
         .flatten()
         .filter_map(|f| f.metadata().ok())

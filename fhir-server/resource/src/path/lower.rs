@@ -55,6 +55,31 @@ pub enum Lowered {
     Bool(bool),
 }
 
+impl Lowered {
+    /// Collects the members of `resource` without which there is no value; `false` if there may be one without any.
+    pub fn entry_members<'a>(&'a self, resource: Structure, names: &mut Vec<&'a str>) -> bool {
+        match self {
+            Self::Child { of, cases, twins, .. } if matches!(**of, Self::This | Self::Resource) => {
+                let Some(case) = cases.iter().find(|case| case.owner == resource) else {
+                    return false;
+                };
+                for member in &case.members {
+                    names.push(member.name);
+                    names.extend(member.twin.as_deref().filter(|_| *twins));
+                }
+                true
+            }
+            Self::Child { of, .. }
+            | Self::Extension { of, .. }
+            | Self::OfType { of, .. }
+            | Self::Where { of, .. }
+            | Self::Pick { of, .. } => of.entry_members(resource, names),
+            Self::Union(parts) => parts.iter().all(|part| part.entry_members(resource, names)),
+            _ => false,
+        }
+    }
+}
+
 /// What a name stands for in one type.
 #[derive(Debug, Clone)]
 pub struct Case {

@@ -125,6 +125,15 @@ impl Program {
         });
     }
 
+    /// The members of the resource of which at least one must be there for a value to come out; `None` if the expression
+    /// may have a value without any of them.
+    pub fn entry_members(&self) -> Option<Vec<&str>> {
+        let mut names = Vec::new();
+        self.expression
+            .entry_members(self.resource, &mut names)
+            .then_some(names)
+    }
+
     /// The names of the types that values may have.
     pub fn result_types(&self) -> impl Iterator<Item = &'static str> {
         self.results.iter().map(|structure| structure.name())

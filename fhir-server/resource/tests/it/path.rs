@@ -189,3 +189,34 @@ fn hostile_expressions_end() {
         Some(PathError::TooLarge)
     );
 }
+
+/// An index over the members that expressions begin at must never lose a value.
+#[rstest]
+#[case(R4)]
+#[case(STU3)]
+fn without_an_entry_member_there_is_no_value(#[case] version: FhirVersion) {
+    let definitions = Definitions::of(version);
+    let mut skipped = 0;
+    for (json, type_name) in [(OBSERVATION, "Observation"), (PATIENT, "Patient")] {
+        let document = Document::parse(json, Limits::default()).expect("JSON");
+        let resource_type = definitions.resource_type(type_name).expect("a type");
+        for parameter in definitions.search_parameters(resource_type) {
+            let Ok(program) = Program::compile(parameter.expression(), definitions, type_name) else {
+                continue;
+            };
+            let mut values = 0;
+            program.evaluate(document.root(), &mut |_, _| values += 1);
+            let Some(members) = program.entry_members() else {
+                continue;
+            };
+            let present = members.iter().any(|name| document.root().get(name).is_some());
+            assert!(
+                present || values == 0,
+                "{type_name}.{} needs {members:?}",
+                parameter.code()
+            );
+            skipped += usize::from(!present);
+        }
+    }
+    assert!(skipped > 10, "only {skipped} parameters could be left out");
+}

@@ -169,3 +169,26 @@ fn a_database_has_one_server_one_version_and_no_future() {
         Err(OpenError::Newer { found: 99, .. })
     ));
 }
+
+#[tokio::test]
+async fn the_log_is_folded_into_the_database_while_writes_go_on() {
+    let fixture = Fixture::new();
+    // text that doesn't compress: 40 MB of it
+    let mut noise = 1_u64;
+    for n in 0..200 {
+        let text: String = std::iter::repeat_with(|| {
+            noise ^= noise << 13;
+            noise ^= noise >> 7;
+            noise ^= noise << 17;
+            format!("{noise:016x}")
+        })
+        .take(25_000)
+        .collect();
+        let resource = json!({"resourceType": "Basic", "id": format!("b{n}"), "extension": [{"url": "http://e/n", "valueString": text}]});
+        fixture.put_all(&[resource]).await;
+    }
+    let size = |name: &str| std::fs::metadata(fixture.folder.path().join(name)).unwrap().len();
+    let (database, log) = (size("test.db"), size("test.db-wal"));
+    assert!(database > 16 << 20, "the database has {database} bytes");
+    assert!(log < 24 << 20, "the log has {log} bytes");
+}
