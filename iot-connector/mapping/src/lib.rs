@@ -3,6 +3,7 @@
 //! A message goes through [`DeviceMapping::normalise`]; the measurements of a batch through [`FhirMapping::group`]; each
 //! group becomes an Observation by [`FhirMapping::create`] or [`FhirMapping::merge`].
 
+mod bucket;
 mod device;
 mod dry_run;
 mod fhir;
@@ -14,6 +15,7 @@ mod observation;
 mod template;
 mod time;
 
+pub use bucket::{BUCKETS, bucket, hash};
 pub use device::{DeviceMapping, DeviceTemplate, Expression, Loaded, ValueTemplate};
 pub use dry_run::{DryRun, Finding, MessageReport, Side, dry_run};
 pub use fhir::{

@@ -344,7 +344,12 @@ fn id_of(resource: &Value) -> String {
 
 /// The logical id in `Device.patient`, where it is a relative reference to a Patient.
 fn patient_of(device: &Value) -> Option<&str> {
-    let id = device["patient"]["reference"].as_str()?.strip_prefix("Patient/")?;
+    logical_id(device["patient"]["reference"].as_str()?, "Patient")
+}
+
+/// The id of a relative reference `KIND/ID`; other forms name no resource of this server.
+pub fn logical_id<'r>(reference: &'r str, kind: &str) -> Option<&'r str> {
+    let id = reference.strip_prefix(kind)?.strip_prefix('/')?;
     let valid = |character: char| character.is_ascii_alphanumeric() || "_.-~#".contains(character);
     (!id.is_empty() && id.chars().all(valid)).then_some(id)
 }

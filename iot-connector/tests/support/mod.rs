@@ -35,6 +35,8 @@ pub struct Fhir {
     puts: Mutex<VecDeque<Option<Scripted>>>,
     /// The answer to everything, while there is one.
     always: Mutex<Option<Scripted>>,
+    /// Whether a resource whose PUT is answered with a conflict is gone from then on.
+    remove_at_conflict: Mutex<bool>,
     requests: Mutex<Vec<String>>,
     authorization: Mutex<Option<String>>,
 }
@@ -82,7 +84,11 @@ impl Fhir {
         self.puts.lock().unwrap().extend(scripted);
     }
 
-    /// Method and path of every request so far.
+    pub fn remove_at_conflict(&self, remove: bool) {
+        *self.remove_at_conflict.lock().unwrap() = remove;
+    }
+
+    /// Method and path of every request so far, and `FOUND` with the type for each resource that a search found.
     pub fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }
@@ -148,6 +154,8 @@ async fn search(
         .filter(carries)
         .map(|resource| json!({"resource": resource}))
         .collect();
+    let found = std::iter::repeat_n(format!("FOUND {kind}"), entries.len());
+    fhir.requests.lock().unwrap().extend(found);
     Json(json!({"resourceType": "Bundle", "type": "searchset", "entry": entries})).into_response()
 }
 
@@ -178,7 +186,14 @@ async fn update(
     if let Some(response) = fhir.note(format!("PUT {}", key.0), &headers) {
         return response;
     }
-    if let Some(Some(scripted)) = fhir.puts.lock().unwrap().pop_front() {
+    // Scripts are about Observations; Device and Patient are made as usual.
+    let scripted = (key.0 == "Observation")
+        .then(|| fhir.puts.lock().unwrap().pop_front())
+        .flatten();
+    if let Some(Some(scripted)) = scripted {
+        if *fhir.remove_at_conflict.lock().unwrap() {
+            fhir.remove(&key.0, &key.1);
+        }
         return scripted.into_response();
     }
     let mut resource: Value = serde_json::from_slice(&body).unwrap();
@@ -318,14 +333,14 @@ impl Running {
         until(async || Some(self.status().await).filter(|page| page["backlog"] == 0)).await
     }
 
+    pub async fn metrics(&self) -> String {
+        let answer = reqwest::get(format!("{}/metrics", self.management)).await.unwrap();
+        answer.text().await.unwrap()
+    }
+
     /// A figure of the account, from the metrics.
     pub async fn account(&self, term: &str) -> u64 {
-        let text = reqwest::get(format!("{}/metrics", self.management))
-            .await
-            .unwrap()
-            .text()
-            .await
-            .unwrap();
+        let text = self.metrics().await;
         let line = format!("iot_connector_account_total{{term=\"{term}\"}} ");
         let value = text
             .lines()

@@ -7,6 +7,7 @@ mod facts;
 mod grouping;
 mod normalise;
 mod observation;
+mod partition;
 mod runner;
 mod sampled_data;
 mod template;
@@ -30,6 +31,7 @@ fn cases() {
             "batch" => batch::check(case).into(),
             "fhir" => observation::check(case).into(),
             "fhirValues" => observation::check_value(case).into(),
+            "partitionHash" => partition::check(case),
             "sampledData" => sampled_data::check(case),
             "functions" => Verdict::LeftOut("JMESPath"),
             _ => Verdict::LeftOut("played by `cargo test -p iot-connector --test cases`"),
