@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 use tokio::sync::mpsc;
 
 use crate::catalogue::Catalogue;
@@ -75,5 +76,7 @@ fn connect(options: &StoreOptions) -> Result<Connection, OpenError> {
     let connection = Connection::open(&options.path)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    // no second look at the plan when a statement runs with other values
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(connection)
 }

@@ -134,7 +134,7 @@ fn choose(connection: &Connection, catalogue: &Catalogue, plan: &Plan) -> Result
         .iter()
         .filter_map(|name| catalogue.type_number(name))
         .collect();
-    let (driver, few) = pick(connection, &mut rest)?;
+    let (driver, few) = pick(connection, &mut rest, plan.sort)?;
     Ok(Some(Chosen {
         driver,
         few,
@@ -145,19 +145,33 @@ fn choose(connection: &Connection, catalogue: &Catalogue, plan: &Plan) -> Result
 }
 
 /// Takes the driver out of the conditions.
-fn pick(connection: &Connection, conditions: &mut Vec<Condition>) -> Result<(Driver, bool), ReadError> {
+fn pick(connection: &Connection, conditions: &mut Vec<Condition>, sort: Sort) -> Result<(Driver, bool), ReadError> {
     if let Some(at) = conditions.iter().position(|c| matches!(c, Condition::Id(_)))
         && let Condition::Id(ids) = conditions.remove(at)
     {
         return Ok((Driver::Ids(ids), true));
     }
-    let mut best: Option<(usize, i64)> = None;
     let keyed = |c: &Condition| matches!(c, Condition::Exact { values, .. } if values.len() == 1);
-    for (at, condition) in conditions.iter().enumerate() {
-        if !can_drive(condition) {
-            continue;
-        }
-        let hits = hits(connection, condition)?;
+    let drivers: Vec<usize> = (0..conditions.len()).filter(|at| can_drive(&conditions[*at])).collect();
+    if let [only] = drivers[..]
+        && sort == Sort::Creation
+        && keyed(&conditions[only])
+    {
+        let condition = conditions.remove(only);
+        return Ok((
+            Driver::Rows {
+                condition,
+                ordered: true,
+            },
+            false,
+        ));
+    }
+    let mut best: Option<(usize, i64)> = None;
+    for at in drivers {
+        let condition = &conditions[at];
+        // one more than the fewest hits so far is as bad as any number
+        let limit = best.map_or(FEW, |(_, fewest)| (fewest + 1).min(FEW));
+        let hits = hits(connection, condition, limit)?;
         // at the limit only an ordered driver is worth more than a list
         let better = best.is_none_or(|(other, fewest)| {
             hits < fewest || (hits == fewest && keyed(condition) && !keyed(&conditions[other]))
@@ -191,10 +205,10 @@ fn can_drive(condition: &Condition) -> bool {
 }
 
 /// Hits of a condition in its own index, counted up to the limit.
-fn hits(connection: &Connection, condition: &Condition) -> Result<i64, ReadError> {
+fn hits(connection: &Connection, condition: &Condition, limit: i64) -> Result<i64, ReadError> {
     let mut statement = Sql::plain("SELECT count(*) FROM (");
     statement.append(driving_rows(condition));
-    statement.push(&format!(" LIMIT {FEW})"));
+    statement.append(Sql::with(" LIMIT ?)", limit));
     let mut select = connection.prepare_cached(&statement.text)?;
     Ok(select.query_row(rusqlite::params_from_iter(statement.arguments), |row| row.get(0))?)
 }
