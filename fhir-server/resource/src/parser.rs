@@ -1,72 +1,13 @@
 //! The JSON parser: one pass over the bytes, one growing tape, no recursion.
 
+mod error;
+mod scalar;
+
 use std::fmt::Write as _;
 
-use thiserror::Error;
-
+pub use self::error::{ParseError, ParseProblem};
+pub(crate) use self::scalar::{plain_length, unescape};
 use crate::document::{Document, Kind, Limits, Token};
-
-/// Why some bytes are no acceptable JSON document.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum ParseProblem {
-    /// Nothing but whitespace.
-    #[error("the body is empty")]
-    Empty,
-    /// More bytes than [`Limits::bytes`].
-    #[error("the body has more than {0} bytes")]
-    TooLarge(usize),
-    /// Deeper than [`Limits::depth`].
-    #[error("objects and arrays nest deeper than {0}")]
-    TooDeep(usize),
-    /// Not UTF-8.
-    #[error("the body is not valid UTF-8")]
-    Utf8,
-    /// The input ended within a value.
-    #[error("unexpected end of input")]
-    UnexpectedEnd,
-    /// Something else than what the grammar asks for here.
-    #[error("expected {0}")]
-    Expected(&'static str),
-    /// A second member of the same name.
-    #[error("duplicate member name")]
-    DuplicateName,
-    /// A control character inside a string.
-    #[error("control characters in strings must be escaped")]
-    ControlCharacter,
-    /// An unknown escape or an unpaired surrogate.
-    #[error("invalid escape in a string")]
-    Escape,
-    /// A number that JSON doesn't allow, such as `01` or `1.`.
-    #[error("invalid number")]
-    Number,
-    /// Text after the value.
-    #[error("unexpected text after the document")]
-    Trailing,
-}
-
-/// Where and why parsing stopped.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("invalid JSON at line {line}, position {column}: {problem}{}", within(.path))]
-pub struct ParseError {
-    /// What is wrong.
-    pub problem: ParseProblem,
-    /// Byte offset.
-    pub offset: usize,
-    /// Line, from 1.
-    pub line: usize,
-    /// Byte position in the line, from 1.
-    pub column: usize,
-    /// Path of the value that could not be read, such as `name[0].family`; empty at the top.
-    pub path: String,
-}
-
-fn within(path: &str) -> String {
-    if path.is_empty() {
-        String::new()
-    } else {
-        format!(" (in `{path}`)")
-    }
-}
 
 /// Whatever the limits say: values are compared and written by recursion.
 const DEEPEST: usize = 256;
@@ -116,21 +57,6 @@ pub(crate) fn parse(bytes: Vec<u8>, limits: Limits) -> Result<Document, ParseErr
             let mut error = ParseError::top(problem, text.as_bytes(), at);
             error.path = path_of(&Document { text, tape }, &frames);
             Err(error)
-        }
-    }
-}
-
-impl ParseError {
-    fn top(problem: ParseProblem, text: &[u8], offset: usize) -> Self {
-        let offset = offset.min(text.len());
-        let before = &text[..offset];
-        let line_start = memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1);
-        ParseError {
-            problem,
-            offset,
-            line: memchr::memchr_iter(b'\n', before).count() + 1,
-            column: offset - line_start + 1,
-            path: String::new(),
         }
     }
 }
@@ -317,116 +243,6 @@ impl Parser<'_> {
         self.value(depth)
     }
 
-    fn scalar(&mut self, start: usize, kind: Kind, escaped: bool) {
-        let next = self.position() + 1;
-        let start = u32::try_from(start).unwrap_or(u32::MAX);
-        self.tape.push(Token {
-            start,
-            end: self.offset(),
-            next,
-            kind,
-            escaped,
-        });
-    }
-
-    fn word(&mut self, word: &'static [u8], kind: Kind) -> Result<(), ParseProblem> {
-        let start = self.at;
-        if !self.text[start..].starts_with(word) {
-            return Err(ParseProblem::Expected("a value"));
-        }
-        self.at += word.len();
-        self.scalar(start, kind, false);
-        Ok(())
-    }
-
-    fn number(&mut self) -> Result<(), ParseProblem> {
-        let start = self.at;
-        if self.peek() == Some(b'-') {
-            self.at += 1;
-        }
-        match self.peek() {
-            Some(b'0') => self.at += 1,
-            Some(b'1'..=b'9') => self.digits()?,
-            _ => return Err(ParseProblem::Number),
-        }
-        if self.peek() == Some(b'.') {
-            self.at += 1;
-            self.digits()?;
-        }
-        if let Some(b'e' | b'E') = self.peek() {
-            self.at += 1;
-            if let Some(b'+' | b'-') = self.peek() {
-                self.at += 1;
-            }
-            self.digits()?;
-        }
-        if let Some(b'0'..=b'9' | b'.' | b'a'..=b'z' | b'A'..=b'Z' | b'+' | b'-') = self.peek() {
-            return Err(ParseProblem::Number);
-        }
-        self.scalar(start, Kind::Number, false);
-        Ok(())
-    }
-
-    fn digits(&mut self) -> Result<(), ParseProblem> {
-        let start = self.at;
-        while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
-            self.at += 1;
-        }
-        if self.at == start {
-            Err(ParseProblem::Number)
-        } else {
-            Ok(())
-        }
-    }
-
-    fn string(&mut self) -> Result<(), ParseProblem> {
-        let start = self.at;
-        let mut escaped = false;
-        self.at += 1;
-        loop {
-            self.at += plain_length(&self.text[self.at..]);
-            match self.peek() {
-                None => return Err(ParseProblem::UnexpectedEnd),
-                Some(b'"') => break,
-                Some(b'\\') => {
-                    escaped = true;
-                    self.escape()?;
-                }
-                Some(_) => return Err(ParseProblem::ControlCharacter),
-            }
-        }
-        self.at += 1;
-        self.scalar(start, Kind::String, escaped);
-        Ok(())
-    }
-
-    fn escape(&mut self) -> Result<(), ParseProblem> {
-        match self.text.get(self.at + 1) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {
-                self.at += 2;
-                Ok(())
-            }
-            Some(b'u') => {
-                let unit = code_unit(&self.text[self.at + 2..]).ok_or(ParseProblem::Escape)?;
-                self.at += 6;
-                match unit {
-                    0xD800..0xDC00 => {
-                        let low = self.text[self.at..].strip_prefix(b"\\u").and_then(code_unit);
-                        if !matches!(low, Some(0xDC00..0xE000)) {
-                            return Err(ParseProblem::Escape);
-                        }
-                        self.at += 6;
-                        Ok(())
-                    }
-                    0xDC00..0xE000 => Err(ParseProblem::Escape),
-                    _ => Ok(()),
-                }
-            }
-            None => Err(ParseProblem::UnexpectedEnd),
-            Some(_) => Err(ParseProblem::Escape),
-        }
-    }
-
     /// Few members are compared in pairs; many are sorted, so that a hostile object costs n log n.
     fn refuse_duplicates(&mut self, object: u32) -> Result<(), ParseProblem> {
         self.scratch.clear();
@@ -467,70 +283,4 @@ impl Parser<'_> {
             Ok(())
         }
     }
-}
-
-/// How many bytes at the front need no attention inside a string: no quote, backslash or control character.
-pub(crate) fn plain_length(text: &[u8]) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    let mut length = 0;
-    let (words, _) = text.as_chunks::<8>();
-    for word in words {
-        let word = u64::from_le_bytes(*word);
-        let quote = word ^ (ONES * u64::from(b'"'));
-        let backslash = word ^ (ONES * u64::from(b'\\'));
-        // The classic "has a zero byte" and "has a byte below 32" tests; the lowest hit is exact.
-        let hit = ((quote.wrapping_sub(ONES) & !quote)
-            | (backslash.wrapping_sub(ONES) & !backslash)
-            | (word.wrapping_sub(ONES * 0x20) & !word))
-            & HIGH;
-        if hit != 0 {
-            return length + (hit.trailing_zeros() / 8) as usize;
-        }
-        length += 8;
-    }
-    length
-        + text[length..]
-            .iter()
-            .take_while(|&&byte| byte >= 0x20 && byte != b'"' && byte != b'\\')
-            .count()
-}
-
-fn code_unit(text: &[u8]) -> Option<u32> {
-    text.get(..4)?
-        .iter()
-        .try_fold(0u32, |unit, &byte| Some(unit << 4 | char::from(byte).to_digit(16)?))
-}
-
-/// The value of a string's inside. Only for text that the parser accepted; anything else is kept as it stands.
-pub(crate) fn unescape(inside: &str) -> String {
-    let mut value = String::with_capacity(inside.len());
-    let mut rest = inside;
-    while let Some(backslash) = memchr::memchr(b'\\', rest.as_bytes()) {
-        value.push_str(&rest[..backslash]);
-        rest = &rest[backslash + 1..];
-        let Some(letter) = rest.chars().next() else { break };
-        rest = &rest[letter.len_utf8()..];
-        match letter {
-            'b' => value.push('\u{8}'),
-            'f' => value.push('\u{c}'),
-            'n' => value.push('\n'),
-            'r' => value.push('\r'),
-            't' => value.push('\t'),
-            'u' => {
-                let mut unit = code_unit(rest.as_bytes()).unwrap_or(0xFFFD);
-                rest = rest.get(4..).unwrap_or("");
-                if (0xD800..0xDC00).contains(&unit)
-                    && let Some(low) = rest.strip_prefix("\\u").and_then(|low| code_unit(low.as_bytes()))
-                {
-                    unit = 0x10000 + ((unit - 0xD800) << 10) + (low.wrapping_sub(0xDC00) & 0x3FF);
-                    rest = rest.get(6..).unwrap_or("");
-                }
-                value.push(char::from_u32(unit).unwrap_or('\u{FFFD}'));
-            }
-            other => value.push(other),
-        }
-    }
-    value.push_str(rest);
-    value
 }

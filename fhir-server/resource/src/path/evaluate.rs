@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use fhir_definitions::{Definitions, Structure, StructureKind};
 
-use super::lower::{Case, Lowered, Member};
+use super::steps::{Case, Lowered, Member};
 use crate::document::{Document, Kind, Node};
 use crate::reference;
 

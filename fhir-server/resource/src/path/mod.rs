@@ -6,6 +6,7 @@
 
 mod evaluate;
 mod lower;
+mod steps;
 mod syntax;
 
 use fhir_definitions::{Definitions, Structure};
@@ -13,7 +14,7 @@ use thiserror::Error;
 
 use crate::document::Node;
 use evaluate::{Context, Item};
-use lower::Lowered;
+use steps::Lowered;
 
 /// Why an expression is no path of a search parameter.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
