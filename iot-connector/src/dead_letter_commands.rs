@@ -12,14 +12,22 @@ type Failure = Box<dyn Error>;
 /// The subcommand.
 pub fn declare() -> Command {
     let filters = || {
-        ["stage", "reason", "template"].map(|name| {
-            Arg::new(name)
-                .long(name)
-                .value_name("NAME")
-                .help("Only those with this")
-        })
+        [
+            (
+                "stage",
+                "Only those that failed there: normalise, group, identity, observation or write",
+            ),
+            ("reason", "Only those with this error's name, as the list shows it"),
+            ("template", "Only those of this type of measurement"),
+        ]
+        .map(|(name, help)| Arg::new(name).long(name).value_name("NAME").help(help))
     };
-    let id = || Arg::new("id").value_name("ID").value_parser(value_parser!(i64));
+    let id = || {
+        Arg::new("id")
+            .value_name("ID")
+            .value_parser(value_parser!(i64))
+            .help("The number that the list begins with")
+    };
     let all = || {
         Arg::new("all")
             .long("all")
@@ -79,13 +87,13 @@ pub async fn command(matches: &ArgMatches) -> Result<(), Failure> {
             let mut url = with_id(base, arguments);
             push(&mut url, "replay");
             select(&mut url, arguments);
-            println!("{}", ask(Method::POST, url).await?);
+            println!("{} replayed", ask(Method::POST, url).await?["replayed"]);
             Ok(())
         }
         _ => {
             let mut url = with_id(base, arguments);
             select(&mut url, arguments);
-            println!("{}", ask(Method::DELETE, url).await?);
+            println!("{} discarded", ask(Method::DELETE, url).await?["discarded"]);
             Ok(())
         }
     }
@@ -142,7 +150,15 @@ fn select(url: &mut Url, arguments: &ArgMatches) {
 }
 
 async fn ask(method: Method, url: Url) -> Result<Value, Failure> {
-    let response = Client::new().request(method, url.clone()).send().await?;
+    let unreachable = |error: reqwest::Error| {
+        let cause = daemon::process::describe(&error.without_url());
+        format!("no connector answers at `{url}`: {cause}; name its management address with `--management`")
+    };
+    let response = Client::new()
+        .request(method, url.clone())
+        .send()
+        .await
+        .map_err(unreachable)?;
     let status = response.status();
     let answer: Value = response.json().await?;
     if status.is_success() {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use clap::ArgMatches;
-use iot_mapping::{Compatibility, DryRun, Finding, dry_run};
+use iot_mapping::{Compatibility, DryRun, Finding, Message, dry_run};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -62,17 +62,18 @@ pub fn report(device: Option<&str>, fhir: Option<&str>, messages: Vec<u8>, compa
         Some("dry-run"),
         now,
     );
-    let envelopes: Vec<Vec<u8>> = messages
+    let messages: Vec<Message<'_>> = messages
         .iter()
         .map(|body| {
             if is_envelope(body) {
-                body.to_vec()
+                Message::Whole(body)
             } else {
-                context::envelope(body, &context)
+                let context = &context;
+                Message::Body { body, context }
             }
         })
         .collect();
-    dry_run(device, fhir, &envelopes, compatibility, now)
+    dry_run(device, fhir, &messages, compatibility, now)
 }
 
 fn is_envelope(body: &[u8]) -> bool {

@@ -17,12 +17,12 @@ mod status;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::http::StatusCode;
+use axum::{http::StatusCode, response::Response};
 use daemon::{
     Listener, ListenerError, Metrics, ProcessError, Shutdown, Supervisor, management,
     tls::{CertificateFiles, TlsError},
 };
-use iot_connector_settings::{Settings, SettingsError};
+use iot_connector_settings::{MESSAGES_PATH, Settings, SettingsError};
 use thiserror::Error;
 use tracing::info;
 
@@ -93,7 +93,7 @@ pub async fn start(settings: Settings) -> Result<Connector, StartError> {
     let spool = Arc::new(Spool::open(&settings.spool.path)?);
     let fhir = FhirClient::new(&settings.fhir_server)?;
     let registry = Arc::new(Metrics::new("iot_connector", env!("CARGO_PKG_VERSION")));
-    let metrics = registry.register(|registry| ConnectorMetrics::register(registry, spool.figures()));
+    let metrics = registry.register(|registry| ConnectorMetrics::register(registry, &spool));
     let mut supervisor = Supervisor::new(Duration::from_secs(u64::from(settings.drain_seconds)));
     let shutdown = supervisor.shutdown();
 
@@ -185,6 +185,6 @@ async fn serve_management(
     Ok(address)
 }
 
-async fn unknown() -> (StatusCode, &'static str) {
-    (StatusCode::NOT_FOUND, "devices post to /messages\n")
+async fn unknown() -> Response {
+    http::refusal(StatusCode::NOT_FOUND, format!("devices post to `{MESSAGES_PATH}`"))
 }

@@ -15,7 +15,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::spool::{Figures, Stage, Term};
+use crate::spool::{Spool, Stage, Term};
 
 /// Labels of an error.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -62,7 +62,7 @@ pub struct ConnectorMetrics {
 
 impl ConnectorMetrics {
     /// Makes and registers all.
-    pub fn register(registry: &mut Registry, figures: &Arc<Figures>) -> Self {
+    pub fn register(registry: &mut Registry, spool: &Arc<Spool>) -> Self {
         let latency = || Histogram::new([5.0, 20.0, 100.0, 500.0, 1e3, 2e3, 5e3, 1e4, 3e4, 6e4, 3e5, 9e5]);
         let metrics = Self {
             device_event: Counter::default(),
@@ -113,9 +113,7 @@ impl ConnectorMetrics {
             "From acceptance to the Observation, milliseconds",
             all.measurement_ingestion_latency_ms,
         );
-        registry.register_collector(Box::new(SpoolFigures {
-            figures: figures.clone(),
-        }));
+        registry.register_collector(Box::new(SpoolFigures { spool: spool.clone() }));
         metrics
     }
 
@@ -130,32 +128,53 @@ impl ConnectorMetrics {
 }
 
 /// Backlog, dead letters and the account, as the spool holds them.
-#[derive(Debug)]
 struct SpoolFigures {
-    figures: Arc<Figures>,
+    spool: Arc<Spool>,
+}
+
+impl std::fmt::Debug for SpoolFigures {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("SpoolFigures").finish_non_exhaustive()
+    }
 }
 
 impl Collector for SpoolFigures {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), std::fmt::Error> {
+        let figures = self.spool.figures();
         let gauges = [
-            ("backlog", "Messages accepted and not finished", self.figures.messages()),
+            ("backlog", "Messages accepted and not finished", figures.messages()),
             (
                 "backlog_bytes",
                 "Bytes of the messages that are not finished",
-                self.figures.bytes(),
+                figures.bytes(),
             ),
-            ("dead_letters", "Dead letters kept", self.figures.dead_letters()),
-            (
-                "dead_letters_bytes",
-                "Bytes of the dead letters",
-                self.figures.dead_bytes(),
-            ),
+            ("dead_letters", "Dead letters kept", figures.dead_letters()),
+            ("dead_letters_bytes", "Bytes of the dead letters", figures.dead_bytes()),
         ];
         for (name, help, value) in gauges {
             let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
             gauge.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)?;
         }
-        let account = self.figures.account();
+        // Everything accepted before the watermark is an Observation, a dead letter, or matches nothing.
+        let watermark = self.spool.watermark().ok().flatten().or(figures.last_received());
+        let times = [
+            (
+                "last_message_timestamp_seconds",
+                "When the last message was accepted, Unix time",
+                figures.last_received(),
+            ),
+            (
+                "watermark_timestamp_seconds",
+                "When the oldest unfinished message was accepted, or the last one where none waits, Unix time",
+                watermark,
+            ),
+        ];
+        for (name, help, micros) in times {
+            #[expect(clippy::cast_precision_loss, reason = "microseconds of this epoch fit")]
+            let gauge = ConstGauge::new(micros.unwrap_or_default() as f64 / 1e6);
+            gauge.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)?;
+        }
+        let account = figures.account();
         let help = "Every message and reading since the spool was made, by what became of it";
         let mut family = encoder.encode_descriptor("account", help, None, MetricType::Counter)?;
         for term in Term::ALL {

@@ -8,7 +8,7 @@ use crate::{
     device::DeviceMapping,
     fhir::FhirMapping,
     grouping::Input,
-    measurement::{Fault, Measurement, Order},
+    measurement::{Fault, Measurement, Message, Order},
     observation::Subject,
     template::{Compatibility, TemplateError},
 };
@@ -73,11 +73,11 @@ impl DryRun {
     }
 }
 
-/// Applies mappings to messages (envelopes as JSON text); either mapping may be missing. `now` becomes `issued`.
+/// Applies mappings to messages; either mapping may be missing. `now` becomes `issued`.
 pub fn dry_run(
     device: Option<&str>,
     fhir: Option<&str>,
-    messages: &[Vec<u8>],
+    messages: &[Message<'_>],
     compatibility: Compatibility,
     now: Timestamp,
 ) -> DryRun {
@@ -103,7 +103,7 @@ pub fn dry_run(
         for (index, message) in messages.iter().enumerate() {
             report
                 .messages
-                .push(try_message(index + 1, message, device, fhir.as_ref(), now));
+                .push(try_message(index + 1, *message, device, fhir.as_ref(), now));
         }
     }
     report
@@ -156,7 +156,7 @@ fn mapping_warnings(device: &DeviceMapping, fhir: &FhirMapping) -> Vec<Finding> 
 
 fn try_message(
     number: usize,
-    message: &[u8],
+    message: Message<'_>,
     device: &DeviceMapping,
     fhir: Option<&FhirMapping>,
     now: Timestamp,

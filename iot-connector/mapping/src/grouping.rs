@@ -146,7 +146,8 @@ impl FhirMapping {
                 Some(template) => grouped.add(template, inputs, self.compatibility),
                 None => {
                     let name = inputs[0].measurement.type_name.clone();
-                    let detail = format!("the FHIR mapping has no template for type `{name}`");
+                    let detail =
+                        format!("No Fhir Template exists with the type name [{name}]: add one to the FHIR mapping");
                     grouped.refuse("TemplateNotFound", detail, &inputs);
                 }
             }

@@ -22,7 +22,7 @@ pub use fhir::{
     Aggregation, Code, ComponentMapping, Concept, FhirMapping, FhirTemplate, Period, ValueKind, ValueMapping,
 };
 pub use grouping::{Counts, Group, GroupFault, Grouped, Input, Reading};
-pub use measurement::{Fault, Measurement, Normalised, Order};
+pub use measurement::{Fault, Measurement, Message, Normalised, Order};
 pub use observation::{
     Merged, ObservationError, SYSTEM, SampledDataError, Subject, build_sampled_data, decimal, parse_sampled_data,
 };

@@ -1,8 +1,33 @@
-//! What normalisation makes of messages.
+//! Messages, and what normalisation makes of them.
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
+
+use crate::json::{Document, JsonError};
+
+/// What templates are applied to.
+#[derive(Debug, Clone, Copy)]
+pub enum Message<'a> {
+    /// The root that expressions see, as JSON text.
+    Whole(&'a [u8]),
+    /// What a device sent, with what is known beside it.
+    Body {
+        /// JSON text; it is `Body` of the root.
+        body: &'a [u8],
+        /// JSON text of an object with the root's other members, `Properties` and `SystemProperties`.
+        context: &'a str,
+    },
+}
+
+impl<'a> Message<'a> {
+    pub(crate) fn parse(self) -> Result<Document<'a>, JsonError> {
+        match self {
+            Self::Whole(root) => Document::parse(root),
+            Self::Body { body, context } => Document::envelope(body, context),
+        }
+    }
+}
 
 /// Where a reading stands among readings: the greatest stays where only one can.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]

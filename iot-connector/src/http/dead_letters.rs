@@ -73,7 +73,7 @@ impl Listing {
     fn filter_or_all(&self) -> Result<DeadLetterFilter, Box<Response>> {
         let filter = self.filter();
         if filter == DeadLetterFilter::default() && !self.all {
-            let text = "say which: `stage`, `reason`, `template`, or `all=true`";
+            let text = "say which: one by its number, those of a `stage`, `reason` or `template`, or `all`";
             return Err(Box::new(refusal(StatusCode::BAD_REQUEST, text)));
         }
         Ok(filter)

@@ -118,7 +118,7 @@ impl Ingest {
 /// The device port's routes.
 pub fn routes(ingest: Arc<Ingest>) -> Router {
     Router::new()
-        .route(MESSAGES_PATH, post(accept))
+        .route(MESSAGES_PATH, post(accept).fallback(not_allowed))
         .layer(DefaultBodyLimit::max(MAX_REQUEST))
         .with_state(ingest)
 }
@@ -196,6 +196,14 @@ async fn accept(
     ingest.metrics.device_event.inc_by(count as u64);
     ingest.report.accepted(count);
     (StatusCode::ACCEPTED, Json(json!({"accepted": count}))).into_response()
+}
+
+async fn not_allowed() -> Response {
+    let text = format!("devices send with `POST {MESSAGES_PATH}`");
+    let mut response = refusal(StatusCode::METHOD_NOT_ALLOWED, text);
+    let allowed = HeaderValue::from_static("POST");
+    response.headers_mut().insert(header::ALLOW, allowed);
+    response
 }
 
 fn key_of(headers: &HeaderMap) -> Option<&str> {

@@ -18,6 +18,6 @@ pub use dry_run::routes as dry_run_routes;
 pub use messages::{Full, Ingest, routes as message_routes};
 
 /// A refusal as JSON: `{"error": …}`.
-fn refusal(status: StatusCode, message: impl std::fmt::Display) -> Response {
+pub fn refusal(status: StatusCode, message: impl std::fmt::Display) -> Response {
     (status, Json(json!({"error": message.to_string()}))).into_response()
 }

@@ -28,19 +28,19 @@ impl Default for BodyLimits {
 #[derive(Debug, Error)]
 pub enum BodyError {
     /// Nothing in it.
-    #[error("the request holds no message")]
+    #[error("the request holds no message: send JSON, an array of messages, or one on each line")]
     Empty,
     /// Neither gzip nor zstd.
     #[error("content encoding `{0}` isn't known: use gzip, zstd or none")]
     Encoding(String),
     /// The compressed bytes are wrong.
-    #[error("the body can't be decompressed")]
+    #[error("the body isn't what its `Content-Encoding` says")]
     Compressed(#[source] io::Error),
     /// Too many bytes.
     #[error("the body has more than {0} bytes: send fewer messages a request")]
     TooLarge(usize),
     /// One message is too long.
-    #[error("a message has more than {0} bytes")]
+    #[error("a message has more than {0} bytes: split it")]
     MessageTooLarge(usize),
 }
 

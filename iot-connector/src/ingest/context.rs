@@ -38,21 +38,6 @@ pub fn of_request(method: &Method, uri: &Uri, headers: &HeaderMap, connection: O
     Value::Object(context).to_string()
 }
 
-/// The envelope that templates see: `{"Body": …, "Properties": …, "SystemProperties": …}`.
-pub fn envelope(body: &[u8], context: &str) -> Vec<u8> {
-    let mut text = Vec::with_capacity(body.len() + context.len() + 10);
-    text.extend_from_slice(b"{\"Body\":");
-    text.extend_from_slice(if body.trim_ascii().is_empty() { b"null" } else { body });
-    match context.trim().strip_prefix('{').map(str::trim_start) {
-        None | Some("" | "}") => text.push(b'}'),
-        Some(members) => {
-            text.push(b',');
-            text.extend_from_slice(members.as_bytes());
-        }
-    }
-    text
-}
-
 fn query_pairs(query: &str) -> impl Iterator<Item = (String, String)> {
     query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -84,6 +69,7 @@ fn decode(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use iot_mapping::json::Document;
     use serde_json::json;
 
     use super::*;
@@ -98,7 +84,7 @@ mod tests {
         headers.insert("content-type", "application/json".parse().unwrap());
         let uri: Uri = "/messages?site=ward%20a&x".parse().unwrap();
         let context = of_request(&Method::POST, &uri, &headers, Some("monitor-1"), Timestamp::UNIX_EPOCH);
-        let envelope: Value = serde_json::from_slice(&envelope(b"{\"hr\": 1.50}", &context)).unwrap();
+        let envelope = Document::envelope(b"{\"hr\": 1.50}", &context).unwrap().to_json(0);
         let expected = json!({
             "Body": {"hr": serde_json::from_str::<Value>("1.50").unwrap()},
             "Properties": {"site": "ward a", "x": "", "iothub-creation-time-utc": "2026-01-01T00:00:00Z"},
@@ -108,11 +94,5 @@ mod tests {
             }
         });
         assert_eq!(envelope, expected);
-    }
-
-    #[test]
-    fn an_envelope_without_context_is_whole() {
-        assert_eq!(envelope(b"1", "{}"), b"{\"Body\":1}");
-        assert_eq!(envelope(b" ", "{}"), b"{\"Body\":null}");
     }
 }

@@ -9,7 +9,6 @@ use iot_mapping::{Group, Input, Normalised, Order};
 
 use super::tracker::{InWork, Tracker};
 use crate::{
-    ingest::context,
     mappings::Pair,
     metrics::ConnectorMetrics,
     spool::{Account, Fault, Finished, Message, Stage, Term},
@@ -91,9 +90,12 @@ pub fn prepare(pair: &Arc<Pair>, messages: Vec<Message>, in_work: &Arc<InWork>, 
 }
 
 fn normalise(pair: &Pair, message: &Message) -> Normalised {
-    let envelope = context::envelope(&message.body, &message.context);
+    let (body, context) = (&message.body[..], message.context.as_str());
     // A message that finds a defect of ours is a dead letter like any other; the rest goes on.
-    catch_unwind(AssertUnwindSafe(|| pair.device.normalise(&envelope))).unwrap_or_else(|_| {
+    catch_unwind(AssertUnwindSafe(|| {
+        pair.device.normalise(iot_mapping::Message::Body { body, context })
+    }))
+    .unwrap_or_else(|_| {
         let detail = "this message can't be worked on because of a defect in this program".to_owned();
         let fault = iot_mapping::Fault {
             reason: "Internal",

@@ -306,6 +306,9 @@ fn lock(path: &Path) -> Result<File, SpoolError> {
         path: path.to_owned(),
         source,
     };
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(failed)?;
+    }
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let file = File::options()

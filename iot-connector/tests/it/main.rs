@@ -1,6 +1,7 @@
 //! The connector as a whole: over real ports, against a FHIR server that can be told to fail.
 
 mod dead_letters;
+mod examples;
 mod ingest;
 mod kill;
 mod mappings;

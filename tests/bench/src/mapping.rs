@@ -1,7 +1,7 @@
 //! Device mapping: messages a second on one core.
 
 use anyhow::{Context, Result};
-use iot_mapping::{Compatibility, DeviceMapping};
+use iot_mapping::{Compatibility, DeviceMapping, Message};
 use serde_json::{Value, json};
 
 use crate::report::{Report, Wanted};
@@ -52,7 +52,7 @@ fn rate(templates: u32, message: &[u8], expected: usize) -> Result<f64> {
     let mapping =
         DeviceMapping::parse(&text, Compatibility::Standard).map_err(|errors| anyhow::anyhow!("{errors:?}"))?;
     anyhow::ensure!(
-        mapping.normalise(message).measurements.len() == expected,
+        mapping.normalise(Message::Whole(message)).measurements.len() == expected,
         "the mapping doesn't match the message"
     );
     let messages = MESSAGES / u32::try_from(expected)?;
@@ -60,7 +60,7 @@ fn rate(templates: u32, message: &[u8], expected: usize) -> Result<f64> {
     for _ in 0..ROUNDS {
         let begin = processor_nanoseconds()?;
         for _ in 0..messages {
-            std::hint::black_box(mapping.normalise(std::hint::black_box(message)));
+            std::hint::black_box(mapping.normalise(Message::Whole(std::hint::black_box(message))));
         }
         let used = processor_nanoseconds()? - begin;
         rates.push(f64::from(messages) / (used as f64 / 1e9));

@@ -6,7 +6,7 @@ use super::{DeviceMapping, DeviceTemplate, Expression};
 use crate::{
     json::{Document, Id, Value},
     jsonpath::Scope,
-    measurement::{Fault, Measurement, Normalised},
+    measurement::{Fault, Measurement, Message, Normalised},
     template::Compatibility,
     time,
 };
@@ -24,9 +24,9 @@ enum Lack {
 const AMBIGUOUS: &str = "Path returned multiple tokens.";
 
 impl DeviceMapping {
-    /// Applies every template to a message (the envelope, as JSON text).
-    pub fn normalise(&self, message: &[u8]) -> Normalised {
-        let document = match Document::parse(message) {
+    /// Applies every template to a message.
+    pub fn normalise(&self, message: Message<'_>) -> Normalised {
+        let document = match message.parse() {
             Ok(document) => document,
             Err(error) => {
                 let detail = format!("the message isn't JSON: {error}");
@@ -300,7 +300,7 @@ mod tests {
         root.as_object_mut()
             .unwrap()
             .extend(message.as_object().unwrap().clone());
-        mapping.normalise(root.to_string().as_bytes())
+        mapping.normalise(Message::Whole(root.to_string().as_bytes()))
     }
 
     fn values(normalised: &Normalised) -> Vec<(&str, &str)> {

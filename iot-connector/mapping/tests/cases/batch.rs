@@ -1,6 +1,6 @@
 //! Kind `batch`: which readings of one batch survive.
 
-use iot_mapping::{Compatibility::Upstream, DeviceMapping, FhirMapping, Grouped, Input, Order, parse_time};
+use iot_mapping::{Compatibility::Upstream, DeviceMapping, FhirMapping, Grouped, Input, Message, Order, parse_time};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -69,7 +69,7 @@ fn normalised(case: &Value) -> Result<Vec<Input>, String> {
     let mapping = DeviceMapping::parse(&mapping, Upstream).map_err(|errors| format!("{errors:?}"))?;
     let mut inputs = Vec::new();
     for (source, body) in bodies.iter().enumerate() {
-        let normalised = mapping.normalise(body.to_string().as_bytes());
+        let normalised = mapping.normalise(Message::Whole(body.to_string().as_bytes()));
         equal("faults", normalised.faults, Vec::new())?;
         let position = i64::try_from(source).unwrap();
         inputs.extend(normalised.measurements.into_iter().map(|measurement| Input {

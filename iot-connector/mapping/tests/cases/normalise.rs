@@ -1,6 +1,6 @@
 //! Kind `normalise`: the measurements, or the error, that a device mapping makes of a message.
 
-use iot_mapping::{Compatibility::Upstream, DeviceMapping, Measurement};
+use iot_mapping::{Compatibility::Upstream, DeviceMapping, Measurement, Message};
 use serde_json::Value;
 
 use crate::{
@@ -19,7 +19,7 @@ pub fn check(case: &Value) -> Check {
         let found = loaded
             .mapping
             .ok_or("no mapping")?
-            .normalise(case["root"].to_string().as_bytes());
+            .normalise(Message::Whole(case["root"].to_string().as_bytes()));
         let fault = found
             .faults
             .first()
@@ -53,7 +53,7 @@ pub fn check(case: &Value) -> Check {
     {
         equal("usable templates", mapping.templates().len() as u64, usable)?;
     }
-    let found = mapping.normalise(case["root"].to_string().as_bytes());
+    let found = mapping.normalise(Message::Whole(case["root"].to_string().as_bytes()));
     if !found.faults.is_empty() {
         return Err(format!("{:?}", found.faults));
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use iot_mapping::{Compatibility::Upstream, DryRun, Finding, dry_run};
+use iot_mapping::{Compatibility::Upstream, DryRun, Finding, Message, dry_run};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ pub fn check(case: &Value) -> Check {
     let report = dry_run(
         device.as_deref(),
         fhir.as_deref(),
-        &roots,
+        &roots.iter().map(|root| Message::Whole(root)).collect::<Vec<_>>(),
         Upstream,
         Timestamp::UNIX_EPOCH,
     );

@@ -1,171 +1,61 @@
-//! JSON as templates see it: one flat list of nodes in document order, borrowed from the text.
-//!
-//! A node's descendants are the nodes up to its end, so that a scan (`..`) is a walk over a slice. Numbers keep their text.
+//! From text to nodes.
 
 use std::borrow::Cow;
 
 use memchr::{memchr, memchr_iter, memchr2};
-use thiserror::Error;
+
+use super::{Document, JsonError, Node, Value};
 
 /// Deeper documents are refused.
 const DEPTH: usize = 128;
 
-/// Names a node of its document.
-pub type Id = usize;
-
-/// A parsed document; the root is node 0.
-#[derive(Debug, Clone)]
-pub struct Document<'a> {
-    nodes: Vec<Node<'a>>,
-    text: &'a str,
-}
-
-#[derive(Debug, Clone)]
-struct Node<'a> {
-    key: Option<Cow<'a, str>>,
-    value: Value<'a>,
-    /// The node after the last descendant.
-    end: Id,
-    offset: usize,
-}
-
-/// What a node is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Value<'a> {
-    /// `null`
-    Null,
-    /// `true` or `false`
-    Bool(bool),
-    /// A number, as written.
-    Number(&'a str),
-    /// A text, unescaped.
-    String(Cow<'a, str>),
-    /// Its elements follow.
-    Array,
-    /// Its members follow.
-    Object,
-}
-
-/// Why a text isn't JSON.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{problem} at line {line}, position {column}")]
-pub struct JsonError {
-    /// What is wrong.
-    pub problem: &'static str,
-    /// Counted from 1.
-    pub line: usize,
-    /// Bytes from the beginning of the line, counted from 1.
-    pub column: usize,
-}
-
-impl<'a> Document<'a> {
-    /// Parses JSON (RFC 8259).
-    pub fn parse(text: &'a [u8]) -> Result<Self, JsonError> {
-        Self::read(text, false)
+/// One value and nothing else.
+pub(super) fn document(bytes: &[u8], lenient: bool) -> Result<Document<'_>, JsonError> {
+    let mut parser = Parser::new(bytes, Vec::new(), lenient)?;
+    match parser.document(None, 0) {
+        Ok(()) => Ok(Document {
+            nodes: parser.nodes,
+            text: parser.text,
+        }),
+        Err(problem) => Err(parser.error(problem)),
     }
+}
 
-    /// Parses JSON as people write templates: comments, single quotes, unquoted names and closing commas are accepted, as
-    /// Newtonsoft.Json does.
-    pub fn parse_lenient(text: &'a [u8]) -> Result<Self, JsonError> {
-        Self::read(text, true)
+/// `{"Body": body, …context}`.
+pub(super) fn envelope<'a>(body: &'a [u8], context: &'a str) -> Result<Document<'a>, JsonError> {
+    let nodes = Vec::with_capacity((body.len() + context.len()) / 12 + 8);
+    let mut parser = Parser::new(body, nodes, false)?;
+    parser.nodes.push(Node {
+        key: None,
+        value: Value::Object,
+        end: 0,
+        offset: 0,
+    });
+    let (text, key) = (parser.text, Some(Cow::Borrowed("Body")));
+    if body.trim_ascii().is_empty() {
+        let (value, end) = (Value::Null, parser.nodes.len() + 1);
+        parser.nodes.push(Node {
+            key,
+            value,
+            end,
+            offset: 0,
+        });
+    } else if let Err(problem) = parser.document(key, 1) {
+        return Err(parser.error(problem));
     }
-
-    fn read(bytes: &'a [u8], lenient: bool) -> Result<Self, JsonError> {
-        let text = match std::str::from_utf8(bytes) {
-            Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
-            Err(error) => return Err(located("the text isn't UTF-8", &bytes[..error.valid_up_to()])),
+    let mut nodes = parser.nodes;
+    if !context.is_empty() {
+        let mut parser = Parser::new(context.as_bytes(), nodes, false)?;
+        let members = if parser.eat(b'{') {
+            parser.members(0)
+        } else {
+            Err("an object is expected")
         };
-        let mut parser = Parser {
-            text,
-            bytes: text.as_bytes(),
-            at: 0,
-            nodes: Vec::with_capacity(bytes.len() / 12 + 4),
-            lenient,
-        };
-        match parser.document() {
-            Ok(()) => Ok(Self {
-                nodes: parser.nodes,
-                text,
-            }),
-            Err(problem) => Err(located(problem, &parser.bytes[..parser.at.min(parser.bytes.len())])),
-        }
+        members.map_err(|problem| parser.error(problem))?;
+        nodes = parser.nodes;
     }
-
-    /// What a node is.
-    pub fn value(&self, id: Id) -> &Value<'a> {
-        &self.nodes[id].value
-    }
-
-    /// The name of a member; `None` for elements and the root.
-    pub fn key(&self, id: Id) -> Option<&str> {
-        self.nodes[id].key.as_deref()
-    }
-
-    /// The node after the last descendant.
-    pub fn end(&self, id: Id) -> Id {
-        self.nodes[id].end
-    }
-
-    /// Elements of an array or values of an object's members.
-    pub fn children(&self, id: Id) -> impl Iterator<Item = Id> {
-        let end = self.nodes[id].end;
-        let mut next = id + 1;
-        std::iter::from_fn(move || {
-            let child = next;
-            (child < end).then(|| {
-                next = self.nodes[child].end;
-                child
-            })
-        })
-    }
-
-    /// The value of an object's member; of several with one name, the last.
-    pub fn member(&self, id: Id, name: &str) -> Option<Id> {
-        if self.nodes[id].value != Value::Object {
-            return None;
-        }
-        self.children(id)
-            .filter(|child| self.nodes[*child].key.as_deref() == Some(name))
-            .last()
-    }
-
-    /// A member by name, whatever the case of its letters.
-    pub fn member_any_case(&self, id: Id, name: &str) -> Option<Id> {
-        if self.nodes[id].value != Value::Object {
-            return None;
-        }
-        let same = |child: &Id| self.key(*child).is_some_and(|key| key.eq_ignore_ascii_case(name));
-        self.children(id).filter(same).last()
-    }
-
-    /// A node's text.
-    pub fn string(&self, id: Id) -> Option<&str> {
-        match &self.nodes[id].value {
-            Value::String(text) => Some(text),
-            _ => None,
-        }
-    }
-
-    /// The line that a node begins on, counted from 1.
-    pub fn line(&self, id: Id) -> usize {
-        memchr_iter(b'\n', &self.text.as_bytes()[..self.nodes[id].offset]).count() + 1
-    }
-
-    /// A node as it would be written in JSON.
-    pub fn to_json(&self, id: Id) -> serde_json::Value {
-        match &self.nodes[id].value {
-            Value::Null => serde_json::Value::Null,
-            Value::Bool(value) => (*value).into(),
-            Value::Number(text) => serde_json::from_str(text).unwrap_or(serde_json::Value::Null),
-            Value::String(text) => text.as_ref().into(),
-            Value::Array => self.children(id).map(|child| self.to_json(child)).collect(),
-            Value::Object => self
-                .children(id)
-                .map(|child| (self.key(child).unwrap_or_default().to_owned(), self.to_json(child)))
-                .collect::<serde_json::Map<_, _>>()
-                .into(),
-        }
-    }
+    nodes[0].end = nodes.len();
+    Ok(Document { nodes, text })
 }
 
 fn located(problem: &'static str, before: &[u8]) -> JsonError {
@@ -183,9 +73,31 @@ struct Parser<'a> {
 }
 
 impl<'a> Parser<'a> {
-    fn document(&mut self) -> Result<(), &'static str> {
+    /// Goes on after `nodes`.
+    fn new(bytes: &'a [u8], mut nodes: Vec<Node<'a>>, lenient: bool) -> Result<Self, JsonError> {
+        let text = match std::str::from_utf8(bytes) {
+            Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
+            Err(error) => return Err(located("the text isn't UTF-8", &bytes[..error.valid_up_to()])),
+        };
+        if nodes.capacity() == 0 {
+            nodes.reserve(text.len() / 12 + 4);
+        }
+        Ok(Self {
+            text,
+            bytes: text.as_bytes(),
+            at: 0,
+            nodes,
+            lenient,
+        })
+    }
+
+    fn error(&self, problem: &'static str) -> JsonError {
+        located(problem, &self.bytes[..self.at.min(self.bytes.len())])
+    }
+
+    fn document(&mut self, key: Option<Cow<'a, str>>, depth: usize) -> Result<(), &'static str> {
         self.blank()?;
-        self.node(None, 0)?;
+        self.node(key, depth)?;
         self.blank()?;
         if self.at < self.bytes.len() {
             Err("there is more after the value")
@@ -433,58 +345,5 @@ impl<'a> Parser<'a> {
         let there = self.peek() == Some(byte);
         self.at += usize::from(there);
         there
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use rstest::rstest;
-
-    use super::*;
-
-    #[rstest]
-    #[case(r#"{"a":[1,-2.50e+3,"x\n\u00e9\ud83d\ude00"],"b":{"c":null,"d":true},"e":{}}"#)]
-    #[case("[]")]
-    #[case("\"text\"")]
-    fn json_is_kept(#[case] text: &str) {
-        let expected: serde_json::Value = serde_json::from_str(text).unwrap();
-        assert_eq!(Document::parse(text.as_bytes()).unwrap().to_json(0), expected);
-    }
-
-    #[rstest]
-    #[case("")]
-    #[case("{")]
-    #[case("[1,]")]
-    #[case("{'a':1}")]
-    #[case("01")]
-    #[case("1 2")]
-    #[case("\"\\x\"")]
-    #[case("nul")]
-    fn what_is_not_json_is_refused(#[case] text: &str) {
-        assert!(Document::parse(text.as_bytes()).is_err());
-    }
-
-    #[test]
-    fn templates_may_be_lenient() {
-        let text = "{ // note\n 'a': [1, 2,], /* more */ b: 'x', }";
-        let document = Document::parse_lenient(text.as_bytes()).unwrap();
-        assert_eq!(document.to_json(0), serde_json::json!({"a": [1, 2], "b": "x"}));
-        assert_eq!(document.line(document.member(0, "b").unwrap()), 2);
-    }
-
-    #[test]
-    fn an_error_has_a_place() {
-        let error = Document::parse(b"{\n  \"a\": oops\n}").unwrap_err();
-        assert_eq!((error.line, error.column), (2, 8));
-        assert!(Document::parse(&[b'['; 1000]).unwrap_err().problem.contains("deeply"));
-    }
-
-    proptest! {
-        #[test]
-        fn no_text_panics(text in "[\\[\\]{}:,\"'0-9a-u\\\\ .+-]{0,60}") {
-            let _ = Document::parse(text.as_bytes());
-            let _ = Document::parse_lenient(text.as_bytes());
-        }
     }
 }
