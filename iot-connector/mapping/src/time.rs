@@ -9,11 +9,13 @@ use jiff::{
 };
 
 /// Reads a time as .NET does with the invariant culture, in the forms that devices use: ISO 8601 with or without time,
-/// fraction and offset (a space for `T` is fine), `MM/dd/yyyy HH:mm:ss`, and RFC 1123. Without an offset it is UTC.
+/// fraction and offset (a space for `T` is fine), `MM/dd/yyyy`, `yyyy/MM/dd` and dates with the month's English name, each
+/// with or without a time (also with AM or PM) and offset, and RFC 1123. Without an offset it is UTC.
 pub fn parse(text: &str) -> Option<Timestamp> {
     let text = text.trim();
     iso(text)
-        .or_else(|| american(text))
+        .or_else(|| with_slashes(text))
+        .or_else(|| with_month_name(text))
         .or_else(|| jiff::fmt::rfc2822::parse(text).ok().map(|zoned| zoned.timestamp()))
 }
 
@@ -80,32 +82,92 @@ fn iso_date(text: &str) -> Option<Date> {
     parts.next().is_none().then_some(date)
 }
 
-fn american(text: &str) -> Option<Timestamp> {
-    let (date, clock) = text.split_once(' ').unwrap_or((text, "00:00:00"));
+/// `M/d/yyyy` or `yyyy/M/d`.
+fn with_slashes(text: &str) -> Option<Timestamp> {
+    let end = text.find([' ', 'T']).unwrap_or(text.len());
+    let (date, clock) = text.split_at(end);
     let mut parts = date.split('/');
-    let (month, day, year) = (
-        number(parts.next()?)?,
-        number(parts.next()?)?,
-        number::<i16>(parts.next()?)?,
-    );
-    if parts.next().is_some() || year < 100 {
+    let (first, second, third) = (parts.next()?, parts.next()?, parts.next()?);
+    let (year, month, day) = match first.len() {
+        4 => (first, second, third),
+        _ => (third, first, second),
+    };
+    if parts.next().is_some() || year.len() != 4 {
         return None;
     }
-    let (clock, half) = match clock.rsplit_once(' ') {
-        Some((clock, half)) => (clock, Some(half.to_ascii_uppercase())),
-        None => (clock, None),
+    let date = Date::new(number(year)?, number(month)?, number(day)?).ok()?;
+    on(date, clock.trim_start_matches([' ', 'T']))
+}
+
+/// `May 13, 2023 …` or `13 May 2023 …`, with or without the day of the week.
+fn with_month_name(text: &str) -> Option<Timestamp> {
+    const MONTHS: [&str; 12] = [
+        "january",
+        "february",
+        "march",
+        "april",
+        "may",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
+        "december",
+    ];
+    let month_of = |word: &str| {
+        let word = word.to_ascii_lowercase();
+        let month = MONTHS.iter().position(|month| **month == word || month[..3] == word)?;
+        i8::try_from(month + 1).ok()
     };
-    let time = clock_time(clock)?;
-    let time = match half.as_deref() {
-        None => time,
-        Some("AM") if (1..=12).contains(&time.hour()) => time.with().hour(time.hour() % 12).build().ok()?,
-        Some("PM") if (1..=12).contains(&time.hour()) => time.with().hour(time.hour() % 12 + 12).build().ok()?,
-        Some(_) => return None,
+    let text = match text.split_once(", ") {
+        Some((weekday, rest)) if weekday.bytes().all(|byte| byte.is_ascii_alphabetic()) => rest,
+        _ => text,
     };
-    at(
-        DateTime::from_parts(Date::new(year, month, day).ok()?, time),
-        Offset::UTC,
+    let mut words = text.splitn(4, ' ');
+    let (first, second, year) = (words.next()?, words.next()?, words.next()?);
+    let second = second.trim_end_matches(',');
+    let (month, day) = match month_of(first) {
+        Some(month) => (month, number(second)?),
+        None => (month_of(second)?, number(first)?),
+    };
+    let year = Some(year.trim_end_matches(',')).filter(|year| year.len() == 4)?;
+    on(
+        Date::new(number(year)?, month, day).ok()?,
+        words.next().unwrap_or_default(),
     )
+}
+
+/// A time of a day: a clock, AM or PM, an offset, of which each may be missing.
+fn on(date: Date, text: &str) -> Option<Timestamp> {
+    let text = text.trim();
+    if text.is_empty() {
+        return at(DateTime::from_parts(date, Time::midnight()), Offset::UTC);
+    }
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && !":.".contains(c))
+        .unwrap_or(text.len());
+    let (clock, rest) = text.split_at(end);
+    let time = clock_time(clock)?;
+    let rest = rest.trim_start();
+    let half = rest.get(..2).unwrap_or_default().to_ascii_uppercase();
+    let (time, zone) = match half.as_str() {
+        "AM" | "PM" if (1..=12).contains(&time.hour()) => {
+            let hour = time.hour() % 12 + if half == "PM" { 12 } else { 0 };
+            (time.with().hour(hour).build().ok()?, rest[2..].trim_start())
+        }
+        _ => (time, rest),
+    };
+    let zone = if zone.eq_ignore_ascii_case("GMT") || zone.eq_ignore_ascii_case("UTC") {
+        "Z"
+    } else {
+        zone
+    };
+    if zone.is_empty() || zone.starts_with(['Z', 'z', '+', '-']) {
+        at(DateTime::from_parts(date, time), offset(zone)?)
+    } else {
+        None
+    }
 }
 
 /// `HH:mm`, `HH:mm:ss` or `HH:mm:ss.fffffff`.
@@ -168,7 +230,14 @@ mod tests {
     #[case("2023-10-09", "2023-10-09T00:00:00Z")]
     #[case("10/09/2023 19:18:23", "2023-10-09T19:18:23Z")]
     #[case("10/9/2023 7:18:23 PM", "2023-10-09T19:18:23Z")]
+    #[case("10/09/2023 7:18:23 AM +02:00", "2023-10-09T05:18:23Z")]
+    #[case("10/09/2023 12:00:00 AM", "2023-10-09T00:00:00Z")]
+    #[case("10/09/2023", "2023-10-09T00:00:00Z")]
+    #[case("2023/10/09 19:18:23.5Z", "2023-10-09T19:18:23.5Z")]
     #[case("Mon, 09 Oct 2023 19:18:23 GMT", "2023-10-09T19:18:23Z")]
+    #[case("Monday, October 9, 2023 7:18 PM", "2023-10-09T19:18:00Z")]
+    #[case("9 Oct 2023", "2023-10-09T00:00:00Z")]
+    #[case("Oct 9 2023 19:18:23", "2023-10-09T19:18:23Z")]
     fn times_are_read(#[case] text: &str, #[case] expected: &str) {
         assert_eq!(parse(text).unwrap().to_string(), expected);
     }
@@ -180,6 +249,12 @@ mod tests {
     #[case("2023-10-09T25:00:00Z")]
     #[case("2023-10-09T10:00:00Zx")]
     #[case("1700000000")]
+    #[case("13/13/2023")]
+    #[case("10/09/23")]
+    #[case("10/09/2023 13:00 PM")]
+    #[case("10/09/2023 10:00 EST")]
+    #[case("Octember 9, 2023")]
+    #[case("may")]
     fn what_is_no_time_is_refused(#[case] text: &str) {
         assert_eq!(parse(text), None);
     }

@@ -98,7 +98,7 @@ impl Ingest {
         }
         if figures.bytes() >= self.max_bytes {
             return Some(Full::Queue(format!(
-                "{} messages wait, the queue's {} bytes are used",
+                "the queue is full ({} messages wait, {} bytes are the most): send it again later",
                 figures.messages(),
                 self.max_bytes
             )));

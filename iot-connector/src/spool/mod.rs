@@ -6,26 +6,25 @@
 
 mod account;
 mod dead_letter;
+mod error;
+mod figures;
 mod schema;
 mod writer;
 
 use std::{
     fs::{File, TryLockError},
-    io,
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicI64, AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
-use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use account::{Account, Term};
 pub use dead_letter::{DeadLetter, DeadLetterFilter, Fault, Stage};
+pub use error::SpoolError;
+pub use figures::Figures;
 
 use writer::Command;
 
@@ -69,44 +68,6 @@ pub struct Finished {
     pub faults: Vec<Fault>,
 }
 
-/// Why the spool can't do it.
-#[derive(Debug, Error)]
-pub enum SpoolError {
-    /// Another process has the file.
-    #[error("spool `{path}` is in use by another process; one connector has one spool")]
-    InUse {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The lock file can't be made.
-    #[error("spool `{path}` can't be locked")]
-    Lock {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A newer release wrote the file.
-    #[error("spool `{path}` has schema {found}, this release knows up to {known}: use a newer release")]
-    Newer {
-        /// The file.
-        path: PathBuf,
-        /// In the file.
-        found: i64,
-        /// Of this program.
-        known: i64,
-    },
-    /// SQLite's answer.
-    #[error("the spool can't be used")]
-    Database(#[from] rusqlite::Error),
-    /// A transaction was rolled back; the cause is in the log.
-    #[error("the spool can't write: {0}")]
-    Write(String),
-    /// The writer has ended.
-    #[error("the spool is closed")]
-    Closed,
-}
-
 /// The queue; share it by `Arc`.
 pub struct Spool {
     commands: mpsc::Sender<Command>,
@@ -116,49 +77,6 @@ pub struct Spool {
     appended: watch::Receiver<i64>,
     /// Held until the end of the process.
     _lock: File,
-}
-
-/// What the queue holds, without asking the file.
-#[derive(Debug, Default)]
-pub struct Figures {
-    messages: AtomicU64,
-    bytes: AtomicU64,
-    dead_letters: AtomicU64,
-    dead_bytes: AtomicU64,
-    last_received: AtomicI64,
-    account: Mutex<Account>,
-}
-
-impl Figures {
-    /// Unfinished messages.
-    pub fn messages(&self) -> u64 {
-        self.messages.load(Ordering::Acquire)
-    }
-
-    /// Bytes of the unfinished messages.
-    pub fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Acquire)
-    }
-
-    /// Dead letters kept.
-    pub fn dead_letters(&self) -> u64 {
-        self.dead_letters.load(Ordering::Acquire)
-    }
-
-    /// Bytes of their payloads.
-    pub fn dead_bytes(&self) -> u64 {
-        self.dead_bytes.load(Ordering::Acquire)
-    }
-
-    /// When the last message was accepted.
-    pub fn last_received(&self) -> Option<Micros> {
-        Some(self.last_received.load(Ordering::Acquire)).filter(|micros| *micros != 0)
-    }
-
-    /// What became of all messages and readings since the spool was made.
-    pub fn account(&self) -> Account {
-        *self.account.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Commands that may wait for the writer; more make ingest wait.

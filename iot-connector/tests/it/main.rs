@@ -5,6 +5,7 @@ mod examples;
 mod ingest;
 mod kill;
 mod mappings;
+mod refusals;
 mod waiting;
 
 #[path = "../support/mod.rs"]
