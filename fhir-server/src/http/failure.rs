@@ -171,6 +171,13 @@ impl Failure {
         }
     }
 
+    /// The request took longer than it may.
+    pub fn too_costly() -> Self {
+        let text = "The operation was stopped due to the underlying request being too resource intensive. If possible, try \
+                    narrowing or changing the criteria.";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "too-costly", text)
+    }
+
     /// 503, to be tried again.
     pub fn unavailable(diagnostics: impl Into<String>) -> Self {
         let failure = Self::new(StatusCode::SERVICE_UNAVAILABLE, "transient", diagnostics);

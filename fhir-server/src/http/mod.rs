@@ -81,11 +81,7 @@ async fn admitted(
     };
     let limit = Duration::from_secs(u64::from(server.limits.request_seconds()));
     let answer = tokio::time::timeout(limit, answer(server, request, query, interaction)).await;
-    answer.unwrap_or_else(|_| {
-        let text = "The operation was stopped due to the underlying request being too resource intensive. If possible, try \
-                    narrowing or changing the criteria.";
-        Err(Failure::new(StatusCode::REQUEST_TIMEOUT, "too-costly", text))
-    })
+    answer.unwrap_or_else(|_| Err(Failure::too_costly()))
 }
 
 async fn answer(server: &Arc<Server>, request: Request, mut query: Pairs, code: &mut &'static str) -> Result<Reply> {

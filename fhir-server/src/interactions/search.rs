@@ -1,8 +1,10 @@
 //! search: by type, over types, in a compartment; GET and POST. A searchset is bodies between a few bytes.
 
+use std::time::{Duration, Instant};
+
 use fhir_search::parse::{Summary, Target, Total};
 use fhir_search::{Handling, Plan, Search, SearchError};
-use fhir_storage::{Cursor, Page, ReadError, Version};
+use fhir_storage::{Cursor, Effort, Page, ReadError, Store, Version};
 use http::StatusCode;
 use uuid::Uuid;
 
@@ -64,16 +66,29 @@ pub async fn search(server: &Server, call: &Call<'_>, interaction: &Interaction)
     Ok(Reply::ok(searchset(server, call, &search, page, total)))
 }
 
-/// One page of a plan. Searches are blocking work.
+/// One page of a plan.
 pub async fn page(server: &Server, plan: Plan, count: usize, after: Option<Cursor>) -> Result<Page> {
-    let store = server.store.clone();
-    let work = tokio::task::spawn_blocking(move || store.search(&plan, count, after));
-    finished(work.await)
+    answered(server, move |store, effort| store.search(&plan, count, after, effort)).await
 }
 
 async fn count(server: &Server, plan: Plan) -> Result<u64> {
-    let store = server.store.clone();
-    finished(tokio::task::spawn_blocking(move || store.count(&plan)).await)
+    answered(server, move |store, effort| store.count(&plan, effort)).await
+}
+
+/// Most searches are done sooner than another thread would begin with them; the others are blocking work.
+async fn answered<T: Send + 'static>(
+    server: &Server,
+    ask: impl Fn(&Store, Effort) -> Result<T, ReadError> + Send + 'static,
+) -> Result<T> {
+    match ask(&server.store, Effort::Little) {
+        Err(ReadError::TooMuch) => {
+            let store = server.store.clone();
+            // the request has ended by then, whatever the search would find
+            let until = Instant::now() + Duration::from_secs(u64::from(server.limits.request_seconds()));
+            finished(tokio::task::spawn_blocking(move || ask(&store, Effort::Until(until))).await)
+        }
+        soon => finished(Ok(soon)),
+    }
 }
 
 /// The result of blocking work on the store.
@@ -86,6 +101,9 @@ pub fn finished<T>(result: Result<Result<T, ReadError>, tokio::task::JoinError>)
 
 /// A read that the database failed.
 pub fn storage(error: &ReadError) -> Failure {
+    if matches!(error, ReadError::TooMuch) {
+        return Failure::too_costly();
+    }
     tracing::error!(error = %daemon::process::describe(error), "the database can't be read");
     Failure::unavailable("The database can't be read at the moment.")
 }

@@ -46,7 +46,10 @@ pub enum OpenError {
 pub enum ReadError {
     /// SQLite refused.
     #[error("SQLite: {0}")]
-    Sqlite(#[from] rusqlite::Error),
+    Sqlite(rusqlite::Error),
+    /// The answer would have taken more than the effort that was asked for.
+    #[error("the search takes too long")]
+    TooMuch,
     /// A stored body can't be unpacked: the database is damaged.
     #[error("the body of {0} can't be unpacked; run `fhir-server check`")]
     Damaged(String),
@@ -104,6 +107,16 @@ pub enum CommitError {
     Storage(String),
 }
 
+impl From<rusqlite::Error> for ReadError {
+    fn from(error: rusqlite::Error) -> Self {
+        if error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted) {
+            Self::TooMuch
+        } else {
+            Self::Sqlite(error)
+        }
+    }
+}
+
 impl From<rusqlite::Error> for CommitError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Storage(error.to_string())
@@ -114,6 +127,7 @@ impl From<ReadError> for CommitError {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::Sqlite(error) => error.into(),
+            ReadError::TooMuch => Self::Storage(error.to_string()),
             ReadError::Damaged(_) => Self::Damaged(error.to_string()),
         }
     }

@@ -11,6 +11,7 @@ use crate::catalogue::Catalogue;
 use crate::clock::Clock;
 use crate::error::OpenError;
 use crate::lock::{self, Lock};
+use crate::reader::Reader;
 use crate::schema;
 use crate::store::StoreOptions;
 use crate::write::{Job, Writer};
@@ -23,7 +24,7 @@ const STATEMENTS: usize = 128;
 /// The parts of a store.
 pub struct Opened {
     pub lock: Lock,
-    pub readers: Vec<Connection>,
+    pub readers: Vec<Reader>,
     pub catalogue: Arc<Catalogue>,
     pub jobs: mpsc::Sender<Job>,
     pub writer: JoinHandle<()>,
@@ -50,10 +51,10 @@ pub fn open(options: &StoreOptions) -> Result<Opened, OpenError> {
     let (last, next_pk) = connection.query_row("SELECT clock, next_pk FROM service", [], |row| {
         Ok((row.get(0)?, row.get(1)?))
     })?;
-    let readers = (0..options.readers.max(1)).map(|_| {
+    let readers = (0..=options.readers.max(1)).map(|_| {
         let reader = connect(options)?;
         reader.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -4096")?;
-        Ok(reader)
+        Ok(Reader::new(reader)?)
     });
     let readers = readers.collect::<Result<Vec<_>, OpenError>>()?;
     let (jobs, waiting) = mpsc::channel(QUEUE);

@@ -2,12 +2,11 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use fhir_definitions::FhirVersion;
 use fhir_search::Plan;
-use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::catalogue::Catalogue;
@@ -17,6 +16,7 @@ use crate::cursor::Cursor;
 use crate::error::{CommitError, OpenError, ReadError};
 use crate::history::{self, HistoryPage, HistoryQuery};
 use crate::lock::Lock;
+use crate::reader::{Effort, Reader, Taken, lock};
 use crate::search::{self, Page};
 use crate::version::Version;
 use crate::write::Job;
@@ -29,14 +29,15 @@ pub struct StoreOptions {
     pub path: PathBuf,
     /// The FHIR version that it holds.
     pub version: FhirVersion,
-    /// Connections for reading: as many as requests are served at a time.
+    /// Connections for searches: as many as processors. Reads by id have one more for themselves.
     pub readers: usize,
 }
 
 /// An open database.
 #[derive(Debug)]
 pub struct Store {
-    readers: Vec<Mutex<Connection>>,
+    /// The first is for what is done in microseconds only.
+    readers: Vec<Reader>,
     next_reader: AtomicUsize,
     catalogue: Arc<Catalogue>,
     jobs: Mutex<Option<mpsc::Sender<Job>>>,
@@ -55,7 +56,7 @@ impl Store {
             writer,
         } = open::open(options)?;
         Ok(Arc::new(Self {
-            readers: readers.into_iter().map(Mutex::new).collect(),
+            readers,
             next_reader: AtomicUsize::new(0),
             catalogue,
             jobs: Mutex::new(Some(jobs)),
@@ -83,37 +84,37 @@ impl Store {
 
     /// The current version of a resource; one of kind `Deleted` for a deleted one.
     pub fn read(&self, resource_type: &str, id: &str) -> Result<Option<Version>, ReadError> {
-        read::current(&self.reader(), &self.catalogue, resource_type, id)
+        read::current(&self.quick(), &self.catalogue, resource_type, id)
     }
 
     /// One version of a resource.
     pub fn version(&self, resource_type: &str, id: &str, version: u32) -> Result<Option<Version>, ReadError> {
-        read::version(&self.reader(), &self.catalogue, resource_type, id, version)
+        read::version(&self.quick(), &self.catalogue, resource_type, id, version)
     }
 
     /// A page of history, newest first.
     pub fn history(&self, query: &HistoryQuery) -> Result<HistoryPage, ReadError> {
-        history::page(&self.reader(), &self.catalogue, query)
+        history::page(&*self.reader(Effort::Any)?, &self.catalogue, query)
     }
 
     /// A page of matches: at most `count` of them, those behind `after`.
-    pub fn search(&self, plan: &Plan, count: usize, after: Option<Cursor>) -> Result<Page, ReadError> {
-        search::page(&self.reader(), &self.catalogue, plan, count, after)
+    pub fn search(&self, plan: &Plan, count: usize, after: Option<Cursor>, effort: Effort) -> Result<Page, ReadError> {
+        search::page(&*self.reader(effort)?, &self.catalogue, plan, count, after)
     }
 
     /// How many resources match.
-    pub fn count(&self, plan: &Plan) -> Result<u64, ReadError> {
-        search::count(&self.reader(), &self.catalogue, plan)
+    pub fn count(&self, plan: &Plan, effort: Effort) -> Result<u64, ReadError> {
+        search::count(&*self.reader(effort)?, &self.catalogue, plan)
     }
 
     /// What SQLite would do for a search: its plan, a line a step.
     pub fn explain(&self, plan: &Plan) -> Result<Vec<String>, ReadError> {
-        search::explain(&self.reader(), &self.catalogue, plan)
+        search::explain(&*self.reader(Effort::Any)?, &self.catalogue, plan)
     }
 
     /// Proves that bodies, index rows, history and clock agree, as far as storage alone can tell.
     pub fn check(&self) -> Result<CheckReport, ReadError> {
-        check::run(&self.reader())
+        check::run(&*self.reader(Effort::Any)?)
     }
 
     /// Takes no more writes, finishes those that wait, and folds the log into the database file and lets
@@ -128,23 +129,31 @@ impl Store {
         lock(&self.lock).take();
     }
 
-    /// A connection that is free now, else the next one in turn.
-    fn reader(&self) -> MutexGuard<'_, Connection> {
-        if let Some(free) = self.readers.iter().find_map(|reader| reader.try_lock().ok()) {
-            return free;
-        }
-        let turn = self.next_reader.fetch_add(1, Ordering::Relaxed) % self.readers.len();
-        lock(&self.readers[turn])
+    /// For what is done in microseconds: any free connection, else the one that nothing long may have.
+    fn quick(&self) -> Taken<'_> {
+        free(&self.readers, Effort::Any).unwrap_or_else(|| self.readers[0].take(Effort::Any))
     }
+
+    /// For what may take long: never the first connection, unless the effort is little.
+    fn reader(&self, effort: Effort) -> Result<Taken<'_>, ReadError> {
+        if effort == Effort::Little {
+            return free(&self.readers, effort).ok_or(ReadError::TooMuch);
+        }
+        let others = &self.readers[1..];
+        Ok(free(others, effort).unwrap_or_else(|| {
+            let turn = self.next_reader.fetch_add(1, Ordering::Relaxed) % others.len();
+            others[turn].take(effort)
+        }))
+    }
+}
+
+/// One that nobody has.
+fn free(readers: &[Reader], effort: Effort) -> Option<Taken<'_>> {
+    readers.iter().find_map(|reader| reader.try_take(effort))
 }
 
 impl Drop for Store {
     fn drop(&mut self) {
         self.close();
     }
-}
-
-/// A poisoned connection is still a connection: SQLite rolls back what was open.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

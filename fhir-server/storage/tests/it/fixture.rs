@@ -8,7 +8,7 @@ use fhir_resource::edit::Edits;
 use fhir_resource::stored::StoredForm;
 use fhir_resource::{Document, Limits};
 use fhir_search::{Access, Extractor, Handling, Parser, Search, Target};
-use fhir_storage::{Change, CommitError, Expected, Outcome, Prepared, Store, StoreOptions, WriteSet};
+use fhir_storage::{Change, CommitError, Effort, Expected, Outcome, Prepared, Store, StoreOptions, WriteSet};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -113,7 +113,10 @@ impl Fixture {
         let search = self.search(target, query);
         let (mut ids, mut after) = (Vec::new(), None);
         loop {
-            let page = self.store.search(&search.plan, search.count, after).expect("a page");
+            let page = self
+                .store
+                .search(&search.plan, search.count, after, Effort::Any)
+                .expect("a page");
             assert!(page.entries.len() <= search.count);
             ids.extend(page.entries.into_iter().map(|entry| entry.id));
             after = page
@@ -124,7 +127,7 @@ impl Fixture {
             }
         }
         assert_eq!(
-            self.store.count(&search.plan).expect("a count"),
+            self.store.count(&search.plan, Effort::Any).expect("a count"),
             ids.len() as u64,
             "{target}?{query}"
         );

@@ -1,5 +1,8 @@
 //! No search of this slice scans a table, however large it is.
 
+use std::time::Instant;
+
+use fhir_storage::{Effort, ReadError};
 use serde_json::json;
 
 use crate::fixture::Fixture;
@@ -65,6 +68,20 @@ async fn every_plan_searches_an_index() {
         );
     }
     assert_eq!(scans, [""; 0]);
+    a_long_search_stops(&fixture);
+}
+
+/// No name has this text, which only a look at every name can tell.
+fn a_long_search_stops(fixture: &Fixture) {
+    let long = fixture.search("Patient", "family:contains=nobody").plan;
+    let ask = |effort| fixture.store.search(&long, 10, None, effort);
+    assert!(matches!(ask(Effort::Little), Err(ReadError::TooMuch)));
+    assert!(matches!(ask(Effort::Until(Instant::now())), Err(ReadError::TooMuch)));
+    // the connection that was stopped has forgotten it
+    assert!(ask(Effort::Any).unwrap().entries.is_empty());
+    let short = fixture.search("Observation", "_id=o1").plan;
+    let page = fixture.store.search(&short, 10, None, Effort::Little).unwrap();
+    assert_eq!(page.entries.len(), 1);
 }
 
 /// Copies each resource and its rows under new numbers.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use fhir_storage::Effort;
 use proptest::prelude::*;
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -139,7 +140,10 @@ async fn pages_neither_repeat_nor_skip_while_others_write() {
         let search = fixture.search("Patient", "gender=female&_count=7");
         let (mut ids, mut after) = (Vec::new(), None);
         while ids.len() < 200 {
-            let page = fixture.store.search(&search.plan, search.count, after).unwrap();
+            let page = fixture
+                .store
+                .search(&search.plan, search.count, after, Effort::Any)
+                .unwrap();
             ids.extend(page.entries.into_iter().map(|entry| entry.id));
             after = page.next;
             assert!(after.is_some() || ids.len() >= 200, "skipped: {}", ids.len());
