@@ -36,6 +36,14 @@ impl State {
         }
     }
 
+    /// A value that nobody knows the readings of (migrated data): it was there before any other.
+    pub(super) fn migrated(value: String) -> Self {
+        Self {
+            kept: Some((i64::MIN, 0, 0)),
+            ..Self::of(value)
+        }
+    }
+
     /// Reads it from an element; `None` where there is none.
     pub(super) fn read(element: &Value, kind: &ValueKind) -> Option<Self> {
         let (holder, value) = match kind {

@@ -153,7 +153,8 @@ impl Target<'_> {
             self.counts.superseded += readings.len() as u64;
             return Ok(());
         }
-        let state = self.fold(state.unwrap_or_default(), mapping, readings)?;
+        let state = state.or_else(|| there.map(State::migrated)).unwrap_or_default();
+        let state = self.fold(state, mapping, readings)?;
         self.write(element, mapping, &state);
         Ok(())
     }

@@ -1,0 +1,91 @@
+//! Device templates by type: what their expressions see, and which fields are fixed.
+
+use iot_mapping::{Compatibility::Standard, DeviceMapping, Message, Normalised};
+use rstest::rstest;
+use serde_json::{Value, json};
+
+fn normalise(kind: &str, members: &Value, body: &str, context: &str) -> Normalised {
+    let mut template = json!({
+        "typeName": "t", "typeMatchExpression": "$..[?(@hr)]", "values": [{"valueName": "hr", "valueExpression": "$.hr"}]
+    });
+    template
+        .as_object_mut()
+        .unwrap()
+        .extend(members.as_object().unwrap().clone());
+    let text = json!({"templateType": "CollectionContent", "template": [{"templateType": kind, "template": template}]});
+    let mapping = DeviceMapping::parse(&text.to_string(), Standard).unwrap();
+    let body = body.as_bytes();
+    mapping.normalise(Message::Body { body, context })
+}
+
+const HUB: &str = r#"{"Properties": {"iothub-creation-time-utc": "2026-01-01T10:00:00Z"},
+    "SystemProperties": {"iothub-connection-device-id": "hub", "iothub-enqueuedtime": "2026-01-01T11:00:00Z"}}"#;
+const ENQUEUED: &str = r#"{"Properties": {"iothub-creation-time-utc": " "},
+    "SystemProperties": {"iothub-connection-device-id": "hub", "iothub-enqueuedtime": "2026-01-01T11:00:00Z"}}"#;
+
+#[rstest]
+#[case::created(HUB, "2026-01-01T10:00:00Z")]
+#[case::enqueued_where_creation_is_unusable(ENQUEUED, "2026-01-01T11:00:00Z")]
+fn iot_hub_says_device_and_time(#[case] context: &str, #[case] time: &str) {
+    // The match has to be the whole message: a filter that looks into the body.
+    let members = json!({"typeMatchExpression": "$..[?(@Body.hr)]", "values": [{"valueName": "hr", "valueExpression": "$.Body.hr"}]});
+    let normalised = normalise("IotJsonPathContent", &members, r#"{"hr": 60}"#, context);
+    let [measurement] = &normalised.measurements[..] else {
+        panic!("{normalised:?}")
+    };
+    assert_eq!(
+        (measurement.device.as_str(), measurement.occurrence.to_string().as_str()),
+        ("hub", time)
+    );
+    assert_eq!(measurement.values[0].1, "60");
+}
+
+#[test]
+fn iot_central_has_device_and_time_in_the_match() {
+    let body = r#"{"deviceId": "central", "enqueuedTime": "2026-01-01T10:00:00Z", "telemetry": {"hr": 60}}"#;
+    let members = json!({"typeMatchExpression": "$..[?(@telemetry.hr)]", "values": [{"valueName": "hr", "valueExpression": "$.telemetry.hr"}]});
+    let normalised = normalise("IotCentralJsonPathContent", &members, body, "{}");
+    assert_eq!(normalised.measurements[0].device, "central");
+}
+
+#[test]
+fn every_element_that_matches_is_a_measurement() {
+    let body = r#"{"device": "d", "data": [{"hr": 60, "at": "2026-01-01T10:00:00Z"}, {"x": 1}, {"hr": 61, "at": "2026-01-01T10:01:00Z"}]}"#;
+    let members = json!({
+        "deviceIdExpression": "$.Body.device", "timestampExpression": "$.matchedToken.at",
+        "values": [{"valueName": "hr", "valueExpression": "$.matchedToken.hr"}]
+    });
+    let normalised = normalise("CalculatedContent", &members, body, "{}");
+    let values: Vec<&str> = normalised
+        .measurements
+        .iter()
+        .map(|of| of.values[0].1.as_str())
+        .collect();
+    assert_eq!((values, normalised.faults.len()), (vec!["60", "61"], 0));
+}
+
+#[rstest]
+#[case::missing(json!({}), "[CorrelationIdExpression]")]
+#[case::blank(json!({"session": " "}), "[CorrelationIdExpression]")]
+fn a_correlation_that_is_named_is_required(#[case] more: Value, #[case] part: &str) {
+    let mut body = json!({"hr": 60, "device": "d", "time": "2026-01-01T10:00:00Z"});
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let members = json!({"deviceIdExpression": "$.device", "timestampExpression": "$.time", "correlationIdExpression": "$.session"});
+    let normalised = normalise("JsonPathContent", &members, &body.to_string(), "{}");
+    assert!(normalised.measurements.is_empty());
+    assert!(normalised.faults[0].detail.contains(part), "{normalised:?}");
+}
+
+/// Names of types and members are read whatever the case of their letters; comments are fine; a second reading is none.
+#[test]
+fn templates_are_read_as_newtonsoft_reads_them() {
+    let text = r"{
+        // as people write them
+        'TemplateType': 'collectioncontenttemplate',
+        Template: [{ templatetype: 'JSONPATHCONTENT', template: {
+            typename: 't', TYPEMATCHEXPRESSION: '$..[?(@hr)]', deviceIdExpression: '$.d', timestampExpression: '$.t',
+            values: [{ valueName: 'hr', valueExpression: '$.hr', required: 'True' }],
+        }}],
+    }";
+    assert_eq!(DeviceMapping::parse(text, Standard).unwrap().templates().len(), 1);
+}
