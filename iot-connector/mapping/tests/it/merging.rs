@@ -105,5 +105,6 @@ fn a_migrated_value_is_replaced_by_new_readings_and_kept_from_replays() {
         let mut input = reading("2026-01-01T10:30:00Z", "60", 1);
         input.replay = replay;
         let merged = mapping.merge(&existing, &group(&mapping, &[input])).unwrap();
+        assert_eq!(merged.observation["valueQuantity"]["value"], expected, "{aggregation}");
     }
 }
