@@ -152,7 +152,8 @@ fn select(url: &mut Url, arguments: &ArgMatches) {
 async fn ask(method: Method, url: Url) -> Result<Value, Failure> {
     let unreachable = |error: reqwest::Error| {
         let cause = daemon::process::describe(&error.without_url());
-        format!("no connector answers at `{url}`: {cause}; name its management address with `--management`")
+        let address = url.authority();
+        format!("no connector answers at `{address}`: {cause}; name its management address with `--management`")
     };
     let response = Client::new()
         .request(method, url.clone())

@@ -217,6 +217,7 @@ fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use rstest::rstest;
 
     use super::*;
@@ -264,5 +265,18 @@ mod tests {
         let time = parse("2019-01-01T00:59:59.9999999Z").unwrap();
         assert_eq!(segment(time, false), "20190101005959Z");
         assert_eq!(segment(time, true), "20190101005959999Z");
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "[0-9TtZz:./, +aAmMpyé-]{0,30}") {
+            let _ = parse(&text);
+        }
+
+        #[test]
+        fn what_is_written_is_read(seconds in 0..4_000_000_000_i64, hundreds in 0..10_000_000_i32) {
+            let time = Timestamp::new(seconds, hundreds * 100).unwrap();
+            prop_assert_eq!(parse(&time.to_string()), Some(time));
+        }
     }
 }

@@ -231,6 +231,7 @@ fn chosen(segment: &Segment, elements: &[Id]) -> Vec<Id> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use rstest::rstest;
     use serde_json::{Value as Json, json};
 
@@ -333,5 +334,18 @@ mod tests {
             found.into_iter().map(|id| document.to_json(id)).collect::<Json>(),
             expected
         );
+    }
+
+    proptest! {
+        #[test]
+        fn no_path_panics(path in "[$@.\\[\\]()?*:,'\\\\/a-c0-3=~!<>&| é-]{0,24}", filter in "[@$.a-c0-3=~/'<>!&| ]{0,16}") {
+            let document = Document::parse(br#"{"a": [1, {"b": "x", "c": null}], "b": {"a": true}}"#).unwrap();
+            for path in [path, format!("$..[?({filter})]")] {
+                if let Ok(path) = Path::parse(&path) {
+                    Scope::at(&document, 0).select(&path);
+                    let _ = Scope::with_matched(&document, 2).select_one(&path);
+                }
+            }
+        }
     }
 }

@@ -98,7 +98,16 @@ fn parsed_as(template: &Value, parsed: &Value) -> Check {
                     equal(name, &component["value"][member.as_str()], wanted)?;
                 }
             }
-            _ => contains(&template[name.as_str()], wanted).map_err(|reason| format!("{name}: {reason}"))?,
+            _ => {
+                let found = &template[name.as_str()];
+                // An expression may be described by its text alone.
+                let found = if wanted.is_string() && found.is_object() {
+                    &found["value"]
+                } else {
+                    found
+                };
+                contains(found, wanted).map_err(|reason| format!("{name}: {reason}"))?;
+            }
         }
     }
     Ok(())
