@@ -1,5 +1,7 @@
 //! Kind `batch`: which readings of one batch survive.
 
+use std::collections::BTreeSet;
+
 use iot_mapping::{Compatibility::Upstream, DeviceMapping, FhirMapping, Grouped, Input, Message, Order, parse_time};
 use serde_json::{Map, Value, json};
 
@@ -16,24 +18,22 @@ pub fn check(case: &Value) -> Check {
     } else {
         normalised(case)?
     };
-    let measured = |input: &Input| {
+    let values_of = |input: &Input| {
         input
             .measurement
             .values
             .iter()
             .map(|(_, value)| value.clone())
-            .collect::<Vec<_>>()
+            .collect()
     };
-    let all: Vec<String> = inputs.iter().flat_map(measured).collect();
-    let type_name = inputs
-        .first()
-        .ok_or("the batch is empty")?
-        .measurement
-        .type_name
-        .clone();
-    let template = json!({"templateType": "CollectionFhir", "template": [{"templateType": "CodeValueFhir", "template": {
-        "typeName": &*type_name, "periodInterval": 1440, "codes": []
-    }}]});
+    let all: Vec<Vec<String>> = inputs.iter().map(values_of).collect();
+    let types: BTreeSet<&str> = inputs.iter().map(|input| &*input.measurement.type_name).collect();
+    let template = |name: &&str| {
+        let template = json!({"typeName": name, "periodInterval": 1440, "codes": []});
+        json!({"templateType": "CodeValueFhir", "template": template})
+    };
+    let templates: Vec<Value> = types.iter().map(template).collect();
+    let template = json!({"templateType": "CollectionFhir", "template": templates});
     let mapping = FhirMapping::parse(&template.to_string(), Upstream).map_err(|errors| format!("{errors:?}"))?;
     let Grouped { groups, faults } = mapping.group(inputs);
     equal("faults", faults.len(), 0)?;
@@ -44,10 +44,28 @@ pub fn check(case: &Value) -> Check {
         &case["expect"],
         &["survivors", "surviving", "measurements", "values", "messages"],
     );
-    let mut wanted = Vec::new();
-    values(survivors.ok_or("the case doesn't say what survives")?, &mut wanted);
-    // A whole message names its device and time too.
-    wanted.retain(|text| all.contains(text));
+    let survivors = survivors.ok_or("the case doesn't say what survives")?;
+    if let Some(count) = survivors.as_u64() {
+        return equal("survivors", found.len() as u64, count);
+    }
+    // Survivors are named by their places, or by what they say; a whole message says its device and time too.
+    let places: Option<Vec<usize>> = list(survivors)
+        .map(|place| place.as_u64().and_then(|at| at.try_into().ok()))
+        .collect();
+    let mut wanted: Vec<String> = match places {
+        Some(places) => places
+            .iter()
+            .filter_map(|place| all.get(*place))
+            .flatten()
+            .cloned()
+            .collect(),
+        None => {
+            let mut texts = Vec::new();
+            values(survivors, &mut texts);
+            texts.retain(|text| all.iter().flatten().any(|value| value == text));
+            texts
+        }
+    };
     wanted.sort();
     equal("survivors", found, wanted)
 }
