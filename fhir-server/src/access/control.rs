@@ -1,6 +1,6 @@
 //! Authentication, and roles by grants.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -122,24 +122,7 @@ impl AccessControl {
         let watch = async move {
             loop {
                 tokio::time::sleep(LOOK_INTERVAL).await;
-                let read = match file.look() {
-                    Ok(Look::Changed(bytes)) => parse(&path, &bytes),
-                    Ok(Look::Same | Look::Missing) => continue,
-                    Err(source) => Err(AccessError::Read {
-                        path: path.clone(),
-                        source,
-                    }),
-                };
-                match read {
-                    Ok(in_force) => {
-                        watched.store(Arc::new(in_force));
-                        tracing::info!("issuers and grants were read again");
-                    }
-                    Err(error) => {
-                        let error = daemon::process::describe(&error);
-                        tracing::error!(%error, "issuers and grants stay as they were");
-                    }
-                }
+                look_again(&mut file, &path, &watched);
             }
         };
         Ok((Self(Mode::Tokens(cell)), watch))
@@ -168,10 +151,60 @@ impl AccessControl {
     }
 }
 
-fn parse(path: &std::path::Path, bytes: &[u8]) -> Result<InForce, AccessError> {
+/// Puts a changed file in force.
+fn look_again(file: &mut WatchedFile, path: &Path, in_force: &ArcSwap<InForce>) {
+    let read = match file.look() {
+        Ok(Look::Changed(bytes)) => parse(path, &bytes),
+        Ok(Look::Same | Look::Missing) => return,
+        Err(source) => Err(AccessError::Read {
+            path: path.to_owned(),
+            source,
+        }),
+    };
+    match read {
+        Ok(read) => {
+            in_force.store(Arc::new(read));
+            tracing::info!("issuers and grants were read again");
+        }
+        Err(error) => {
+            let error = daemon::process::describe(&error);
+            tracing::error!(%error, "issuers and grants stay as they were");
+        }
+    }
+}
+
+fn parse(path: &Path, bytes: &[u8]) -> Result<InForce, AccessError> {
     let access = serde_yaml::from_slice(bytes);
     InForce::of(access.map_err(|source| AccessError::Form {
         path: path.to_owned(),
         source,
     })?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_that_makes_no_sense_leaves_what_is_in_force() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("access.json");
+        let grant = |role: &str| {
+            format!(r#"{{"grants": [{{"role": "{role}", "subjects": [{{"claim": "sub", "value": "a"}}]}}]}}"#)
+        };
+        let mut file = WatchedFile::new(&path);
+        let in_force = ArcSwap::from_pointee(InForce::of(Access::default()).expect("nobody"));
+        let mut roles = |text: &str| {
+            std::fs::write(&path, text).expect("the file");
+            look_again(&mut file, &path, &in_force);
+            let grants = &in_force.load().access.grants;
+            grants.iter().map(|grant| grant.role).collect::<Vec<_>>()
+        };
+        assert_eq!(roles(&grant("Reader")), [Role::Reader]);
+        assert_eq!(roles("{ grants: 7"), [Role::Reader]);
+        assert_eq!(roles(&grant("Contributor")), [Role::Contributor]);
+        std::fs::remove_file(&path).expect("gone");
+        look_again(&mut file, &path, &in_force);
+        assert_eq!(in_force.load().access.grants.len(), 1);
+    }
 }

@@ -1,7 +1,10 @@
 //! A real server on a port of its own, spoken to over HTTP, in both FHIR versions.
 
+mod access;
 mod bundles;
 mod life;
+mod process;
 mod service;
+mod tokens;
 
 use service::Service;

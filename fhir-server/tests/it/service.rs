@@ -1,5 +1,7 @@
 //! A server for one test.
 
+use std::path::Path;
+
 use fhir_server_settings::{Access, FhirVersion, Settings};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method, StatusCode};
@@ -45,16 +47,39 @@ impl Service {
         Self::with(version, Some(Access::default())).await
     }
 
-    async fn with(version: FhirVersion, access: Option<Access>) -> Self {
-        daemon::tls::install_provider();
-        let folder = TempDir::new().expect("folder");
-        let settings = Settings {
+    /// Open to whom these grants name.
+    pub async fn with_access(version: FhirVersion, access: Access) -> Self {
+        Self::with(version, Some(access)).await
+    }
+
+    /// Open to whom the grants in this file name.
+    pub async fn with_access_file(version: FhirVersion, file: &Path) -> Self {
+        Self::start(Settings {
             fhir_version: Some(version),
-            database: format!("sqlite:{}", folder.path().join("fhir.db").display()),
-            listen: "127.0.0.1:0".to_owned(),
+            access_file: Some(file.to_owned()),
+            ..Settings::default()
+        })
+        .await
+    }
+
+    async fn with(version: FhirVersion, access: Option<Access>) -> Self {
+        Self::start(Settings {
+            fhir_version: Some(version),
             anonymous: access.is_none(),
             access,
             ..Settings::default()
+        })
+        .await
+    }
+
+    /// With these settings, on a database and a port of its own.
+    pub async fn start(settings: Settings) -> Self {
+        daemon::tls::install_provider();
+        let folder = TempDir::new().expect("folder");
+        let settings = Settings {
+            database: format!("sqlite:{}", folder.path().join("fhir.db").display()),
+            listen: "127.0.0.1:0".to_owned(),
+            ..settings
         };
         let running = fhir_server::start(settings).await.expect("start");
         let (address, shutdown) = (running.address, running.shutdown());
