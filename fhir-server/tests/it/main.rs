@@ -1,8 +1,10 @@
 //! A real server on a port of its own, spoken to over HTTP, in both FHIR versions.
 
 mod access;
+mod begun;
 mod bundles;
 mod life;
+mod limits;
 mod process;
 mod service;
 mod tokens;

@@ -10,8 +10,9 @@ use std::time::Duration;
 use reqwest::{Client, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+use crate::begun::Begun;
 
 struct Program {
     child: Child,
@@ -152,37 +153,18 @@ async fn whoever_asked_before_the_end_is_answered() {
     let mut program = Program::start(folder.path()).await;
     let address = program.base.trim_start_matches("http://").to_owned();
     let body = r#"{"resourceType":"Patient","id":"late"}"#;
-    let mut connection = TcpStream::connect(&address).await.expect("a connection");
-    let head = format!(
-        "PUT /Patient/late HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/fhir+json\r\n\
-         content-length: {}\r\nexpect: 100-continue\r\n\r\n",
-        body.len()
-    );
-    connection.write_all(head.as_bytes()).await.expect("sent");
-    // the server has begun with the request when it asks for the body
-    assert!(next(&mut connection).await.starts_with("HTTP/1.1 100"));
+    let mut begun = Begun::put(&address, "Patient/late", body.len()).await;
 
     program.signal("TERM");
     let closed = async { while TcpStream::connect(&address).await.is_ok() {} };
     tokio::time::timeout(Duration::from_mins(1), closed)
         .await
         .expect("nobody new gets in");
-    connection.write_all(body.as_bytes()).await.expect("sent");
-
-    let answer = next(&mut connection).await;
+    let answer = begun.end(body).await;
     assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
     assert!(program.child.wait().expect("its end").success());
     // everything is in the file itself: there is no log to replay
     assert!(!folder.path().join("fhir.db-wal").exists());
     let program = Program::start(folder.path()).await;
     assert_eq!(program.status("Patient/late").await, Some(StatusCode::OK));
-}
-
-/// What comes next, at least a line of it.
-async fn next(connection: &mut TcpStream) -> String {
-    let mut text = Vec::new();
-    while !text.contains(&b'\n') {
-        assert!(connection.read_buf(&mut text).await.expect("an answer") > 0, "closed");
-    }
-    String::from_utf8_lossy(&text).into_owned()
 }
