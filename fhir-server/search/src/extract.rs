@@ -11,6 +11,7 @@ use fhir_definitions::{Definitions, ParamKind, ResourceType, SearchParameter};
 use fhir_resource::path::Program;
 use fhir_resource::{Micros, Node, reference, temporal};
 
+use crate::composite::Composite;
 use crate::decimal::Decimal;
 use crate::fold::fold;
 use crate::key::{self, Keys, NumberRow, ParamId};
@@ -39,6 +40,7 @@ struct TypeExtractor {
     parameters: Vec<Indexed>,
     /// Bits of the members that parameters begin at.
     members: HashMap<String, u128>,
+    composites: Vec<(Arc<Composite>, u128)>,
     /// Compartment number, its prefix of reference keys (`rPatient/`), the parameters that lead into it.
     compartments: Vec<(u32, String, Vec<ParamId>)>,
 }
@@ -91,6 +93,11 @@ impl Extractor {
                 row.add(parameter.kind(), value, type_name);
             });
         }
+        for (composite, needs) in &compiled.composites {
+            if needs & present != 0 || *needs == ALWAYS {
+                self.elements(composite, resource, &mut keys);
+            }
+        }
         let mut members = Vec::new();
         for (index, prefix, leading) in &compiled.compartments {
             let leads = |(param, text): &&(ParamId, String)| leading.contains(param) && text.starts_with(prefix);
@@ -100,6 +107,34 @@ impl Extractor {
         keys.exact.extend(members);
         keys.settle();
         keys
+    }
+
+    /// The keys of each element that has something for every component.
+    fn elements(&self, composite: &Composite, resource: Node<'_>, keys: &mut Keys) {
+        composite.program.evaluate(resource, &mut |element, type_name| {
+            if !composite.plain.is_empty() && element.position() == resource.position() {
+                return;
+            }
+            let mut found = Keys::default();
+            for component in &composite.components {
+                let before = found.count();
+                component
+                    .program
+                    .evaluate_in(resource, element, type_name, &mut |value, type_name| {
+                        let mut row = Row {
+                            keys: &mut found,
+                            param: component.param,
+                            definitions: self.definitions,
+                            bases: &self.bases,
+                        };
+                        row.add(component.like.kind(), value, type_name);
+                    });
+                if found.count() == before {
+                    return;
+                }
+            }
+            keys.elements.push(found);
+        });
     }
 
     fn compiled(&self, of: ResourceType) -> Arc<TypeExtractor> {
@@ -127,7 +162,7 @@ impl TypeExtractor {
         let mut members = HashMap::new();
         let parameters = indexed.filter_map(|parameter| {
             let program = Program::compile(parameter.expression(), definitions, of.name()).ok()?;
-            let needs = needs(&program, &mut members);
+            let needs = bits(program.entry_members(), &mut members);
             Some(Indexed {
                 parameter,
                 program,
@@ -135,6 +170,21 @@ impl TypeExtractor {
             })
         });
         let parameters = parameters.collect();
+        let composites = definitions
+            .search_parameters(of)
+            .filter(|parameter| parameter.kind() == ParamKind::Composite)
+            .filter_map(|parameter| Composite::of(definitions, parameter))
+            .filter(|composite| composite.nested);
+        let composites = composites.map(|composite| {
+            let names = if composite.plain.is_empty() {
+                composite.program.entry_members()
+            } else {
+                composite.program.inner_entry_members()
+            };
+            let needs = bits(names, &mut members);
+            (composite, needs)
+        });
+        let composites = composites.collect();
         let compartments = definitions
             .compartments()
             .enumerate()
@@ -153,6 +203,7 @@ impl TypeExtractor {
         });
         Self {
             parameters,
+            composites,
             members,
             compartments: compartments.collect(),
         }
@@ -160,16 +211,13 @@ impl TypeExtractor {
 }
 
 /// The bits of the members that a program begins at, new ones where they have none.
-fn needs(program: &Program, members: &mut HashMap<String, u128>) -> u128 {
-    let Some(names) = program.entry_members() else {
-        return ALWAYS;
-    };
+fn bits(names: Option<Vec<&str>>, members: &mut HashMap<String, u128>) -> u128 {
     let mut needs = 0;
-    for name in names {
+    for name in names.unwrap_or_else(|| vec![""]) {
         let fresh = 1u128.checked_shl(u32::try_from(members.len()).unwrap_or(u32::MAX));
         match members.get(name).copied().or(fresh) {
-            Some(bit) => needs |= *members.entry(name.to_owned()).or_insert(bit),
-            None => return ALWAYS,
+            Some(bit) if !name.is_empty() => needs |= *members.entry(name.to_owned()).or_insert(bit),
+            _ => return ALWAYS,
         }
     }
     needs

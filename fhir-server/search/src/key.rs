@@ -53,6 +53,8 @@ pub struct Keys {
     pub numbers: Vec<NumberRow>,
     /// Strings: folded for search, and as they were.
     pub strings: Vec<(ParamId, String, String)>,
+    /// What composites find together: the keys of one element each.
+    pub elements: Vec<Keys>,
 }
 
 /// A number, a quantity or a range of them.
@@ -83,6 +85,12 @@ impl Keys {
             (a.param, &a.low, &a.high, &a.system, &a.code).cmp(&(b.param, &b.low, &b.high, &b.system, &b.code))
         });
         self.numbers.dedup();
+        self.elements.iter_mut().for_each(Self::settle);
+    }
+
+    /// How many there are, without those of elements.
+    pub(crate) fn count(&self) -> usize {
+        self.exact.len() + self.dates.len() + self.numbers.len() + self.strings.len()
     }
 }
 

@@ -4,10 +4,12 @@
 //! functions, so that they can't drift apart. Nothing here knows SQL; `fhir-storage` turns plans and keys into it.
 
 pub mod access;
+mod composite;
 pub mod decimal;
 pub mod error;
 pub mod extract;
 mod fold;
+pub mod include;
 pub mod key;
 pub mod parse;
 pub mod plan;
@@ -16,6 +18,7 @@ mod value;
 pub use access::Access;
 pub use error::SearchError;
 pub use extract::Extractor;
+pub use include::Include;
 pub use key::{Keys, ParamId};
 pub use parse::{Handling, Parser, Search, Summary, Target, Total};
 pub use plan::{Filter, Plan, Sort};

@@ -8,6 +8,7 @@ use fhir_definitions::{Definitions, ResourceType, SearchParameter};
 
 use crate::access::Access;
 use crate::error::SearchError;
+use crate::include::{self, Include};
 use crate::key::{self, ParamId};
 use crate::plan::{Filter, Plan, Sort};
 use crate::value;
@@ -83,6 +84,8 @@ pub struct Search {
     pub elements: Vec<String>,
     /// What was ignored or changed, for the caller: (issue code, diagnostics).
     pub warnings: Vec<(&'static str, String)>,
+    /// What else a page shows.
+    pub includes: Vec<Include>,
     /// The parameters that were applied, as written: what the `self` link repeats.
     pub applied: Vec<(String, String)>,
 }
@@ -105,8 +108,6 @@ const PRESENTATION: &[&str] = &["_format", "_pretty"];
 
 /// Parameters that a later release serves; ignoring them would give wrong answers.
 const LATER: &[&str] = &[
-    "_include",
-    "_revinclude",
     "_has",
     "_list",
     "_filter",
@@ -163,6 +164,7 @@ impl<'a> Reading<'a> {
             total: Total::default(),
             elements: Vec::new(),
             warnings: Vec::new(),
+            includes: Vec::new(),
             applied: Vec::new(),
         };
         let types = match target {
@@ -237,6 +239,11 @@ impl<'a> Reading<'a> {
 
     fn parameter(&mut self, name: &str, text: &str) -> Result<(), SearchError> {
         if PRESENTATION.contains(&name) {
+            return Ok(());
+        }
+        if let Some(include) = include::parse(self.parser.definitions, name, text) {
+            self.search.includes.push(include?);
+            self.search.applied.push((name.to_owned(), text.to_owned()));
             return Ok(());
         }
         match name {

@@ -50,6 +50,8 @@ pub enum Filter {
     Text(ParamId, TextTest),
     /// A value of any kind is there.
     Present(ParamId, Table),
+    /// All of these hold in the same element; each is about keys.
+    Together(Vec<Filter>),
     /// The logical id is one of these.
     Id(Vec<String>),
     /// The time of the last change.

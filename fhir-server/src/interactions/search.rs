@@ -1,10 +1,11 @@
 //! search: by type, over types, in a compartment; GET and POST. A searchset is bodies between a few bytes.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fhir_search::parse::{Summary, Target, Total};
 use fhir_search::{Handling, Plan, Search, SearchError};
-use fhir_storage::{Cursor, Effort, Page, ReadError, Store, Version};
+use fhir_storage::{Cursor, Effort, Included, Page, ReadError, Store, Version};
 use http::StatusCode;
 use uuid::Uuid;
 
@@ -56,6 +57,17 @@ pub async fn search(server: &Server, call: &Call<'_>, interaction: &Interaction)
     } else {
         page(server, search.plan.clone(), search.count, cursor).await?
     };
+    let page = Arc::new(page);
+    let included = if search.includes.is_empty() {
+        Included::default()
+    } else {
+        let (includes, page) = (search.includes.clone(), Arc::clone(&page));
+        let limit = usize::try_from(server.limits.includes()).unwrap_or(usize::MAX);
+        answered(server, move |store, effort| {
+            store.included(&page.entries, &includes, &visible, limit, effort)
+        })
+        .await?
+    };
     // A total is of the first page: further ones would count again and again.
     let counted = only_count || (search.total != Total::None && cursor.is_none());
     let total = if counted {
@@ -63,7 +75,7 @@ pub async fn search(server: &Server, call: &Call<'_>, interaction: &Interaction)
     } else {
         None
     };
-    Ok(Reply::ok(searchset(server, call, &search, page, total)))
+    Ok(Reply::ok(searchset(server, call, &search, &page, &included, total)))
 }
 
 /// One page of a plan.
@@ -114,8 +126,16 @@ pub fn refusal(error: &SearchError) -> Failure {
     Failure::new(status, error.code(), error.to_string())
 }
 
-fn searchset(server: &Server, call: &Call<'_>, search: &Search, page: Page, total: Option<u64>) -> Vec<u8> {
-    let size: usize = page.entries.iter().map(|entry| entry.body.len() + 192).sum();
+fn searchset(
+    server: &Server,
+    call: &Call<'_>,
+    search: &Search,
+    page: &Page,
+    included: &Included,
+    total: Option<u64>,
+) -> Vec<u8> {
+    let all = || page.entries.iter().chain(&included.entries);
+    let size: usize = all().map(|entry| entry.body.len() + 192).sum();
     let mut json = Json::with_capacity(size + 512);
     json.object(|json| {
         json.member("resourceType", "Bundle")
@@ -137,25 +157,33 @@ fn searchset(server: &Server, call: &Call<'_>, search: &Search, page: Page, tota
             return;
         }
         json.name("entry").array(|json| {
-            warnings(json, search);
-            for entry in page.entries {
-                matched(server, call, search, entry, json);
+            warnings(json, search, included);
+            for entry in &page.entries {
+                shown(server, call, search, entry, "match", json);
+            }
+            for entry in &included.entries {
+                shown(server, call, search, entry, "include", json);
             }
         });
     });
     json.finish()
 }
 
-/// What was ignored, as the first entry.
-fn warnings(json: &mut Json, search: &Search) {
-    if search.warnings.is_empty() {
-        return;
-    }
-    let issues: Vec<OutcomeIssue> = search
+/// What was ignored or left out, as the first entry.
+fn warnings(json: &mut Json, search: &Search, included: &Included) {
+    let ignored = search
         .warnings
         .iter()
-        .map(|(code, text)| OutcomeIssue::warning(code, text.as_str()))
-        .collect();
+        .map(|(code, text)| OutcomeIssue::warning(code, text.as_str()));
+    let cut = included.cut.then(|| {
+        let text = "More resources are referenced than a page includes: the others are left out. Ask for fewer matches \
+                    a page (`_count`).";
+        OutcomeIssue::warning("incomplete", text)
+    });
+    let issues: Vec<OutcomeIssue> = ignored.chain(cut).collect();
+    if issues.is_empty() {
+        return;
+    }
     json.object(|json| {
         json.name("resource").raw(&outcome(&issues));
         json.name("search").object(|json| {
@@ -164,21 +192,26 @@ fn warnings(json: &mut Json, search: &Search) {
     });
 }
 
-fn matched(server: &Server, call: &Call<'_>, search: &Search, entry: Version, json: &mut Json) {
+fn shown(server: &Server, call: &Call<'_>, search: &Search, entry: &Version, mode: &str, json: &mut Json) {
     json.object(|json| {
         json.member(
             "fullUrl",
             &format!("{}/{}/{}", call.base, entry.resource_type, entry.id),
         );
         let whole = search.summary == Summary::False && search.elements.is_empty();
-        let body = if whole {
-            entry.body
+        let json = json.name("resource");
+        if whole {
+            json.raw(&entry.body);
         } else {
-            subset::of(server.definitions, entry.body, search.summary, &search.elements)
-        };
-        json.name("resource").raw(&body);
+            json.raw(&subset::of(
+                server.definitions,
+                entry.body.clone(),
+                search.summary,
+                &search.elements,
+            ));
+        }
         json.name("search").object(|json| {
-            json.member("mode", "match");
+            json.member("mode", mode);
         });
     });
 }

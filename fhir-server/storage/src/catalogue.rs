@@ -60,6 +60,15 @@ impl Catalogue {
                 of,
             };
             catalogue.params.insert(ParamId::of(parameter), param);
+            for (index, component) in (0u32..).zip(parameter.components()) {
+                let code = format!("{}${index}", parameter.code());
+                let expression = format!("{} $ {}", parameter.expression(), component.expression);
+                let part = Param {
+                    number: number(parameter.base(), &code, &expression)?,
+                    of,
+                };
+                catalogue.params.insert(ParamId::of_component(parameter, index), part);
+            }
         }
         for (index, compartment) in (0u32..).zip(definitions.compartments()) {
             let param = Param {

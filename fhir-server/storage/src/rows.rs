@@ -70,17 +70,17 @@ pub fn find(connection: &Connection, text: &str) -> rusqlite::Result<Option<i64>
         .optional()
 }
 
-/// Parameter, low, high, system, code.
-type Number = (i64, Vec<u8>, Vec<u8>, i64, i64);
+/// Parameter, low, high, system, code, element.
+type Number = (i64, Vec<u8>, Vec<u8>, i64, i64, i64);
 
-/// All index rows of one resource.
+/// All index rows of one resource. The last part of each is the element whose rows belong together; 0: none.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Rows {
-    exact: BTreeSet<(i64, i64)>,
-    dates: BTreeSet<(i64, i64, i64)>,
+    exact: BTreeSet<(i64, i64, i64)>,
+    dates: BTreeSet<(i64, i64, i64, i64)>,
     numbers: BTreeSet<Number>,
     /// Parameter, folded, as written (empty: as folded).
-    strings: BTreeSet<(i64, String, String)>,
+    strings: BTreeSet<(i64, String, String, i64)>,
 }
 
 impl Rows {
@@ -92,15 +92,28 @@ impl Rows {
         keys: &Keys,
     ) -> rusqlite::Result<Self> {
         let mut rows = Self::default();
-        for (param, text) in &keys.exact {
-            rows.exact
-                .insert((catalogue.param(*param), values.number(connection, text)?));
+        rows.add(connection, catalogue, values, keys, 0)?;
+        for (element, keys) in (1..).zip(&keys.elements) {
+            rows.add(connection, catalogue, values, keys, element)?;
         }
-        rows.dates.extend(
-            keys.dates
-                .iter()
-                .map(|(param, low, high)| (catalogue.param(*param), *low, *high)),
-        );
+        Ok(rows)
+    }
+
+    fn add(
+        &mut self,
+        connection: &Connection,
+        catalogue: &Catalogue,
+        values: &mut Values,
+        keys: &Keys,
+        element: i64,
+    ) -> rusqlite::Result<()> {
+        for (param, text) in &keys.exact {
+            let value = values.number(connection, text)?;
+            self.exact.insert((catalogue.param(*param), value, element));
+        }
+        for (param, low, high) in &keys.dates {
+            self.dates.insert((catalogue.param(*param), *low, *high, element));
+        }
         for row in &keys.numbers {
             let mut unit = |text: &str| {
                 if text.is_empty() {
@@ -110,38 +123,42 @@ impl Rows {
                 }
             };
             let (system, code) = (unit(&row.system)?, unit(&row.code)?);
-            rows.numbers.insert((
-                catalogue.param(row.param),
-                row.low.clone(),
-                row.high.clone(),
-                system,
-                code,
-            ));
+            let param = catalogue.param(row.param);
+            let (low, high) = (row.low.clone(), row.high.clone());
+            self.numbers.insert((param, low, high, system, code, element));
         }
         for (param, folded, exact) in &keys.strings {
             let exact = if exact == folded { String::new() } else { exact.clone() };
-            rows.strings.insert((catalogue.param(*param), folded.clone(), exact));
+            self.strings
+                .insert((catalogue.param(*param), folded.clone(), exact, element));
         }
-        Ok(rows)
+        Ok(())
     }
 
     /// The rows that a resource has.
     pub fn read(connection: &Connection, pk: i64) -> rusqlite::Result<Self> {
         let all = |sql: &str| connection.prepare_cached(sql);
         Ok(Self {
-            exact: all("SELECT param, val FROM ix_exact WHERE pk = ?1")?
-                .query_map([pk], |row| Ok((row.get(0)?, row.get(1)?)))?
-                .collect::<rusqlite::Result<_>>()?,
-            dates: all("SELECT param, lo, hi FROM ix_date WHERE pk = ?1")?
+            exact: all("SELECT param, val, elem FROM ix_exact WHERE pk = ?1")?
                 .query_map([pk], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
                 .collect::<rusqlite::Result<_>>()?,
-            numbers: all("SELECT param, lo, hi, system, code FROM ix_number WHERE pk = ?1")?
+            dates: all("SELECT param, lo, hi, elem FROM ix_date WHERE pk = ?1")?
+                .query_map([pk], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
+                .collect::<rusqlite::Result<_>>()?,
+            numbers: all("SELECT param, lo, hi, system, code, elem FROM ix_number WHERE pk = ?1")?
                 .query_map([pk], |row| {
-                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+                    Ok((
+                        row.get(0)?,
+                        row.get(1)?,
+                        row.get(2)?,
+                        row.get(3)?,
+                        row.get(4)?,
+                        row.get(5)?,
+                    ))
                 })?
                 .collect::<rusqlite::Result<_>>()?,
-            strings: all("SELECT param, folded, exact FROM ix_string WHERE pk = ?1")?
-                .query_map([pk], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+            strings: all("SELECT param, folded, exact, elem FROM ix_string WHERE pk = ?1")?
+                .query_map([pk], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
                 .collect::<rusqlite::Result<_>>()?,
         })
     }
@@ -150,48 +167,53 @@ impl Rows {
     pub fn replace(&self, connection: &Connection, pk: i64, before: &Self) -> rusqlite::Result<()> {
         let all = |sql: &str| connection.prepare_cached(sql);
         if self.exact != before.exact {
-            let mut delete = all("DELETE FROM ix_exact WHERE param = ?1 AND val = ?2 AND pk = ?3")?;
-            for (param, val) in before.exact.difference(&self.exact) {
-                delete.execute((param, val, pk))?;
+            let mut delete = all("DELETE FROM ix_exact WHERE param = ?1 AND val = ?2 AND pk = ?3 AND elem = ?4")?;
+            for (param, val, element) in before.exact.difference(&self.exact) {
+                delete.execute((param, val, pk, element))?;
             }
-            let mut insert = all("INSERT INTO ix_exact (param, val, pk) VALUES (?1, ?2, ?3)")?;
-            for (param, val) in self.exact.difference(&before.exact) {
-                insert.execute((param, val, pk))?;
+            let mut insert = all("INSERT INTO ix_exact (param, val, pk, elem) VALUES (?1, ?2, ?3, ?4)")?;
+            for (param, val, element) in self.exact.difference(&before.exact) {
+                insert.execute((param, val, pk, element))?;
             }
         }
         if self.dates != before.dates {
             let long = |low: i64, high: i64| i64::from(high.saturating_sub(low) >= LONG);
-            let mut delete =
-                all("DELETE FROM ix_date WHERE param = ?1 AND long = ?2 AND lo = ?3 AND hi = ?4 AND pk = ?5")?;
-            for (param, low, high) in before.dates.difference(&self.dates) {
-                delete.execute((param, long(*low, *high), low, high, pk))?;
+            let mut delete = all(
+                "DELETE FROM ix_date WHERE param = ?1 AND long = ?2 AND lo = ?3 AND hi = ?4 AND pk = ?5 AND elem = ?6",
+            )?;
+            for (param, low, high, element) in before.dates.difference(&self.dates) {
+                delete.execute((param, long(*low, *high), low, high, pk, element))?;
             }
-            let mut insert = all("INSERT INTO ix_date (param, long, lo, hi, pk) VALUES (?1, ?2, ?3, ?4, ?5)")?;
-            for (param, low, high) in self.dates.difference(&before.dates) {
-                insert.execute((param, long(*low, *high), low, high, pk))?;
+            let mut insert =
+                all("INSERT INTO ix_date (param, long, lo, hi, pk, elem) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+            for (param, low, high, element) in self.dates.difference(&before.dates) {
+                insert.execute((param, long(*low, *high), low, high, pk, element))?;
             }
         }
         if self.numbers != before.numbers {
             let mut delete = all(
-                "DELETE FROM ix_number WHERE param = ?1 AND lo = ?2 AND hi = ?3 AND pk = ?4 AND system = ?5 AND code = ?6",
+                "DELETE FROM ix_number WHERE param = ?1 AND lo = ?2 AND hi = ?3 AND pk = ?4 AND system = ?5 \
+                 AND code = ?6 AND elem = ?7",
             )?;
-            for (param, low, high, system, code) in before.numbers.difference(&self.numbers) {
-                delete.execute((param, low, high, pk, system, code))?;
+            for (param, low, high, system, code, element) in before.numbers.difference(&self.numbers) {
+                delete.execute((param, low, high, pk, system, code, element))?;
             }
-            let mut insert =
-                all("INSERT INTO ix_number (param, lo, hi, pk, system, code) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
-            for (param, low, high, system, code) in self.numbers.difference(&before.numbers) {
-                insert.execute((param, low, high, pk, system, code))?;
+            let mut insert = all(
+                "INSERT INTO ix_number (param, lo, hi, pk, system, code, elem) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            )?;
+            for (param, low, high, system, code, element) in self.numbers.difference(&before.numbers) {
+                insert.execute((param, low, high, pk, system, code, element))?;
             }
         }
         if self.strings != before.strings {
-            let mut delete = all("DELETE FROM ix_string WHERE param = ?1 AND folded = ?2 AND pk = ?3 AND exact = ?4")?;
-            for (param, folded, exact) in before.strings.difference(&self.strings) {
-                delete.execute((param, folded, pk, exact))?;
+            let mut delete =
+                all("DELETE FROM ix_string WHERE param = ?1 AND folded = ?2 AND pk = ?3 AND exact = ?4 AND elem = ?5")?;
+            for (param, folded, exact, element) in before.strings.difference(&self.strings) {
+                delete.execute((param, folded, pk, exact, element))?;
             }
-            let mut insert = all("INSERT INTO ix_string (param, folded, pk, exact) VALUES (?1, ?2, ?3, ?4)")?;
-            for (param, folded, exact) in self.strings.difference(&before.strings) {
-                insert.execute((param, folded, pk, exact))?;
+            let mut insert = all("INSERT INTO ix_string (param, folded, pk, exact, elem) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+            for (param, folded, exact, element) in self.strings.difference(&before.strings) {
+                insert.execute((param, folded, pk, exact, element))?;
             }
         }
         Ok(())

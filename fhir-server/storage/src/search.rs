@@ -198,7 +198,11 @@ fn pick(connection: &Connection, conditions: &mut Vec<Condition>, sort: Sort) ->
 fn can_drive(condition: &Condition) -> bool {
     use fhir_search::plan::TextTest::Contains;
     match condition {
-        Condition::Exact { .. } | Condition::Date { .. } | Condition::Number { .. } | Condition::Prefix { .. } => true,
+        Condition::Exact { .. }
+        | Condition::Date { .. }
+        | Condition::Number { .. }
+        | Condition::Prefix { .. }
+        | Condition::Together(_) => true,
         Condition::Text { test, .. } => !matches!(test, Contains(_)),
         _ => false,
     }
@@ -217,6 +221,11 @@ fn hits(connection: &Connection, condition: &Condition, limit: i64) -> Result<i6
 fn driving_rows(condition: &Condition) -> Sql {
     if let Condition::Date { param, low, high } = condition {
         return overlapping(*param, low, high);
+    }
+    if let Condition::Together(parts) = condition {
+        let mut sql = Sql::plain("SELECT x0.pk AS pk FROM ");
+        sql.append(sql::same_element(parts, None));
+        return sql;
     }
     let (table, test) = condition.rows();
     let mut sql = Sql::plain(format!("SELECT x.pk FROM {table} x WHERE "));

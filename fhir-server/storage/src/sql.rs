@@ -92,6 +92,8 @@ pub enum Condition {
         param: i64,
         table: Table,
     },
+    /// Of index rows of the same element.
+    Together(Vec<Condition>),
     Id(Vec<String>),
     Updated(Range<i64>),
     Type(Vec<i64>),
@@ -157,6 +159,14 @@ pub fn resolve(connection: &Connection, catalogue: &Catalogue, filter: &Filter) 
             param: catalogue.param(*param),
             table: *table,
         },
+        Filter::Together(filters) => {
+            let parts = each(filters)?;
+            if parts.iter().any(|part| matches!(part, Condition::Constant(false))) {
+                Condition::Constant(false)
+            } else {
+                Condition::Together(parts)
+            }
+        }
         Filter::Id(ids) => Condition::Id(ids.clone()),
         Filter::Updated(range) => Condition::Updated(range.clone()),
         Filter::Type(names) => Condition::Type(names.iter().filter_map(|name| catalogue.type_number(name)).collect()),
@@ -216,6 +226,12 @@ impl Condition {
             }
             Self::Updated(range) => bounded("r.upd", range),
             Self::Type(types) => Sql::plain(format!("r.type IN ({})", list(types))),
+            Self::Together(parts) => {
+                let mut sql = Sql::plain("EXISTS (SELECT 1 FROM ");
+                sql.append(same_element(parts, Some(p)));
+                sql.push(")");
+                sql
+            }
             rows => {
                 let (table, test) = rows.rows();
                 let mut sql = Sql::plain(format!(
@@ -300,6 +316,7 @@ impl Condition {
             | Self::Any(_)
             | Self::All(_)
             | Self::Not(_)
+            | Self::Together(_)
             | Self::Id(_)
             | Self::Updated(_)
             | Self::Type(_) => ("res", Sql::plain("0")),
@@ -315,6 +332,36 @@ impl Condition {
             _ => false,
         }
     }
+}
+
+/// Rows of several conditions with the same resource and element: `table x0 CROSS JOIN table x1 … WHERE …`, of the
+/// resource `p` or of any, whose pk is `x0.pk` then.
+pub fn same_element(parts: &[Condition], p: Option<&str>) -> Sql {
+    let (mut from, mut tests) = (Sql::default(), Sql::plain("1"));
+    for (index, part) in parts.iter().enumerate() {
+        let (table, test) = part.rows();
+        let by_resource = index > 0 || p.is_some();
+        let joined = if index > 0 { " CROSS JOIN " } else { "" };
+        let index_used = if by_resource {
+            format!(" INDEXED BY {table}_pk")
+        } else {
+            String::new()
+        };
+        from.push(&format!("{joined}{table} x{index}{index_used}"));
+        if index > 0 {
+            tests.push(&format!(" AND x{index}.pk = x0.pk AND x{index}.elem = x0.elem"));
+        }
+        tests.and(Sql {
+            text: test.text.replace("x.", &format!("x{index}.")),
+            arguments: test.arguments,
+        });
+    }
+    from.push(" WHERE ");
+    if let Some(p) = p {
+        from.push(&format!("x0.pk = {p} AND "));
+    }
+    from.append(tests);
+    from
 }
 
 fn joined(conditions: &[Condition], p: &str, between: &str) -> Sql {

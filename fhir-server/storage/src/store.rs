@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use fhir_definitions::FhirVersion;
-use fhir_search::Plan;
+use fhir_search::{Access, Include, Plan};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::catalogue::Catalogue;
@@ -15,6 +15,7 @@ use crate::commit::{Outcome, WriteSet};
 use crate::cursor::Cursor;
 use crate::error::{CommitError, OpenError, ReadError};
 use crate::history::{self, HistoryPage, HistoryQuery};
+use crate::linked::{self, Included};
 use crate::lock::Lock;
 use crate::reader::{Effort, Reader, Taken, lock};
 use crate::search::{self, Page};
@@ -100,6 +101,18 @@ impl Store {
     /// A page of matches: at most `count` of them, those behind `after`.
     pub fn search(&self, plan: &Plan, count: usize, after: Option<Cursor>, effort: Effort) -> Result<Page, ReadError> {
         search::page(&*self.reader(effort)?, &self.catalogue, plan, count, after)
+    }
+
+    /// What is included with a page: what `includes` lead to, as far as `access` sees it, at most `limit`.
+    pub fn included(
+        &self,
+        page: &[Version],
+        includes: &[Include],
+        access: &Access,
+        limit: usize,
+        effort: Effort,
+    ) -> Result<Included, ReadError> {
+        linked::included(&*self.reader(effort)?, &self.catalogue, page, includes, access, limit)
     }
 
     /// How many resources match.

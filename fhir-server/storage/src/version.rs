@@ -47,3 +47,10 @@ pub struct Version {
     /// JSON with `meta.versionId` and `meta.lastUpdated`; empty where deleted.
     pub body: Vec<u8>,
 }
+
+impl Version {
+    /// Whether it is a resource, not the trace of one.
+    pub fn is_live(&self) -> bool {
+        self.kind != Kind::Deleted
+    }
+}

@@ -135,8 +135,33 @@ impl Program {
             .then_some(names)
     }
 
+    /// Like [`Program::entry_members`], but for the values inside the resource only, not for the resource itself.
+    pub fn inner_entry_members(&self) -> Option<Vec<&str>> {
+        let mut names = Vec::new();
+        let parts = self.expression.alternatives().iter().filter(|part| !part.is_resource());
+        let mut all = parts.map(|part| part.entry_members(self.resource, &mut names));
+        all.all(|known| known).then_some(names)
+    }
+
+    /// Whether the resource itself is among the values.
+    pub fn gives_resource(&self) -> bool {
+        self.expression.alternatives().iter().any(Lowered::is_resource)
+    }
+
+    /// Whether the resource itself is the only value.
+    pub fn gives_only_resource(&self) -> bool {
+        self.expression.alternatives().iter().all(Lowered::is_resource)
+    }
+
     /// The names of the types that values may have.
     pub fn result_types(&self) -> impl Iterator<Item = &'static str> {
         self.results.iter().map(|structure| structure.name())
+    }
+}
+
+/// Programs of one version are equal if they take the same steps from the same type.
+impl PartialEq for Program {
+    fn eq(&self, other: &Self) -> bool {
+        self.resource == other.resource && self.expression == other.expression
     }
 }

@@ -3,7 +3,7 @@
 use fhir_definitions::Structure;
 
 /// One step, or a condition, over what comes before it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Lowered {
     /// What is looked at.
     This,
@@ -53,6 +53,19 @@ pub enum Lowered {
 }
 
 impl Lowered {
+    /// The alternatives of a union; anything else is one itself.
+    pub fn alternatives(&self) -> &[Self] {
+        match self {
+            Self::Union(parts) => parts,
+            one => std::slice::from_ref(one),
+        }
+    }
+
+    /// Whether it is the resource itself.
+    pub fn is_resource(&self) -> bool {
+        matches!(self, Self::This | Self::Resource)
+    }
+
     /// Collects the members of `resource` without which there is no value; `false` if there may be one without any.
     pub fn entry_members<'a>(&'a self, resource: Structure, names: &mut Vec<&'a str>) -> bool {
         match self {
@@ -78,14 +91,14 @@ impl Lowered {
 }
 
 /// What a name stands for in one type.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Case {
     pub owner: Structure,
     pub members: Vec<Member>,
 }
 
 /// One JSON member.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Member {
     pub name: &'static str,
     /// `_name`, for primitive types.

@@ -1,5 +1,7 @@
 //! One parameter, its modifier and value → a filter.
 
+mod composites;
+
 use fhir_definitions::{Definitions, ParamKind, SearchParameter};
 use fhir_resource::{Micros, temporal};
 
@@ -50,31 +52,55 @@ pub fn of_parameter(
     modifier: Option<&str>,
     text: &str,
 ) -> Result<Filter, SearchError> {
-    let kind = parameter.kind();
-    let Some(table) = table(kind) else {
-        let text = format!(
-            "The search parameter '{}' is not supported in this release.",
-            parameter.code()
-        );
-        return Err(SearchError::NotSupported(text));
-    };
-    let param = ParamId::of(parameter);
     if modifier == Some("missing") {
-        let present = Filter::Present(param, table);
+        let present = present(context, parameter)?;
         return Ok(if value::boolean(text)? {
             Filter::Not(Box::new(present))
         } else {
             present
         });
     }
-    let refuse = |modifier: &str| Err(unsupported(modifier, parameter.code()));
     let values = alternatives(text);
-    match (kind, modifier) {
-        (ParamKind::Token, None) => Ok(Filter::Exact(param, tokens(parameter, &values)?)),
-        (ParamKind::Token, Some("not")) => Ok(Filter::Not(Box::new(Filter::Exact(param, tokens(parameter, &values)?)))),
-        (ParamKind::Reference, None) => Ok(Filter::Exact(param, references(context, parameter, None, &values))),
+    if parameter.kind() == ParamKind::Composite && modifier.is_none() {
+        let tests = values
+            .iter()
+            .map(|value| composites::of_value(context, parameter, value));
+        return Ok(any(tests.collect::<Result<_, SearchError>>()?));
+    }
+    of_values(context, parameter, ParamId::of(parameter), modifier, &values)
+}
+
+/// Whether there is any value.
+fn present(context: &Context<'_>, parameter: SearchParameter) -> Result<Filter, SearchError> {
+    if parameter.kind() == ParamKind::Composite {
+        return composites::present(context, parameter);
+    }
+    let table = table(parameter.kind()).ok_or_else(|| not_in_this_release(parameter))?;
+    Ok(Filter::Present(ParamId::of(parameter), table))
+}
+
+fn not_in_this_release(parameter: SearchParameter) -> SearchError {
+    SearchError::NotSupported(format!(
+        "The search parameter '{}' is not supported in this release.",
+        parameter.code()
+    ))
+}
+
+/// Values that are written as those of `parameter`, found by the keys of `param`.
+fn of_values(
+    context: &Context<'_>,
+    parameter: SearchParameter,
+    param: ParamId,
+    modifier: Option<&str>,
+    values: &[&str],
+) -> Result<Filter, SearchError> {
+    let refuse = |modifier: &str| Err(unsupported(modifier, parameter.code()));
+    match (parameter.kind(), modifier) {
+        (ParamKind::Token, None) => Ok(Filter::Exact(param, tokens(parameter, values)?)),
+        (ParamKind::Token, Some("not")) => Ok(Filter::Not(Box::new(Filter::Exact(param, tokens(parameter, values)?)))),
+        (ParamKind::Reference, None) => Ok(Filter::Exact(param, references(context, parameter, None, values))),
         (ParamKind::Reference, Some(of)) if context.definitions.resource_type(of).is_some() => {
-            Ok(Filter::Exact(param, references(context, parameter, Some(of), &values)))
+            Ok(Filter::Exact(param, references(context, parameter, Some(of), values)))
         }
         (ParamKind::Uri, None) => Ok(Filter::Exact(
             param,
@@ -102,7 +128,7 @@ pub fn of_parameter(
                 .collect()))
         }
         (_, Some(modifier)) => refuse(modifier),
-        (ParamKind::Composite | ParamKind::Special, None) => refuse("none"),
+        (ParamKind::Composite | ParamKind::Special, None) => Err(not_in_this_release(parameter)),
     }
 }
 

@@ -23,6 +23,8 @@ const SEARCHES: &[(&str, &str)] = &[
     ("Observation", "category:missing=true"),
     ("Observation", "_lastUpdated=gt2020-01-01&_sort=_lastUpdated"),
     ("Observation", "code=8867-4&_sort=-_lastUpdated"),
+    ("Observation", "component-code-value-quantity=8867-4$5"),
+    ("Observation", "combo-code-value-quantity=8867-4$gt4"),
     ("Observation", "_id=o1"),
     ("Observation", "_tag=x"),
     ("Patient", "family=mull"),

@@ -24,6 +24,12 @@ fn data() -> Vec<Value> {
         json!({"resourceType": "Observation", "id": "o2", "status": "amended", "code": {"coding": [{"system": "http://loinc.org", "code": "8480-6"}]},
             "subject": {"reference": "Patient/p1"}, "effectivePeriod": {"start": "2019-12-01", "end": "2020-02-01"},
             "valueQuantity": {"value": -0.5, "unit": "mm"}}),
+        json!({"resourceType": "Observation", "id": "bp", "status": "final", "code": {"coding": [{"code": "85354-9"}]}, "component": [
+            {"code": {"coding": [{"code": "sys"}]}, "valueQuantity": {"value": 120, "code": "mm[Hg]"}},
+            {"code": {"coding": [{"code": "dia"}]}, "valueQuantity": {"value": 80, "code": "mm[Hg]"}}]}),
+        json!({"resourceType": "DocumentReference", "id": "d1", "status": "current", "relatesTo": [
+            {"code": "appends", "target": {"reference": "DocumentReference/x"}},
+            {"code": "replaces", "target": {"reference": "DocumentReference/y"}}]}),
         json!({"resourceType": "RiskAssessment", "id": "r1", "status": "final", "subject": {"reference": "Patient/p2"}, "prediction": [{"probabilityDecimal": 0.25}]}),
         json!({"resourceType": "ValueSet", "id": "v1", "status": "draft", "url": "http://example.org/vs/1"}),
         json!({"resourceType": "Basic", "id": "b1", "code": {"text": "custom"}, "extension": [{"url": "http://x", "valueString": "kept"}]}),
@@ -65,7 +71,7 @@ fn data() -> Vec<Value> {
 #[case("Patient", "_profile=http://profiles/a|1", "p1")]
 #[case("Patient", "_profile=http://profiles/a|2", "")]
 #[case("", "_tag=x", "p1")]
-#[case("", "_type=Observation,ValueSet", "o1 o2 v1")]
+#[case("", "_type=Observation,ValueSet", "o1 o2 bp v1")]
 #[case("", "_id=o1,p1", "p1 o1")]
 #[case("Observation", "code=8867-4", "o1")]
 #[case("Observation", "code=|hr", "o1")]
@@ -81,6 +87,22 @@ fn data() -> Vec<Value> {
 #[case("Observation", "value-quantity=5|http://unitsofmeasure.org|/min", "o1")]
 #[case("Observation", "value-quantity=gt-1||mm", "o2")]
 #[case("Observation", "value-quantity=ne5", "o2")]
+// values of one element, never of two
+#[case("Observation", "code-value-quantity=8867-4$5", "o1")]
+#[case("Observation", "code-value-quantity=8867-4$gt5", "")]
+#[case("Observation", "code-value-quantity=85354-9$120", "")]
+#[case("Observation", "component-code-value-quantity=sys$120", "bp")]
+#[case("Observation", "component-code-value-quantity=sys$80", "")]
+#[case("Observation", "component-code-value-quantity=sys$80,dia$80", "bp")]
+#[case("Observation", "component-code-value-quantity=dia$ne120", "bp")]
+#[case("Observation", "component-code-value-quantity=dia$ne80", "")]
+#[case("Observation", "combo-code-value-quantity=dia$lt100||mm[Hg]", "bp")]
+#[case("Observation", "combo-code-value-quantity=8867-4$5", "o1")]
+#[case("Observation", "combo-code-value-quantity=85354-9$80", "")]
+#[case("Observation", "component-code-value-quantity:missing=false", "bp")]
+#[case("Observation", "code-value-quantity:missing=true", "bp")]
+#[case("DocumentReference", "relationship=DocumentReference/x$appends", "d1")]
+#[case("DocumentReference", "relationship=DocumentReference/x$replaces", "")]
 #[case("RiskAssessment", "probability=0.25", "r1")]
 #[case("RiskAssessment", "probability=gt0.25", "")]
 #[case("ValueSet", "url=http://example.org/vs/1", "v1")]

@@ -1,0 +1,115 @@
+//! `_include` and `_revinclude`: which references of a page are followed, in which direction.
+
+use fhir_definitions::{Definitions, ParamKind, ResourceType, SearchParameter};
+
+use crate::error::SearchError;
+use crate::key::ParamId;
+
+/// References to follow from the resources of a page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Include {
+    /// From what is referenced to what refers to it (`_revinclude`).
+    pub reverse: bool,
+    /// Also from what was included.
+    pub iterate: bool,
+    /// The reference parameters, each with the type that it belongs to.
+    pub parameters: Vec<(&'static str, ParamId)>,
+    /// Only references to this type.
+    pub target: Option<&'static str>,
+}
+
+/// Reads a parameter's value; `None` for a name that is no include.
+pub fn parse(definitions: &'static Definitions, name: &str, text: &str) -> Option<Result<Include, SearchError>> {
+    let (code, modifier) = name
+        .split_once(':')
+        .map_or((name, None), |(code, modifier)| (code, Some(modifier)));
+    let reverse = match code {
+        "_include" => false,
+        "_revinclude" => true,
+        _ => return None,
+    };
+    let iterate = match modifier {
+        None => false,
+        Some("iterate" | "recurse") => true,
+        Some(other) => {
+            return Some(Err(SearchError::Modifier {
+                modifier: other.to_owned(),
+                parameter: code.to_owned(),
+            }));
+        }
+    };
+    Some(read(definitions, name, text, reverse, iterate))
+}
+
+fn read(
+    definitions: &'static Definitions,
+    name: &str,
+    text: &str,
+    reverse: bool,
+    iterate: bool,
+) -> Result<Include, SearchError> {
+    let bad = |text: String| Err(SearchError::BadValue(text));
+    let mut parts = text.splitn(3, ':').map(str::trim);
+    let (source, code, target) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
+    let sources: Vec<ResourceType> = match definitions.resource_type(source) {
+        Some(of) => vec![of],
+        None if source == "*" => definitions.resource_types().collect(),
+        None => return bad(format!("Resource type '{source}' is not supported.")),
+    };
+    let code = match code {
+        Some(code) if !code.is_empty() => code,
+        None if source == "*" => "*",
+        _ => {
+            return bad(format!(
+                "The value '{text}' of '{name}' is not `Type:parameter` or `Type:parameter:Target`."
+            ));
+        }
+    };
+    let target = match target {
+        None => None,
+        Some("") => return bad("The target resource type cannot be empty.".to_owned()),
+        Some(target) => match definitions.resource_type(target) {
+            Some(target) => Some(target.name()),
+            None => return bad(format!("Resource type '{target}' is not supported.")),
+        },
+    };
+    let mut parameters = Vec::new();
+    for of in sources {
+        if code == "*" {
+            let references = definitions
+                .search_parameters(of)
+                .filter(|p| p.kind() == ParamKind::Reference);
+            parameters.extend(references.map(|parameter| (of.name(), ParamId::of(parameter))));
+            continue;
+        }
+        let Some(parameter) = definitions.search_parameter(of, code) else {
+            return Err(SearchError::UnknownParameter {
+                parameter: code.to_owned(),
+                resource_type: of.name().to_owned(),
+            });
+        };
+        if parameter.kind() != ParamKind::Reference {
+            return bad(format!(
+                "The search parameter '{code}' of '{}' is not a reference: '{name}' can't follow it.",
+                of.name()
+            ));
+        }
+        if reverse && iterate && target.is_none() && is_ambiguous(parameter) {
+            return bad(format!(
+                "'{name}={text}' must name its target: '{code}' refers to several types. Write `{}:{code}:Target`.",
+                of.name()
+            ));
+        }
+        parameters.push((of.name(), ParamId::of(parameter)));
+    }
+    Ok(Include {
+        reverse,
+        iterate,
+        parameters,
+        target,
+    })
+}
+
+fn is_ambiguous(parameter: SearchParameter) -> bool {
+    parameter.targets().count() > 1
+}

@@ -1,0 +1,129 @@
+//! `_include` and `_revinclude` over HTTP.
+
+use fhir_server_settings::{FhirVersion, Limits, Role, Settings};
+use rstest::rstest;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::service::Service;
+use crate::tokens::{Signer, access};
+
+async fn fill(service: &Service) {
+    for (path, body) in [
+        ("Organization/o", json!({"resourceType": "Organization", "id": "o"})),
+        (
+            "Patient/p",
+            json!({"resourceType": "Patient", "id": "p", "managingOrganization": {"reference": "Organization/o"},
+                "link": [{"other": {"reference": "Patient/q"}, "type": "seealso"}]}),
+        ),
+        (
+            "Patient/q",
+            json!({"resourceType": "Patient", "id": "q", "link": [{"other": {"reference": "Patient/p"}, "type": "seealso"}]}),
+        ),
+        ("Patient/gone", json!({"resourceType": "Patient", "id": "gone"})),
+        (
+            "Observation/a",
+            json!({"resourceType": "Observation", "id": "a", "status": "final", "code": {"text": "a"},
+                "subject": {"reference": "Patient/p"}, "performer": [{"reference": "Patient/gone"}]}),
+        ),
+        (
+            "Observation/b",
+            json!({"resourceType": "Observation", "id": "b", "status": "final", "code": {"text": "b"},
+                "subject": {"reference": "Patient/p"}, "hasMember": [{"reference": "Observation/a"}]}),
+        ),
+    ] {
+        assert_eq!(service.put(path, &body.to_string()).await.status, 201, "{path}");
+    }
+    service.delete("Patient/gone").await;
+}
+
+/// `mode:id` of each entry.
+fn shown(bundle: &Value) -> Vec<String> {
+    let entries = bundle["entry"].as_array().cloned().unwrap_or_default();
+    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    let name = |entry: &Value| format!("{}:{}", text(&entry["search"]["mode"]), text(&entry["resource"]["id"]));
+    entries.iter().map(name).collect()
+}
+
+#[rstest]
+#[case("Observation?_include=Observation:subject", "match:a match:b include:p")]
+#[case("Observation?_id=b&_include=Observation:*", "match:b include:a include:p")]
+#[case("Observation?_id=b&_include=Observation:has-member", "match:b include:a")]
+#[case("Observation?_include=Observation:has-member", "match:a match:b")]
+#[case("Observation?_include=Observation:subject:Group", "match:a match:b")]
+#[case(
+    "Observation?_id=a&_include=Observation:subject&_include:iterate=Patient:organization",
+    "match:a include:p include:o"
+)]
+#[case("Patient?_id=p&_include:iterate=Patient:link", "match:p include:q")]
+#[case("Patient?_id=p&_revinclude=Observation:subject", "match:p include:a include:b")]
+#[case(
+    "Organization?_revinclude=Patient:organization&_revinclude:iterate=Observation:subject:Patient",
+    "match:o include:p include:a include:b"
+)]
+#[case("Patient?_id=p&_revinclude=*", "match:p include:q include:a include:b")]
+#[case("Patient?_id=p&_revinclude=Observation:performer", "match:p")]
+#[tokio::test]
+async fn includes(#[case] query: &str, #[case] expected: &str) {
+    let service = Service::anonymous(FhirVersion::R4).await;
+    fill(&service).await;
+    let answer = service.get(query).await;
+    assert_eq!(shown(&answer.body).join(" "), expected, "{query}");
+    let counted = service.get(&format!("{query}&_summary=count")).await;
+    let matches = expected.split(' ').filter(|entry| entry.starts_with("match")).count();
+    assert_eq!(counted.body["total"], matches, "what is included isn't counted");
+}
+
+#[tokio::test]
+async fn more_than_the_limit_is_left_out_and_said() {
+    let limits = Limits {
+        includes: Some(1),
+        ..Limits::default()
+    };
+    let service = Service::start(Settings {
+        fhir_version: Some(FhirVersion::R4),
+        anonymous: true,
+        limits,
+        ..Settings::default()
+    })
+    .await;
+    fill(&service).await;
+    let answer = service.get("Patient?_id=p&_revinclude=Observation:subject").await;
+    let shown = shown(&answer.body);
+    assert!(shown[0].starts_with("outcome:"), "{shown:?}");
+    assert_eq!(shown[1..], ["match:p", "include:a"]);
+    assert_eq!(answer.text("/entry/0/resource/issue/0/code"), "incomplete");
+}
+
+#[tokio::test]
+async fn what_the_caller_may_not_see_is_not_included() {
+    let (signer, folder) = (Signer::new(), TempDir::new().expect("folder"));
+    let keys = folder.path().join("jwks.json");
+    signer.publish(&keys);
+    let roles = [("connector", Role::Connector), ("contributor", Role::Contributor)];
+    let service = Service::with_access(FhirVersion::R4, access(&keys, &roles)).await;
+    let contributor = signer.bearer("contributor", &json!({}));
+    for (path, body) in [
+        ("Organization/o", r#"{"resourceType":"Organization","id":"o"}"#),
+        (
+            "Patient/p",
+            r#"{"resourceType":"Patient","id":"p","managingOrganization":{"reference":"Organization/o"}}"#,
+        ),
+        (
+            "Condition/c",
+            r#"{"resourceType":"Condition","id":"c","subject":{"reference":"Patient/p"}}"#,
+        ),
+    ] {
+        let headers = [("authorization", contributor.as_str())];
+        let sent = service.send(reqwest::Method::PUT, path, &headers, Some(body)).await;
+        assert_eq!(sent.status, 201, "{path}");
+    }
+    let query = "Patient?_include=Patient:organization&_revinclude=Condition:subject";
+    for (who, expected) in [("contributor", "match:p include:o include:c"), ("connector", "match:p")] {
+        let bearer = signer.bearer(who, &json!({}));
+        let answer = service
+            .send(reqwest::Method::GET, query, &[("authorization", &bearer)], None)
+            .await;
+        assert_eq!(shown(&answer.body).join(" "), expected, "{who}");
+    }
+}
