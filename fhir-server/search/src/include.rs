@@ -4,6 +4,7 @@ use fhir_definitions::{Definitions, ParamKind, ResourceType, SearchParameter};
 
 use crate::error::SearchError;
 use crate::key::ParamId;
+use crate::targets;
 
 /// References to follow from the resources of a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,5 +112,5 @@ fn read(
 }
 
 fn is_ambiguous(parameter: SearchParameter) -> bool {
-    parameter.targets().count() > 1
+    targets::of(parameter).len() != 1
 }

@@ -13,6 +13,7 @@ pub mod include;
 pub mod key;
 pub mod parse;
 pub mod plan;
+mod targets;
 mod value;
 
 pub use access::Access;

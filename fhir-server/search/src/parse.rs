@@ -1,11 +1,13 @@
 //! Query → [`Search`]: parameters read, checked and planned. What is refused, ignored or warned of is decided here.
 
+mod conditions;
 mod filters;
 
 use std::collections::BTreeSet;
 
-use fhir_definitions::{Definitions, ResourceType, SearchParameter};
+use fhir_definitions::{Definitions, ResourceType};
 
+use self::conditions::Conditions;
 use crate::access::Access;
 use crate::error::SearchError;
 use crate::include::{self, Include};
@@ -106,19 +108,6 @@ pub struct Parser {
 /// Parameters that say how the answer looks; other layers read them.
 const PRESENTATION: &[&str] = &["_format", "_pretty"];
 
-/// Parameters that a later release serves; ignoring them would give wrong answers.
-const LATER: &[&str] = &[
-    "_has",
-    "_list",
-    "_filter",
-    "_text",
-    "_content",
-    "_query",
-    "_contained",
-    "_containedType",
-    "_not-referenced",
-];
-
 impl Parser {
     /// Reads the decoded pairs of a query string (and of a form) for `target`.
     pub fn parse(
@@ -128,7 +117,7 @@ impl Parser {
         handling: Handling,
         access: &Access,
     ) -> Result<Search, SearchError> {
-        let mut reading = Reading::new(self, target, handling);
+        let mut reading = Reading::new(self, target, handling, access);
         reading.types(target, pairs)?;
         let mut seen = BTreeSet::new();
         for pair in pairs {
@@ -136,12 +125,13 @@ impl Parser {
                 reading.parameter(&pair.0, &pair.1)?;
             }
         }
-        reading.finish(access)
+        reading.finish()
     }
 }
 
 struct Reading<'a> {
     parser: &'a Parser,
+    conditions: Conditions<'a>,
     handling: Handling,
     /// The types that the search runs over; empty: all.
     types: Vec<ResourceType>,
@@ -151,7 +141,7 @@ struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    fn new(parser: &'a Parser, target: &Target, handling: Handling) -> Self {
+    fn new(parser: &'a Parser, target: &Target, handling: Handling, access: &'a Access) -> Self {
         let plan = Plan {
             types: BTreeSet::new(),
             filters: Vec::new(),
@@ -171,8 +161,14 @@ impl<'a> Reading<'a> {
             Target::Type(of) | Target::Compartment { of: Some(of), .. } => vec![*of],
             Target::System | Target::Compartment { .. } => Vec::new(),
         };
+        let conditions = Conditions {
+            definitions: parser.definitions,
+            bases: &parser.bases,
+            access,
+        };
         Self {
             parser,
+            conditions,
             handling,
             types,
             filters: Vec::new(),
@@ -350,76 +346,28 @@ impl<'a> Reading<'a> {
 
     /// A search parameter; whether it was applied.
     fn condition(&mut self, name: &str, text: &str) -> Result<bool, SearchError> {
-        let (code, modifier) = name
-            .split_once(':')
-            .map_or((name, None), |(code, modifier)| (code, Some(modifier)));
-        if LATER.contains(&code) || modifier.unwrap_or(code).contains('.') {
-            return Err(SearchError::NotSupported(format!(
-                "The search parameter '{name}' is not supported in this release."
-            )));
-        }
         if text.is_empty() {
             return Ok(false);
         }
-        if let Some(filter) = filters::own_row(code, modifier, text)? {
-            self.filters.push(filter);
-            return Ok(true);
+        match self.conditions.read(&self.types, name, text) {
+            Ok(filter) => {
+                self.filters.push(filter);
+                Ok(true)
+            }
+            Err(unknown @ SearchError::UnknownParameter { .. }) if self.handling == Handling::Lenient => {
+                self.search.warnings.push((unknown.code(), unknown.to_string()));
+                Ok(false)
+            }
+            Err(error) => Err(error),
         }
-        let Some(parameters) = self.lookup(code) else {
-            let of = match self.types.as_slice() {
-                [one] => one.name(),
-                _ => "Resource",
-            };
-            let unknown = SearchError::UnknownParameter {
-                parameter: code.to_owned(),
-                resource_type: of.to_owned(),
-            };
-            if self.handling == Handling::Strict {
-                return Err(unknown);
-            }
-            self.search.warnings.push((unknown.code(), unknown.to_string()));
-            return Ok(false);
-        };
-        let context = filters::Context {
-            definitions: self.parser.definitions,
-            bases: &self.parser.bases,
-        };
-        let filter = match parameters.as_slice() {
-            [(_, only)] => filters::of_parameter(&context, *only, modifier, text)?,
-            several => {
-                let mut any = Vec::new();
-                for (of, parameter) in several {
-                    let filter = filters::of_parameter(&context, *parameter, modifier, text)?;
-                    any.push(Filter::All(vec![Filter::Type(vec![of.clone()]), filter]));
-                }
-                Filter::Any(any)
-            }
-        };
-        self.filters.push(filter);
-        Ok(true)
     }
 
-    /// The parameter, or one for each type where they differ; `None` where some type doesn't have it.
-    fn lookup(&self, code: &str) -> Option<Vec<(String, SearchParameter)>> {
-        let definitions = self.parser.definitions;
-        if self.types.is_empty() {
-            return Some(vec![(String::new(), definitions.resource_search_parameter(code)?)]);
-        }
-        let mut found: Vec<(String, SearchParameter)> = Vec::new();
-        for of in &self.types {
-            found.push((of.name().to_owned(), definitions.search_parameter(*of, code)?));
-        }
-        if found.iter().all(|(_, parameter)| *parameter == found[0].1) {
-            found.truncate(1);
-        }
-        Some(found)
-    }
-
-    fn finish(mut self, access: &Access) -> Result<Search, SearchError> {
+    fn finish(mut self) -> Result<Search, SearchError> {
         if self.elements_given && self.search.summary != Summary::False {
             let text = "The '_elements' parameter is supported only when '_summary' is SummaryType.False or '_summary' is not specified at all.";
             return Err(SearchError::BadValue(text.to_owned()));
         }
+        let access = self.conditions.access;
         let plan = &mut self.search.plan;
         plan.types = self.types.iter().map(|of| of.name().to_owned()).collect();
         if let Access::Types(_) = access {

@@ -50,6 +50,24 @@ pub enum Filter {
     Text(ParamId, TextTest),
     /// A value of any kind is there.
     Present(ParamId, Table),
+    /// A reference of this parameter leads to a resource that all of these hold for.
+    Linked {
+        /// The reference parameter.
+        param: ParamId,
+        /// The type that it leads to.
+        target: String,
+        /// What holds there.
+        filters: Vec<Filter>,
+    },
+    /// A resource that all of these hold for refers to this one.
+    LinkedBy {
+        /// The reference parameter of that resource.
+        param: ParamId,
+        /// The type of this one.
+        target: String,
+        /// What holds there.
+        filters: Vec<Filter>,
+    },
     /// All of these hold in the same element; each is about keys.
     Together(Vec<Filter>),
     /// The logical id is one of these.

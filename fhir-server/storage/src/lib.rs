@@ -12,6 +12,7 @@ mod cursor;
 mod error;
 mod history;
 mod linked;
+mod links;
 mod lock;
 mod open;
 mod read;

@@ -11,6 +11,7 @@ use rusqlite::Connection;
 use crate::catalogue::Catalogue;
 use crate::cursor::Cursor;
 use crate::error::ReadError;
+use crate::links;
 use crate::read::{COLUMNS, Raw};
 use crate::rows::LONG;
 use crate::sql::{self, Condition, Sql};
@@ -18,6 +19,8 @@ use crate::version::Version;
 
 /// Up to here hits are counted, and a driver's hits may be sorted.
 const FEW: i64 = 512;
+/// Resources at the other end of a chain up to which the search begins there.
+const MANY: i64 = 5_000;
 
 /// A page of matches.
 #[derive(Debug)]
@@ -195,7 +198,8 @@ fn pick(connection: &Connection, conditions: &mut Vec<Condition>, sort: Sort) ->
     })
 }
 
-fn can_drive(condition: &Condition) -> bool {
+/// Whether its index can begin a search.
+pub fn can_drive(condition: &Condition) -> bool {
     use fhir_search::plan::TextTest::Contains;
     match condition {
         Condition::Exact { .. }
@@ -204,23 +208,44 @@ fn can_drive(condition: &Condition) -> bool {
         | Condition::Prefix { .. }
         | Condition::Together(_) => true,
         Condition::Text { test, .. } => !matches!(test, Contains(_)),
+        Condition::Linked { inner, .. } | Condition::LinkedBy { inner, .. } => links::driver(inner).is_some(),
         _ => false,
     }
 }
 
 /// Hits of a condition in its own index, counted up to the limit.
 fn hits(connection: &Connection, condition: &Condition, limit: i64) -> Result<i64, ReadError> {
+    // where a chain's other end has too many hits, its outer resources are tested one by one
+    let other_end = match condition {
+        Condition::Linked { inner, target: of, .. } | Condition::LinkedBy { inner, source: of, .. } => {
+            links::driver(inner).map(|(first, _)| links::other_end(first, *of))
+        }
+        _ => None,
+    };
+    if let Some(other_end) = other_end
+        && counted(connection, other_end, MANY)? >= MANY
+    {
+        return Ok(limit);
+    }
+    counted(connection, driving_rows(condition), limit)
+}
+
+/// Rows of a statement, up to a limit.
+fn counted(connection: &Connection, rows: Sql, limit: i64) -> Result<i64, ReadError> {
     let mut statement = Sql::plain("SELECT count(*) FROM (");
-    statement.append(driving_rows(condition));
+    statement.append(rows);
     statement.append(Sql::with(" LIMIT ?)", limit));
     let mut select = connection.prepare_cached(&statement.text)?;
     Ok(select.query_row(rusqlite::params_from_iter(statement.arguments), |row| row.get(0))?)
 }
 
 /// The pks that a condition's own index gives.
-fn driving_rows(condition: &Condition) -> Sql {
+pub fn driving_rows(condition: &Condition) -> Sql {
     if let Condition::Date { param, low, high } = condition {
         return overlapping(*param, low, high);
+    }
+    if let Condition::Linked { .. } | Condition::LinkedBy { .. } = condition {
+        return links::rows(condition);
     }
     if let Condition::Together(parts) = condition {
         let mut sql = Sql::plain("SELECT x0.pk AS pk FROM ");

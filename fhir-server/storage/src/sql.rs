@@ -2,13 +2,13 @@
 //!
 //! Texts are looked up first: a text without a number is one that no resource has.
 
-use fhir_search::Filter;
 use fhir_search::plan::{Edge, NumberTest, Range, Table, TextTest};
+use fhir_search::{Filter, key};
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
 use crate::catalogue::Catalogue;
-use crate::rows;
+use crate::{links, rows};
 
 /// SQL text with its arguments, in order.
 #[derive(Debug, Clone, Default)]
@@ -57,6 +57,17 @@ impl Sql {
     }
 }
 
+/// A resource within a statement.
+#[derive(Debug, Clone)]
+pub struct At {
+    /// Its pk.
+    pub pk: String,
+    /// The alias of its row, where the condition reads it.
+    pub row: String,
+    /// Links that lead to it: aliases of further ones have a number of their own.
+    pub depth: usize,
+}
+
 /// A filter with its texts and parameters as numbers.
 #[derive(Debug, Clone)]
 pub enum Condition {
@@ -91,6 +102,21 @@ pub enum Condition {
     Present {
         param: i64,
         table: Table,
+    },
+    /// A reference leads to a resource with these; `prefix` is the beginning of its key, `rPatient/`.
+    Linked {
+        param: i64,
+        target: i64,
+        prefix: String,
+        inner: Vec<Condition>,
+    },
+    /// A resource of the type `source` with these refers to this one, whose key begins with `prefix`.
+    LinkedBy {
+        param: i64,
+        source: i64,
+        target: i64,
+        prefix: String,
+        inner: Vec<Condition>,
     },
     /// Of index rows of the same element.
     Together(Vec<Condition>),
@@ -159,6 +185,36 @@ pub fn resolve(connection: &Connection, catalogue: &Catalogue, filter: &Filter) 
             param: catalogue.param(*param),
             table: *table,
         },
+        Filter::Linked { param, target, filters } | Filter::LinkedBy { param, target, filters } => {
+            let (Some(number), Condition::All(inner)) = (
+                catalogue.type_number(target),
+                match all(each(filters)?) {
+                    Condition::Constant(true) => Condition::All(Vec::new()),
+                    Condition::Constant(false) => return Ok(Condition::Constant(false)),
+                    other => Condition::All(other.conjuncts()),
+                },
+            ) else {
+                return Ok(Condition::Constant(false));
+            };
+            let source = catalogue.param_type(*param).unwrap_or_default();
+            let (param, prefix) = (catalogue.param(*param), key::reference(&format!("{target}/")));
+            if matches!(filter, Filter::Linked { .. }) {
+                Condition::Linked {
+                    param,
+                    target: number,
+                    prefix,
+                    inner,
+                }
+            } else {
+                Condition::LinkedBy {
+                    param,
+                    source,
+                    target: number,
+                    prefix,
+                    inner,
+                }
+            }
+        }
         Filter::Together(filters) => {
             let parts = each(filters)?;
             if parts.iter().any(|part| matches!(part, Condition::Constant(false))) {
@@ -206,26 +262,38 @@ impl Condition {
         }
     }
 
-    /// As a test of the resource whose pk is `p`: each is a probe of the index that leads from the resource to values.
+    /// As a test of the resource whose pk is `p` and whose row is `r`.
     pub fn probe(&self, p: &str) -> Sql {
+        let at = At {
+            pk: p.to_owned(),
+            row: "r".to_owned(),
+            depth: 0,
+        };
+        self.probe_at(&at)
+    }
+
+    /// As a test of a resource: each is a probe of the index that leads from the resource to values.
+    pub fn probe_at(&self, at: &At) -> Sql {
+        let (p, row) = (&at.pk, &at.row);
         match self {
             Self::Constant(value) => Sql::plain(if *value { "1" } else { "0" }),
-            Self::Any(conditions) => joined(conditions, p, " OR "),
-            Self::All(conditions) => joined(conditions, p, " AND "),
+            Self::Any(conditions) => joined(conditions, at, " OR "),
+            Self::All(conditions) => joined(conditions, at, " AND "),
             Self::Not(condition) => {
                 let mut sql = Sql::plain("NOT ");
-                sql.append(condition.probe(p));
+                sql.append(condition.probe_at(at));
                 sql
             }
             Self::Id(ids) => {
-                let mut sql = Sql::plain(format!("r.id IN ({})", marks(ids.len())));
+                let mut sql = Sql::plain(format!("{row}.id IN ({})", marks(ids.len())));
                 for id in ids {
                     sql.bind(id.clone());
                 }
                 sql
             }
-            Self::Updated(range) => bounded("r.upd", range),
-            Self::Type(types) => Sql::plain(format!("r.type IN ({})", list(types))),
+            Self::Updated(range) => bounded(&format!("{row}.upd"), range),
+            Self::Type(types) => Sql::plain(format!("{row}.type IN ({})", list(types))),
+            Self::Linked { .. } | Self::LinkedBy { .. } => links::probe(self, at),
             Self::Together(parts) => {
                 let mut sql = Sql::plain("EXISTS (SELECT 1 FROM ");
                 sql.append(same_element(parts, Some(p)));
@@ -316,6 +384,8 @@ impl Condition {
             | Self::Any(_)
             | Self::All(_)
             | Self::Not(_)
+            | Self::Linked { .. }
+            | Self::LinkedBy { .. }
             | Self::Together(_)
             | Self::Id(_)
             | Self::Updated(_)
@@ -328,7 +398,7 @@ impl Condition {
         match self {
             Self::Any(conditions) | Self::All(conditions) => conditions.iter().any(Self::reads_row),
             Self::Not(condition) => condition.reads_row(),
-            Self::Id(_) | Self::Updated(_) | Self::Type(_) => true,
+            Self::Id(_) | Self::Updated(_) | Self::Type(_) | Self::LinkedBy { .. } => true,
             _ => false,
         }
     }
@@ -364,20 +434,20 @@ pub fn same_element(parts: &[Condition], p: Option<&str>) -> Sql {
     from
 }
 
-fn joined(conditions: &[Condition], p: &str, between: &str) -> Sql {
+fn joined(conditions: &[Condition], at: &At, between: &str) -> Sql {
     let mut sql = Sql::plain("(");
     for (index, condition) in conditions.iter().enumerate() {
         if index > 0 {
             sql.push(between);
         }
-        sql.append(condition.probe(p));
+        sql.append(condition.probe_at(at));
     }
     sql.push(")");
     sql
 }
 
 /// `?, ?, ?`
-fn marks(count: usize) -> String {
+pub fn marks(count: usize) -> String {
     vec!["?"; count].join(", ")
 }
 
@@ -401,7 +471,7 @@ pub fn bounded<T: Clone + Into<Value>>(column: &str, range: &Range<T>) -> Sql {
 }
 
 /// A text column that begins with `prefix`, as a range of its index.
-fn prefixed(column: &str, prefix: &str) -> Sql {
+pub fn prefixed(column: &str, prefix: &str) -> Sql {
     let mut sql = Sql::with(format!("{column} >= ?"), prefix.to_owned());
     // the first text after all that begin with the prefix
     let mut end: Vec<char> = prefix.chars().collect();

@@ -12,6 +12,7 @@ use crate::extract::reference_text;
 use crate::fold::fold;
 use crate::key::{self, ParamId};
 use crate::plan::{Edge, Filter, NumberTest, Range, Table, TextTest};
+use crate::targets;
 use crate::value::{self, Prefix, unescape};
 
 /// What reading a value needs.
@@ -182,7 +183,7 @@ fn references(context: &Context<'_>, parameter: SearchParameter, of: Option<&str
         if fhir_resource::reference::is_id(&text) {
             let targets: Vec<_> = match of {
                 Some(of) => vec![of],
-                None => parameter.targets().collect(),
+                None => targets::of(parameter),
             };
             keys.extend(targets.iter().map(|target| key::reference(&format!("{target}/{text}"))));
             if targets.len() != 1 {

@@ -57,8 +57,19 @@ fn lenient(target: &str, query: &str) -> Result<Search, SearchError> {
 #[case("Patient", "gender:missing=maybe", 403, "not-supported")]
 #[case("Patient", "_id:exact=x", 403, "not-supported")]
 #[case("Observation", "subject.name=x", 403, "not-supported")]
-#[case("Observation", "subject:Patient.name=x", 403, "not-supported")]
-#[case("Patient", "_has:Observation:subject:code=x", 403, "not-supported")]
+#[case("Observation", "code.name=x", 403, "not-supported")]
+#[case("Observation", "subject:Nothing.name=x", 403, "not-supported")]
+#[case("Patient", "_has:Observation:subject=x", 403, "not-supported")]
+#[case("Patient", "_has:Observation:code:status=x", 403, "not-supported")]
+#[case("Patient", "_has:Nothing:subject:code=x", 403, "not-supported")]
+#[case("Patient", "_has:Observation:subject:=x", 403, "not-supported")]
+#[case(
+    "Patient",
+    "link:Patient.link:Patient.link:Patient.link:Patient.link:Patient.link:Patient.link:Patient.link:Patient.link:Patient.name=x",
+    403,
+    "not-supported"
+)]
+#[case("Patient", "_not-referenced=Observation", 400, "invalid")]
 fn refuses(#[case] target: &str, #[case] query: &str, #[case] status: u16, #[case] code: &str) {
     let error = lenient(target, query).expect_err("refused");
     assert_eq!((error.status(), error.code()), (status, code), "{error}");
@@ -74,6 +85,11 @@ fn refuses(#[case] target: &str, #[case] query: &str, #[case] status: u16, #[cas
     "",
     "Cookie=Chip",
     "The search parameter 'Cookie' is not supported for resource type 'Resource'."
+)]
+#[case(
+    "Observation",
+    "patient.cookie=chip",
+    "The search parameter 'cookie' is not supported for resource type 'Patient'."
 )]
 #[case("Patient", "_sort=gender", "Sorting by the 'gender' parameter is not supported.")]
 #[case(

@@ -27,6 +27,7 @@ fn data() -> Vec<Value> {
         json!({"resourceType": "Observation", "id": "bp", "status": "final", "code": {"coding": [{"code": "85354-9"}]}, "component": [
             {"code": {"coding": [{"code": "sys"}]}, "valueQuantity": {"value": 120, "code": "mm[Hg]"}},
             {"code": {"coding": [{"code": "dia"}]}, "valueQuantity": {"value": 80, "code": "mm[Hg]"}}]}),
+        json!({"resourceType": "Practitioner", "id": "d1", "name": [{"family": "Doc"}]}),
         json!({"resourceType": "DocumentReference", "id": "d1", "status": "current", "relatesTo": [
             {"code": "appends", "target": {"reference": "DocumentReference/x"}},
             {"code": "replaces", "target": {"reference": "DocumentReference/y"}}]}),
@@ -87,6 +88,38 @@ fn data() -> Vec<Value> {
 #[case("Observation", "value-quantity=5|http://unitsofmeasure.org|/min", "o1")]
 #[case("Observation", "value-quantity=gt-1||mm", "o2")]
 #[case("Observation", "value-quantity=ne5", "o2")]
+// along references and back
+#[case("Observation", "subject:Patient.family=mull", "o1 o2")]
+#[case("Observation", "patient.name=ann", "o1 o2")]
+#[case("Observation", "patient.name=ann&patient.gender=male", "")]
+#[case("Observation", "patient.gender:not=male", "o1 o2")]
+#[case("Observation", "patient.birthdate=lt1980-06&code=hr", "o1")]
+#[case("Observation", "patient._id=p1", "o1 o2")]
+#[case("Observation", "patient._tag=x", "o1 o2")]
+#[case("Observation", "patient._lastUpdated=lt2000-01-01", "")]
+#[case("Observation", "patient.active:missing=true", "")]
+#[case("RiskAssessment", "patient._id=p2", "r1")]
+#[case("RiskAssessment", "subject:Patient._id=p1", "")]
+#[case("RiskAssessment", "subject:Group._id=p2", "")]
+#[case("Observation", "patient.general-practitioner:Practitioner.family=doc", "o1 o2")]
+#[case("Observation", "patient.general-practitioner:Practitioner.family=other", "")]
+#[case("Patient", "_has:Observation:patient:code=8867-4", "p1")]
+#[case("Patient", "_has:Observation:patient:code=nothing", "")]
+#[case("Patient", "_has:Observation:patient:status=amended&gender=female", "p1")]
+#[case("Patient", "_has:Observation:patient:status=amended&gender=male", "")]
+#[case("Patient", "_has:Observation:patient:_id=o1", "p1")]
+#[case("Patient", "_has:Observation:patient:_type=Observation", "p1")]
+#[case("Patient", "_has:Observation:patient:_type=Patient", "")]
+#[case("Patient", "_has:RiskAssessment:patient:probability=gt0.2", "p2")]
+#[case(
+    "Practitioner",
+    "_has:Patient:general-practitioner:_has:Observation:patient:code=hr",
+    "d1"
+)]
+#[case("Practitioner", "_has:Patient:general-practitioner:gender=male", "")]
+#[case("Patient", "_not-referenced=Observation:subject", "p2")]
+#[case("Patient", "_not-referenced=*", "")]
+#[case("Observation", "_not-referenced=*:*", "o1 o2 bp")]
 // values of one element, never of two
 #[case("Observation", "code-value-quantity=8867-4$5", "o1")]
 #[case("Observation", "code-value-quantity=8867-4$gt5", "")]

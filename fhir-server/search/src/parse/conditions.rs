@@ -1,0 +1,253 @@
+//! A parameter's name → where its value is looked for: in the resource, along a chain, or at what refers to it.
+
+use fhir_definitions::{Definitions, ParamKind, ResourceType, SearchParameter};
+
+use super::filters;
+use crate::access::Access;
+use crate::error::SearchError;
+use crate::include;
+use crate::key::ParamId;
+use crate::plan::Filter;
+use crate::targets;
+
+/// Parameters that a later release serves; ignoring them would give wrong answers.
+const LATER: &[&str] = &[
+    "_list",
+    "_filter",
+    "_text",
+    "_content",
+    "_query",
+    "_contained",
+    "_containedType",
+];
+
+/// Steps of a chain, forwards and backwards, at most.
+const DEPTH: usize = 8;
+
+/// What reading conditions needs.
+#[derive(Clone, Copy)]
+pub struct Conditions<'a> {
+    pub definitions: &'static Definitions,
+    pub bases: &'a [String],
+    /// What the caller sees: a chain never leads anywhere else.
+    pub access: &'a Access,
+}
+
+impl Conditions<'_> {
+    /// A condition on resources of these types; of none: of every type.
+    pub fn read(&self, types: &[ResourceType], name: &str, text: &str) -> Result<Filter, SearchError> {
+        self.at(types, name, text, 0)
+    }
+
+    fn at(&self, types: &[ResourceType], name: &str, text: &str, depth: usize) -> Result<Filter, SearchError> {
+        if depth > DEPTH {
+            return Err(SearchError::NotSupported(format!(
+                "A chain of more than {DEPTH} steps is not supported."
+            )));
+        }
+        if let Some(rest) = name.strip_prefix("_has:") {
+            return self.has(types, rest, text, depth);
+        }
+        if let Some((head, rest)) = name.split_once('.') {
+            return self.chain(types, head, rest, text, depth);
+        }
+        let (code, modifier) = name
+            .split_once(':')
+            .map_or((name, None), |(code, modifier)| (code, Some(modifier)));
+        if LATER.contains(&code) {
+            return Err(SearchError::NotSupported(format!(
+                "The search parameter '{name}' is not supported in this release."
+            )));
+        }
+        match code {
+            "_not-referenced" => return self.not_referenced(types, text),
+            "_type" if depth > 0 => return Ok(Filter::Type(text.split(',').map(str::to_owned).collect())),
+            _ => {}
+        }
+        if let Some(filter) = filters::own_row(code, modifier, text)? {
+            return Ok(filter);
+        }
+        let context = filters::Context {
+            definitions: self.definitions,
+            bases: self.bases,
+        };
+        let each = self.lookup(types, code)?.into_iter().map(|(of, parameter)| {
+            let filter = filters::of_parameter(&context, parameter, modifier, text)?;
+            Ok((of, filter))
+        });
+        Ok(by_type(each.collect::<Result<_, SearchError>>()?))
+    }
+
+    /// `code[:Type].rest=text`
+    fn chain(
+        &self,
+        types: &[ResourceType],
+        head: &str,
+        rest: &str,
+        text: &str,
+        depth: usize,
+    ) -> Result<Filter, SearchError> {
+        let (code, target) = head
+            .split_once(':')
+            .map_or((head, None), |(code, target)| (code, Some(target)));
+        let mut each = Vec::new();
+        for (of, parameter) in self.lookup(types, code)? {
+            if parameter.kind() != ParamKind::Reference {
+                return Err(SearchError::NotSupported(format!(
+                    "The chained search parameter '{code}' is not a reference search parameter."
+                )));
+            }
+            let targets = self.targets(parameter, target)?;
+            let mut unknown = None;
+            let mut found = Vec::new();
+            for target in targets {
+                match self.at(&[target], rest, text, depth + 1) {
+                    Ok(filter) => found.push((target, filter)),
+                    Err(error @ SearchError::UnknownParameter { .. }) => unknown = Some(error),
+                    Err(error) => return Err(error),
+                }
+            }
+            if found.len() > 1 {
+                let names: Vec<_> = found
+                    .iter()
+                    .map(|(target, _)| format!("{code}:{}", target.name()))
+                    .collect();
+                return Err(SearchError::NotSupported(format!(
+                    "The chained search parameter '{code}' may lead to several types. Say which: {}.",
+                    names.join(", ")
+                )));
+            }
+            let Some((target, filter)) = found.pop() else {
+                return Err(unknown.unwrap_or_else(|| unknown_parameter(rest, types)));
+            };
+            let filter = Filter::Linked {
+                param: ParamId::of(parameter),
+                target: target.name().to_owned(),
+                filters: vec![filter],
+            };
+            each.push((of, self.seen(target, filter)));
+        }
+        Ok(by_type(each))
+    }
+
+    /// The types that a reference may lead to.
+    fn targets(&self, parameter: SearchParameter, named: Option<&str>) -> Result<Vec<ResourceType>, SearchError> {
+        if let Some(name) = named {
+            let target = self.definitions.resource_type(name);
+            let target = target.ok_or_else(|| SearchError::Modifier {
+                modifier: name.to_owned(),
+                parameter: parameter.code().to_owned(),
+            })?;
+            return Ok(vec![target]);
+        }
+        let named = targets::of(parameter).into_iter();
+        let named: Vec<_> = named.filter_map(|name| self.definitions.resource_type(name)).collect();
+        if named.is_empty() {
+            Ok(self.definitions.resource_types().collect())
+        } else {
+            Ok(named)
+        }
+    }
+
+    /// `_has:Source:parameter:rest=text`
+    fn has(&self, types: &[ResourceType], name: &str, text: &str, depth: usize) -> Result<Filter, SearchError> {
+        let malformed = || {
+            SearchError::NotSupported(format!(
+                "'_has:{name}' is not `_has:Type:reference:parameter`, where the reference of the type leads here."
+            ))
+        };
+        let parts: Vec<&str> = name.splitn(3, ':').collect();
+        let [source, code, rest] = parts[..] else {
+            return Err(malformed());
+        };
+        let source = self.definitions.resource_type(source).ok_or_else(malformed)?;
+        let parameter = self.definitions.search_parameter(source, code);
+        let parameter = parameter.filter(|parameter| parameter.kind() == ParamKind::Reference);
+        let parameter = parameter.ok_or_else(malformed)?;
+        if rest.is_empty() {
+            return Err(malformed());
+        }
+        let inner = self.at(&[source], rest, text, depth + 1)?;
+        let linked = |target: &ResourceType| Filter::LinkedBy {
+            param: ParamId::of(parameter),
+            target: target.name().to_owned(),
+            filters: vec![inner.clone()],
+        };
+        let all = self.targets(parameter, None)?;
+        let targets = if types.is_empty() { &all[..] } else { types };
+        let each = targets.iter().map(|target| (target.name().to_owned(), linked(target)));
+        Ok(self.seen(source, by_type(each.collect())))
+    }
+
+    /// `_not-referenced=Source:parameter`, with `*` for all of them.
+    fn not_referenced(&self, types: &[ResourceType], text: &str) -> Result<Filter, SearchError> {
+        let Some(Ok(include)) = include::parse(self.definitions, "_revinclude", text) else {
+            return Err(SearchError::BadValue(format!(
+                "The value '{text}' of '_not-referenced' is not `Type:parameter` of a reference."
+            )));
+        };
+        let all: Vec<_> = self.definitions.resource_types().collect();
+        let targets = if types.is_empty() { &all[..] } else { types };
+        let each = targets.iter().map(|target| {
+            let none = include.parameters.iter().filter(|(source, _)| self.access.sees(source));
+            let none = none.map(|(_, param)| {
+                Filter::Not(Box::new(Filter::LinkedBy {
+                    param: *param,
+                    target: target.name().to_owned(),
+                    filters: Vec::new(),
+                }))
+            });
+            (target.name().to_owned(), Filter::All(none.collect()))
+        });
+        Ok(by_type(each.collect()))
+    }
+
+    /// Nothing is linked with what the caller doesn't see.
+    fn seen(&self, of: ResourceType, filter: Filter) -> Filter {
+        if self.access.sees(of.name()) {
+            filter
+        } else {
+            Filter::Any(Vec::new())
+        }
+    }
+
+    /// The parameter, or one for each type where they differ; refused where some type doesn't have it.
+    fn lookup(&self, types: &[ResourceType], code: &str) -> Result<Vec<(String, SearchParameter)>, SearchError> {
+        let unknown = || unknown_parameter(code, types);
+        if types.is_empty() {
+            let parameter = self.definitions.resource_search_parameter(code);
+            return Ok(vec![(String::new(), parameter.ok_or_else(unknown)?)]);
+        }
+        let mut found: Vec<(String, SearchParameter)> = Vec::new();
+        for of in types {
+            let parameter = self.definitions.search_parameter(*of, code);
+            found.push((of.name().to_owned(), parameter.ok_or_else(unknown)?));
+        }
+        if found.iter().all(|(_, parameter)| *parameter == found[0].1) {
+            found.truncate(1);
+        }
+        Ok(found)
+    }
+}
+
+fn unknown_parameter(code: &str, types: &[ResourceType]) -> SearchError {
+    let of = match types {
+        [one] => one.name(),
+        _ => "Resource",
+    };
+    SearchError::UnknownParameter {
+        parameter: code.to_owned(),
+        resource_type: of.to_owned(),
+    }
+}
+
+/// One filter for each type; a single one holds for all that are searched.
+fn by_type(mut each: Vec<(String, Filter)>) -> Filter {
+    if each.len() == 1 {
+        return each.remove(0).1;
+    }
+    let each = each
+        .into_iter()
+        .map(|(of, filter)| Filter::All(vec![Filter::Type(vec![of]), filter]));
+    Filter::Any(each.collect())
+}
