@@ -97,9 +97,16 @@ impl Keys {
 /// Between system and code; control characters aren't allowed in either.
 const BETWEEN: char = '\u{1f}';
 
+/// The letters in front, where a key is asked for by its form.
+pub const CODE: char = 'c';
+/// Of references.
+pub const REFERENCE: char = 'r';
+/// Of URIs.
+pub const URI: char = 'u';
+
 /// A code in any system.
 pub fn code(code: &str) -> String {
-    format!("c{code}")
+    format!("{CODE}{code}")
 }
 
 /// A code in this very system; an empty system says that there is none.
@@ -114,12 +121,12 @@ pub fn system(system: &str) -> String {
 
 /// A reference: `Type/id`, a URL, or the text of a reference that is neither.
 pub fn reference(text: &str) -> String {
-    format!("r{text}")
+    format!("{REFERENCE}{text}")
 }
 
 /// A URI; texts that begin with it are found as a range.
 pub fn uri(text: &str) -> String {
-    format!("u{text}")
+    format!("{URI}{text}")
 }
 
 /// What text a key holds, without its form.

@@ -22,4 +22,4 @@ pub use extract::Extractor;
 pub use include::Include;
 pub use key::{Keys, ParamId};
 pub use parse::{Handling, Parser, Search, Summary, Target, Total};
-pub use plan::{Filter, Plan, Sort};
+pub use plan::{Filter, Plan, Sort, SortBy, SortKey};

@@ -12,7 +12,7 @@ use crate::access::Access;
 use crate::error::SearchError;
 use crate::include::{self, Include};
 use crate::key::{self, ParamId};
-use crate::plan::{Filter, Plan, Sort};
+use crate::plan::{Filter, Plan, Sort, SortBy, SortKey};
 use crate::value;
 
 /// What a search runs over.
@@ -327,19 +327,33 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    /// Whether the order is one that this release has.
+    /// Whether the order is one that there is.
     fn sort(&mut self, text: &str) -> Result<bool, SearchError> {
-        self.search.plan.sort = match text {
-            "_lastUpdated" => Sort::UpdatedAscending,
-            "-_lastUpdated" => Sort::UpdatedDescending,
-            other => {
-                let name = other.trim_start_matches('-');
-                self.warn(
-                    "not-supported",
-                    format!("Sorting by the '{name}' parameter is not supported."),
-                )?;
+        let mut keys = Vec::new();
+        for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+            let (code, descending) = name.strip_prefix('-').map_or((name, false), |code| (code, true));
+            let Some(by) = self.conditions.sort_by(&self.types, code) else {
+                let text = format!("Sorting by the '{code}' parameter is not supported.");
+                self.warn("not-supported", text)?;
                 return Ok(false);
-            }
+            };
+            keys.push(SortKey { by, descending });
+        }
+        self.search.plan.sort = match keys.as_slice() {
+            [] => return Ok(false),
+            [
+                SortKey {
+                    by: SortBy::Updated,
+                    descending: false,
+                },
+            ] => Sort::UpdatedAscending,
+            [
+                SortKey {
+                    by: SortBy::Updated,
+                    descending: true,
+                },
+            ] => Sort::UpdatedDescending,
+            _ => Sort::Values(keys),
         };
         Ok(true)
     }

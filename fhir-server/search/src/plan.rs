@@ -18,7 +18,7 @@ pub struct Plan {
 }
 
 /// The order of results.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Sort {
     /// In the order of creation, which updates don't change.
     #[default]
@@ -27,6 +27,34 @@ pub enum Sort {
     UpdatedAscending,
     /// By `_lastUpdated`, newest first.
     UpdatedDescending,
+    /// By these values, the first one first; what is equal in all of them is in the order of creation.
+    Values(Vec<SortKey>),
+}
+
+/// One value to sort by. Who has none comes first ascending, and last descending.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SortKey {
+    /// Which value. Of several the smallest counts ascending, the greatest descending.
+    pub by: SortBy,
+    /// Greatest first.
+    pub descending: bool,
+}
+
+/// What is sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SortBy {
+    /// The logical id.
+    Id,
+    /// The time of the last change.
+    Updated,
+    /// The text of exact keys of one form (its letter).
+    Exact(ParamId, char),
+    /// The begin of periods ascending, their end descending.
+    Date(ParamId),
+    /// Numbers.
+    Number(ParamId),
+    /// Folded strings.
+    Text(ParamId),
 }
 
 /// A condition on one resource.

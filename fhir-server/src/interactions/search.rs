@@ -20,6 +20,7 @@ use crate::server::Server;
 
 /// The parameter of a page's place (Microsoft's name).
 const CURSOR: &str = "ct";
+const BAD_CURSOR: &str = "The continuation token is invalid.";
 
 /// Finds and shows a page.
 pub async fn search(server: &Server, call: &Call<'_>, interaction: &Interaction) -> Result<Reply> {
@@ -37,7 +38,7 @@ pub async fn search(server: &Server, call: &Call<'_>, interaction: &Interaction)
     }
     let pairs: Pairs = call.query.iter().filter(|(name, _)| name != CURSOR).cloned().collect();
     let cursor = call.parameter(CURSOR).map(str::parse::<Cursor>).transpose();
-    let cursor = cursor.map_err(|_| Failure::invalid("The continuation token is invalid."))?;
+    let cursor = cursor.map_err(|_| Failure::invalid(BAD_CURSOR))?;
     let handling = if call.prefer.strict {
         Handling::Strict
     } else {
@@ -55,7 +56,7 @@ pub async fn search(server: &Server, call: &Call<'_>, interaction: &Interaction)
             next: None,
         }
     } else {
-        page(server, search.plan.clone(), search.count, cursor).await?
+        page(server, search.plan.clone(), search.count, cursor.clone()).await?
     };
     let page = Arc::new(page);
     let included = if search.includes.is_empty() {
@@ -80,7 +81,10 @@ pub async fn search(server: &Server, call: &Call<'_>, interaction: &Interaction)
 
 /// One page of a plan.
 pub async fn page(server: &Server, plan: Plan, count: usize, after: Option<Cursor>) -> Result<Page> {
-    answered(server, move |store, effort| store.search(&plan, count, after, effort)).await
+    answered(server, move |store, effort| {
+        store.search(&plan, count, after.as_ref(), effort)
+    })
+    .await
 }
 
 async fn count(server: &Server, plan: Plan) -> Result<u64> {
@@ -113,8 +117,10 @@ pub fn finished<T>(result: Result<Result<T, ReadError>, tokio::task::JoinError>)
 
 /// A read that the database failed.
 pub fn storage(error: &ReadError) -> Failure {
-    if matches!(error, ReadError::TooMuch) {
-        return Failure::too_costly();
+    match error {
+        ReadError::TooMuch => return Failure::too_costly(),
+        ReadError::Cursor => return Failure::invalid(BAD_CURSOR),
+        ReadError::Sqlite(_) | ReadError::Damaged(_) => {}
     }
     tracing::error!(error = %daemon::process::describe(error), "the database can't be read");
     Failure::unavailable("The database can't be read at the moment.")

@@ -1,8 +1,9 @@
 //! Where the next page begins.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::str::FromStr;
 
+use rusqlite::types::{Value, ValueRef};
 use thiserror::Error;
 
 /// A cursor that this program didn't give.
@@ -10,11 +11,21 @@ use thiserror::Error;
 #[error("the continuation token is invalid")]
 pub struct BadCursor;
 
-/// The last match of a page: by the sort value, then by pk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The last match of a page: by what is sorted by, then by pk.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {
-    pub(crate) sort: i64,
+    pub(crate) keys: Vec<Key>,
     pub(crate) pk: i64,
+}
+
+/// A value that is sorted by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Key {
+    /// There is none.
+    Nothing,
+    Number(i64),
+    Text(String),
+    Bytes(Vec<u8>),
 }
 
 /// The last version of a page of history.
@@ -23,9 +34,63 @@ pub struct HistoryCursor {
     pub(crate) updated: i64,
 }
 
+impl From<ValueRef<'_>> for Key {
+    fn from(value: ValueRef<'_>) -> Self {
+        match value {
+            ValueRef::Null | ValueRef::Real(_) => Self::Nothing,
+            ValueRef::Integer(number) => Self::Number(number),
+            ValueRef::Text(text) => Self::Text(String::from_utf8_lossy(text).into_owned()),
+            ValueRef::Blob(bytes) => Self::Bytes(bytes.to_vec()),
+        }
+    }
+}
+
+impl From<Key> for Value {
+    fn from(key: Key) -> Self {
+        match key {
+            Key::Nothing => Self::Null,
+            Key::Number(number) => Self::Integer(number),
+            Key::Text(text) => Self::Text(text),
+            Key::Bytes(bytes) => Self::Blob(bytes),
+        }
+    }
+}
+
+/// A letter and the value, in hexadecimal.
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (letter, bytes) = match self {
+            Self::Nothing => return f.write_char('n'),
+            Self::Number(number) => return write!(f, "i{number:x}"),
+            Self::Text(text) => ('t', text.as_bytes()),
+            Self::Bytes(bytes) => ('b', bytes.as_slice()),
+        };
+        f.write_char(letter)?;
+        bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl FromStr for Key {
+    type Err = BadCursor;
+
+    fn from_str(text: &str) -> Result<Self, BadCursor> {
+        let (letter, rest) = text.split_at_checked(1).ok_or(BadCursor)?;
+        match letter {
+            "n" if rest.is_empty() => Ok(Self::Nothing),
+            "i" => Ok(Self::Number(hexadecimal(rest)?)),
+            "t" => Ok(Self::Text(String::from_utf8(bytes(rest)?).map_err(|_| BadCursor)?)),
+            "b" => Ok(Self::Bytes(bytes(rest)?)),
+            _ => Err(BadCursor),
+        }
+    }
+}
+
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:x}.{:x}", self.sort, self.pk)
+        for key in &self.keys {
+            write!(f, "{key}.")?;
+        }
+        write!(f, "{:x}", self.pk)
     }
 }
 
@@ -33,11 +98,10 @@ impl FromStr for Cursor {
     type Err = BadCursor;
 
     fn from_str(text: &str) -> Result<Self, BadCursor> {
-        let (sort, pk) = text.split_once('.').ok_or(BadCursor)?;
-        Ok(Self {
-            sort: hexadecimal(sort)?,
-            pk: hexadecimal(pk)?,
-        })
+        let mut parts: Vec<&str> = text.split('.').collect();
+        let pk = hexadecimal(parts.pop().ok_or(BadCursor)?)?;
+        let keys = parts.into_iter().map(str::parse).collect::<Result<_, _>>()?;
+        Ok(Self { keys, pk })
     }
 }
 
@@ -58,5 +122,42 @@ impl FromStr for HistoryCursor {
 }
 
 fn hexadecimal(text: &str) -> Result<i64, BadCursor> {
-    i64::from_str_radix(text, 16).map_err(|_| BadCursor)
+    // as it was written: a negative number in two's complement
+    u64::from_str_radix(text, 16)
+        .map(u64::cast_signed)
+        .map_err(|_| BadCursor)
+}
+
+fn bytes(text: &str) -> Result<Vec<u8>, BadCursor> {
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    if !rest.is_empty() {
+        return Err(BadCursor);
+    }
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let byte = |[high, low]: &[u8; 2]| Some(digit(*high)? << 4 | digit(*low)?);
+    pairs.iter().map(byte).collect::<Option<_>>().ok_or(BadCursor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_is_read_as_it_was_written() {
+        let keys = vec![
+            Key::Nothing,
+            Key::Number(-5),
+            Key::Number(i64::MAX),
+            Key::Text("Müller.x".to_owned()),
+            Key::Text(String::new()),
+            Key::Bytes(vec![0, 255, 16]),
+        ];
+        let cursor = Cursor { keys, pk: 300 };
+        assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        for bad in [
+            "", "x", "n", "n.", "q1.5", "tzz.5", "t123.5", "tff.5", "é.1", "i.5", "nn.5",
+        ] {
+            assert_eq!(bad.parse::<Cursor>(), Err(BadCursor), "{bad}");
+        }
+    }
 }

@@ -50,6 +50,9 @@ pub enum ReadError {
     /// The answer would have taken more than the effort that was asked for.
     #[error("the search takes too long")]
     TooMuch,
+    /// A cursor of another search.
+    #[error("the continuation token is invalid")]
+    Cursor,
     /// A stored body can't be unpacked: the database is damaged.
     #[error("the body of {0} can't be unpacked; run `fhir-server check`")]
     Damaged(String),
@@ -127,7 +130,7 @@ impl From<ReadError> for CommitError {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::Sqlite(error) => error.into(),
-            ReadError::TooMuch => Self::Storage(error.to_string()),
+            ReadError::TooMuch | ReadError::Cursor => Self::Storage(error.to_string()),
             ReadError::Damaged(_) => Self::Damaged(error.to_string()),
         }
     }

@@ -15,6 +15,7 @@ mod linked;
 mod links;
 mod lock;
 mod open;
+mod order;
 mod read;
 mod reader;
 mod rows;

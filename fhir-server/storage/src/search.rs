@@ -5,17 +5,17 @@
 //! the search, so that skewed values can't mislead it.
 
 use fhir_search::plan::Range;
-use fhir_search::{Plan, Sort};
+use fhir_search::{Plan, Sort, SortKey};
 use rusqlite::Connection;
 
 use crate::catalogue::Catalogue;
-use crate::cursor::Cursor;
+use crate::cursor::{Cursor, Key};
 use crate::error::ReadError;
-use crate::links;
 use crate::read::{COLUMNS, Raw};
 use crate::rows::LONG;
 use crate::sql::{self, Condition, Sql};
 use crate::version::Version;
+use crate::{links, order};
 
 /// Up to here hits are counted, and a driver's hits may be sorted.
 const FEW: i64 = 512;
@@ -37,8 +37,12 @@ pub fn page(
     catalogue: &Catalogue,
     plan: &Plan,
     count: usize,
-    after: Option<Cursor>,
+    after: Option<&Cursor>,
 ) -> Result<Page, ReadError> {
+    let keys = order::keys(&plan.sort);
+    if after.is_some_and(|cursor| cursor.keys.len() != keys) {
+        return Err(ReadError::Cursor);
+    }
     let mut page = Page {
         entries: Vec::new(),
         next: None,
@@ -55,8 +59,14 @@ pub fn page(
             page.next = last;
             break;
         }
-        let sort = if plan.sort == Sort::Creation { 0 } else { raw.updated };
-        last = Some(Cursor { sort, pk: raw.pk });
+        let keys = match &plan.sort {
+            Sort::Creation => Vec::new(),
+            Sort::UpdatedAscending | Sort::UpdatedDescending => vec![Key::Number(raw.updated)],
+            Sort::Values(keys) => (8..8 + keys.len())
+                .map(|at| row.get_ref(at).map(Key::from))
+                .collect::<Result<_, _>>()?,
+        };
+        last = Some(Cursor { keys, pk: raw.pk });
         page.entries.push(raw.serve(catalogue)?);
     }
     Ok(page)
@@ -137,7 +147,7 @@ fn choose(connection: &Connection, catalogue: &Catalogue, plan: &Plan) -> Result
         .iter()
         .filter_map(|name| catalogue.type_number(name))
         .collect();
-    let (driver, few) = pick(connection, &mut rest, plan.sort)?;
+    let (driver, few) = pick(connection, &mut rest, &plan.sort)?;
     Ok(Some(Chosen {
         driver,
         few,
@@ -148,7 +158,7 @@ fn choose(connection: &Connection, catalogue: &Catalogue, plan: &Plan) -> Result
 }
 
 /// Takes the driver out of the conditions.
-fn pick(connection: &Connection, conditions: &mut Vec<Condition>, sort: Sort) -> Result<(Driver, bool), ReadError> {
+fn pick(connection: &Connection, conditions: &mut Vec<Condition>, sort: &Sort) -> Result<(Driver, bool), ReadError> {
     if let Some(at) = conditions.iter().position(|c| matches!(c, Condition::Id(_)))
         && let Condition::Id(ids) = conditions.remove(at)
     {
@@ -157,7 +167,7 @@ fn pick(connection: &Connection, conditions: &mut Vec<Condition>, sort: Sort) ->
     let keyed = |c: &Condition| matches!(c, Condition::Exact { values, .. } if values.len() == 1);
     let drivers: Vec<usize> = (0..conditions.len()).filter(|at| can_drive(&conditions[*at])).collect();
     if let [only] = drivers[..]
-        && sort == Sort::Creation
+        && *sort == Sort::Creation
         && keyed(&conditions[only])
     {
         let condition = conditions.remove(only);
@@ -284,32 +294,72 @@ fn page_statement(
     catalogue: &Catalogue,
     plan: &Plan,
     count: usize,
-    after: Option<Cursor>,
+    after: Option<&Cursor>,
 ) -> Result<Option<Sql>, ReadError> {
     let Some(mut chosen) = choose(connection, catalogue, plan)? else {
         return Ok(None);
     };
+    if let Sort::Values(keys) = &plan.sort {
+        return Ok(Some(sorted_statement(catalogue, &chosen, keys, count, after)));
+    }
     if plan.sort != Sort::Creation && !chosen.few {
         chosen.back_to_list();
     }
     let mut statement = Sql::plain(format!("SELECT {COLUMNS}, r.id FROM "));
-    let p = chosen.from(&mut statement, plan.sort, after);
+    let p = chosen.from(&mut statement, &plan.sort, after.is_some());
     chosen.tests(&mut statement, p);
     if let Some(cursor) = after {
-        statement.and(match plan.sort {
-            Sort::Creation => Sql::with(format!("{p} > ?"), cursor.pk),
-            Sort::UpdatedAscending => Sql::with("r.upd > ?", cursor.sort),
-            Sort::UpdatedDescending => Sql::with("r.upd < ?", cursor.sort),
-        });
+        let test = match plan.sort {
+            Sort::UpdatedAscending => "r.upd > ?".to_owned(),
+            Sort::UpdatedDescending => "r.upd < ?".to_owned(),
+            _ => format!("{p} > ?"),
+        };
+        let from = cursor.keys.first().cloned().unwrap_or(Key::Number(cursor.pk));
+        statement.and(Sql::with(test, from));
     }
     statement.push(match plan.sort {
-        Sort::Creation if p == "d.pk" => " ORDER BY d.pk",
-        Sort::Creation => " ORDER BY r.pk",
         Sort::UpdatedAscending => " ORDER BY r.upd",
         Sort::UpdatedDescending => " ORDER BY r.upd DESC",
+        _ if p == "d.pk" => " ORDER BY d.pk",
+        _ => " ORDER BY r.pk",
     });
     statement.push(&format!(" LIMIT {}", count + 1));
     Ok(Some(statement))
+}
+
+/// Every match with its values, the page of them in order, and only then their bodies.
+fn sorted_statement(
+    catalogue: &Catalogue,
+    chosen: &Chosen,
+    keys: &[SortKey],
+    count: usize,
+    after: Option<&Cursor>,
+) -> Sql {
+    let mut statement = Sql::plain(format!("SELECT {COLUMNS}, r.id"));
+    for at in 0..keys.len() {
+        statement.push(&format!(", o.k{at}"));
+    }
+    statement.push(" FROM (SELECT * FROM (SELECT r.pk AS pk");
+    for (at, key) in keys.iter().enumerate() {
+        statement.push(", ");
+        statement.append(order::value(catalogue, key));
+        statement.push(&format!(" AS k{at}"));
+    }
+    statement.push(" FROM ");
+    let p = chosen.from(&mut statement, &Sort::Creation, false);
+    chosen.tests(&mut statement, p);
+    statement.push(")");
+    if let Some(cursor) = after {
+        statement.push(" WHERE ");
+        statement.append(order::behind(keys, cursor));
+    }
+    let by = order::by(keys);
+    statement.push(&format!(
+        " ORDER BY {by} LIMIT {}) o CROSS JOIN res r ON r.pk = o.pk ORDER BY {}",
+        count + 1,
+        by.replace("pk", "o.pk")
+    ));
+    statement
 }
 
 fn count_statement(connection: &Connection, catalogue: &Catalogue, plan: &Plan) -> Result<Option<Sql>, ReadError> {
@@ -333,7 +383,7 @@ fn count_statement(connection: &Connection, catalogue: &Catalogue, plan: &Plan) 
         }
         return Ok(Some(statement));
     }
-    let p = chosen.from(&mut statement, Sort::Creation, None);
+    let p = chosen.from(&mut statement, &Sort::Creation, false);
     chosen.tests(&mut statement, p);
     Ok(Some(statement))
 }
@@ -347,7 +397,7 @@ impl Chosen {
     }
 
     /// Appends where resources come from, up to its own test; gives the name of the pk.
-    fn from(&self, statement: &mut Sql, sort: Sort, after: Option<Cursor>) -> &'static str {
+    fn from(&self, statement: &mut Sql, sort: &Sort, goes_on: bool) -> &'static str {
         match &self.driver {
             Driver::Rows {
                 condition,
@@ -388,10 +438,10 @@ impl Chosen {
                 };
                 statement.push(&format!("res r{index} WHERE r.body IS NOT NULL"));
                 // a range that begins somewhere, so that the index is searched and not scanned
-                match (after, sort) {
-                    (None, Sort::Creation) => statement.push(" AND r.pk > 0"),
-                    (None, _) => statement.push(" AND r.upd > 0"),
-                    (Some(_), _) => {}
+                match (goes_on, sort) {
+                    (false, Sort::Creation) => statement.push(" AND r.pk > 0"),
+                    (false, _) => statement.push(" AND r.upd > 0"),
+                    (true, _) => {}
                 }
                 "r.pk"
             }

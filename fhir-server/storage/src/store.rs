@@ -99,7 +99,7 @@ impl Store {
     }
 
     /// A page of matches: at most `count` of them, those behind `after`.
-    pub fn search(&self, plan: &Plan, count: usize, after: Option<Cursor>, effort: Effort) -> Result<Page, ReadError> {
+    pub fn search(&self, plan: &Plan, count: usize, after: Option<&Cursor>, effort: Effort) -> Result<Page, ReadError> {
         search::page(&*self.reader(effort)?, &self.catalogue, plan, count, after)
     }
 

@@ -6,8 +6,8 @@ use super::filters;
 use crate::access::Access;
 use crate::error::SearchError;
 use crate::include;
-use crate::key::ParamId;
-use crate::plan::Filter;
+use crate::key::{self, ParamId};
+use crate::plan::{Filter, SortBy};
 use crate::targets;
 
 /// Parameters that a later release serves; ignoring them would give wrong answers.
@@ -37,6 +37,29 @@ impl Conditions<'_> {
     /// A condition on resources of these types; of none: of every type.
     pub fn read(&self, types: &[ResourceType], name: &str, text: &str) -> Result<Filter, SearchError> {
         self.at(types, name, text, 0)
+    }
+
+    /// What a name stands for in `_sort`; `None`: nothing that there is an order of.
+    pub fn sort_by(&self, types: &[ResourceType], code: &str) -> Option<SortBy> {
+        match code {
+            "_id" => return Some(SortBy::Id),
+            "_lastUpdated" => return Some(SortBy::Updated),
+            _ => {}
+        }
+        let found = self.lookup(types, code).ok()?;
+        let [(_, parameter)] = found.as_slice() else {
+            return None;
+        };
+        let param = ParamId::of(*parameter);
+        match parameter.kind() {
+            ParamKind::Token => Some(SortBy::Exact(param, key::CODE)),
+            ParamKind::Reference => Some(SortBy::Exact(param, key::REFERENCE)),
+            ParamKind::Uri => Some(SortBy::Exact(param, key::URI)),
+            ParamKind::Date => Some(SortBy::Date(param)),
+            ParamKind::Number | ParamKind::Quantity => Some(SortBy::Number(param)),
+            ParamKind::String => Some(SortBy::Text(param)),
+            ParamKind::Composite | ParamKind::Special => None,
+        }
     }
 
     fn at(&self, types: &[ResourceType], name: &str, text: &str, depth: usize) -> Result<Filter, SearchError> {

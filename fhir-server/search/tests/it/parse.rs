@@ -91,7 +91,12 @@ fn refuses(#[case] target: &str, #[case] query: &str, #[case] status: u16, #[cas
     "patient.cookie=chip",
     "The search parameter 'cookie' is not supported for resource type 'Patient'."
 )]
-#[case("Patient", "_sort=gender", "Sorting by the 'gender' parameter is not supported.")]
+#[case("Patient", "_sort=cookie", "Sorting by the 'cookie' parameter is not supported.")]
+#[case(
+    "Observation",
+    "_sort=-date,code-value-quantity",
+    "Sorting by the 'code-value-quantity' parameter is not supported."
+)]
 #[case(
     "",
     "_type=Patient,Nothing",

@@ -115,7 +115,7 @@ impl Fixture {
         loop {
             let page = self
                 .store
-                .search(&search.plan, search.count, after, Effort::Any)
+                .search(&search.plan, search.count, after.as_ref(), Effort::Any)
                 .expect("a page");
             assert!(page.entries.len() <= search.count);
             ids.extend(page.entries.into_iter().map(|entry| entry.id));

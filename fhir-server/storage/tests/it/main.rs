@@ -4,4 +4,5 @@ mod fixture;
 mod history;
 mod plans;
 mod search;
+mod sorting;
 mod writes;

@@ -197,7 +197,7 @@ async fn pages_neither_repeat_nor_skip_while_others_write() {
         while ids.len() < 200 {
             let page = fixture
                 .store
-                .search(&search.plan, search.count, after, Effort::Any)
+                .search(&search.plan, search.count, after.as_ref(), Effort::Any)
                 .unwrap();
             ids.extend(page.entries.into_iter().map(|entry| entry.id));
             after = page.next;
