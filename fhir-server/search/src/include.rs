@@ -111,6 +111,36 @@ fn read(
     })
 }
 
+/// What can be included, as `Type:parameter`: the reference parameters of each type, and of those that may refer to it.
+pub struct Directory {
+    /// By type, in the order of types: its own reference parameters, and those of others that lead to it.
+    pub by_type: Vec<(Vec<String>, Vec<String>)>,
+}
+
+impl Directory {
+    /// Of all types of a version, in the order of [`Definitions::resource_types`].
+    pub fn of(definitions: &'static Definitions) -> Self {
+        let types: Vec<_> = definitions.resource_types().collect();
+        let mut by_type = vec![(Vec::new(), Vec::new()); types.len()];
+        for (at, of) in types.iter().enumerate() {
+            for parameter in definitions.search_parameters(*of) {
+                if parameter.kind() != ParamKind::Reference || parameter.expression().is_empty() {
+                    continue;
+                }
+                let name = format!("{}:{}", of.name(), parameter.code());
+                let targets = targets::of(parameter);
+                for (to, target) in types.iter().enumerate() {
+                    if targets.is_empty() || targets.contains(&target.name()) {
+                        by_type[to].1.push(name.clone());
+                    }
+                }
+                by_type[at].0.push(name);
+            }
+        }
+        Self { by_type }
+    }
+}
+
 fn is_ambiguous(parameter: SearchParameter) -> bool {
     targets::of(parameter).len() != 1
 }

@@ -2,6 +2,8 @@
 
 use fhir_definitions::{Definitions, FhirVersion, ParamKind, ResourceType};
 
+use fhir_search::include::Directory;
+
 use crate::http::call::Call;
 use crate::http::failure::{Failure, Result};
 use crate::http::json::Json;
@@ -94,8 +96,9 @@ fn rest(server: &Server, json: &mut Json) {
         });
     }
     json.name("resource").array(|json| {
-        for of in server.definitions.resource_types() {
-            json.object(|json| resource(server.definitions, of, json));
+        let includes = Directory::of(server.definitions).by_type;
+        for (of, includes) in server.definitions.resource_types().zip(&includes) {
+            json.object(|json| resource(server.definitions, of, includes, json));
         }
     });
     json.name("interaction").array(|json| {
@@ -122,7 +125,12 @@ fn rest(server: &Server, json: &mut Json) {
     });
 }
 
-fn resource(definitions: &'static Definitions, of: ResourceType, json: &mut Json) {
+fn resource(
+    definitions: &'static Definitions,
+    of: ResourceType,
+    (includes, reverse): &(Vec<String>, Vec<String>),
+    json: &mut Json,
+) {
     json.member("type", of.name());
     let profile = of.structure().url();
     match of.version() {
@@ -149,6 +157,16 @@ fn resource(definitions: &'static Definitions, of: ResourceType, json: &mut Json
         .member("conditionalRead", "full-support");
     json.flag("conditionalUpdate", true)
         .member("conditionalDelete", "multiple");
+    for (name, values) in [("searchInclude", includes), ("searchRevInclude", reverse)] {
+        if !values.is_empty() {
+            json.name(name).array(|json| {
+                json.text("*");
+                for value in values {
+                    json.text(value);
+                }
+            });
+        }
+    }
     json.name("searchParam").array(|json| {
         for parameter in definitions
             .search_parameters(of)
@@ -163,7 +181,7 @@ fn resource(definitions: &'static Definitions, of: ResourceType, json: &mut Json
     });
 }
 
-/// Composite and special parameters come with a later release.
+/// Special parameters (`near`) come with a later release.
 fn is_searchable(kind: ParamKind, expression: &str) -> bool {
-    !expression.is_empty() && !matches!(kind, ParamKind::Composite | ParamKind::Special)
+    !expression.is_empty() && kind != ParamKind::Special
 }
