@@ -1,10 +1,11 @@
 //! One FHIR resource, pure: its bytes ([`Document`]), the form in which it is stored ([`stored`]), rewriting of single
-//! values ([`edit`]), points in time ([`temporal`]), the paths of search parameters ([`path`]) and validation
-//! ([`validation`]). No clock, no I/O; no input panics.
+//! values ([`edit`]), points in time ([`temporal`]), the paths of search parameters ([`path`]), patches
+//! ([`patch`]) and validation ([`validation`]). No clock, no I/O; no input panics.
 
 mod document;
 pub mod edit;
 mod parser;
+pub mod patch;
 pub mod path;
 pub mod reference;
 pub mod stored;

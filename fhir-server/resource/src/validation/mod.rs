@@ -58,6 +58,11 @@ pub fn validate(definitions: &'static Definitions, resource: Node<'_>) -> Vec<Is
     validator.into_issues()
 }
 
+/// Whether `value` is a `type_name`, one of the primitive types.
+pub fn is_primitive(type_name: &str, value: Node<'_>) -> bool {
+    primitive::check(type_name, value).is_ok()
+}
+
 /// Whether `issues` refuse a write of the resource.
 pub fn refuses(issues: &[Issue]) -> bool {
     issues
