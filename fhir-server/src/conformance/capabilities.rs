@@ -10,10 +10,11 @@ use crate::http::json::Json;
 use crate::http::reply::Reply;
 use crate::server::Server;
 
-const INTERACTIONS: [&str; 7] = [
+const INTERACTIONS: [&str; 8] = [
     "read",
     "vread",
     "update",
+    "patch",
     "delete",
     "history-instance",
     "history-type",
@@ -65,6 +66,9 @@ pub fn capabilities(server: &Server, call: &Call<'_>) -> Result<Reply> {
         }
         json.name("format").array(|json| {
             json.text("application/fhir+json").text("json");
+        });
+        json.name("patchFormat").array(|json| {
+            json.text("application/json-patch+json").text("application/fhir+json");
         });
         json.name("rest").array(|json| {
             json.object(|json| rest(server, json));

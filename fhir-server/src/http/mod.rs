@@ -118,6 +118,19 @@ async fn answer(server: &Arc<Server>, request: Request, mut query: Pairs, code: 
             };
             Some(Document::parse(read(body, limit, too_large).await?, Limits::default())?)
         }
+        Interaction::Patch(..) | Interaction::ConditionalPatch(_) => {
+            let is_json_patch = negotiation::require_patch(&parts.headers)?;
+            let limit = server.limits.resource_bytes();
+            let body = read(body, limit, StatusCode::PAYLOAD_TOO_LARGE).await?;
+            let document = Document::parse(body, Limits::default())?;
+            if document.root().is_array() != is_json_patch {
+                return Err(Failure::invalid(
+                    "A patch is a JSON array with `application/json-patch+json`, or a Parameters resource with \
+                     `application/fhir+json`.",
+                ));
+            }
+            Some(document)
+        }
         _ => None,
     };
     let call = Call {

@@ -109,13 +109,23 @@ fn accepted(headers: &HeaderMap) -> Result<MediaType> {
     }
 }
 
+/// The media type of the body, without its parameters.
+fn content_type(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::CONTENT_TYPE)?.to_str().unwrap_or_default();
+    Some(value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+}
+
+/// Whether the body is a JSON Patch; refuses what is neither one nor FHIR in JSON.
+pub fn require_patch(headers: &HeaderMap) -> Result<bool> {
+    if content_type(headers).as_deref() == Some("application/json-patch+json") {
+        return Ok(true);
+    }
+    require_json(headers).map(|()| false)
+}
+
 /// Refuses a body that isn't FHIR in JSON.
 pub fn require_json(headers: &HeaderMap) -> Result<()> {
-    let content_type = headers
-        .get(header::CONTENT_TYPE)
-        .map(|value| value.to_str().unwrap_or_default());
-    let name = content_type.map(|value| value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
-    match name.as_deref() {
+    match content_type(headers).as_deref() {
         None | Some("application/fhir+json" | "application/json" | "application/json+fhir" | "text/json") => Ok(()),
         Some(_) => {
             let text = "The request's content type is not supported, use `application/fhir+json`.";

@@ -37,6 +37,10 @@ pub enum Interaction {
     Update(ResourceType, String),
     /// `PUT Type?criteria`
     ConditionalUpdate(ResourceType),
+    /// `PATCH Type/id`
+    Patch(ResourceType, String),
+    /// `PATCH Type?criteria`
+    ConditionalPatch(ResourceType),
     /// `DELETE Type/id`
     Delete(ResourceType, String),
     /// `DELETE Type?criteria`
@@ -64,6 +68,8 @@ impl Interaction {
             Self::VersionRead(..) => "vread",
             Self::Update(..) => "update",
             Self::ConditionalUpdate(_) => "conditional-update",
+            Self::Patch(..) => "patch",
+            Self::ConditionalPatch(_) => "conditional-patch",
             Self::Delete(..) => "delete",
             Self::ConditionalDelete(_) => "conditional-delete",
             Self::HistoryInstance(..) => "history-instance",
@@ -102,6 +108,7 @@ impl Interaction {
                     Method::GET | Method::HEAD => Ok(Self::SearchType(of)),
                     Method::POST => Ok(Self::Create(of)),
                     Method::PUT => Ok(Self::ConditionalUpdate(of)),
+                    Method::PATCH => Ok(Self::ConditionalPatch(of)),
                     Method::DELETE => Ok(Self::ConditionalDelete(of)),
                     _ => Err(Failure::method_not_allowed()),
                 }
@@ -128,6 +135,7 @@ impl Interaction {
                 match *method {
                     Method::GET | Method::HEAD => Ok(Self::Read(of, id)),
                     Method::PUT => Ok(Self::Update(of, id)),
+                    Method::PATCH => Ok(Self::Patch(of, id)),
                     Method::DELETE => Ok(Self::Delete(of, id)),
                     _ => Err(Failure::method_not_allowed()),
                 }
@@ -197,7 +205,9 @@ mod tests {
     #[case("GET", "/Clinic/1", "404")]
     #[case("GET", "/Observation/1/Patient", "404")]
     #[case("GET", "/Patient/1/$everything", "404")]
-    #[case("PATCH", "/Patient/1", "405")]
+    #[case("PATCH", "/Patient/1", "patch")]
+    #[case("PATCH", "/Patient", "conditional-patch")]
+    #[case("PATCH", "/Patient/1/_history/1", "405")]
     #[case("DELETE", "/metadata", "405")]
     fn routes(#[case] method: &str, #[case] path: &str, #[case] expected: &str) {
         let method = method.parse().expect("method");

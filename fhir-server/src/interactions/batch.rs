@@ -95,12 +95,12 @@ pub fn nested() -> Result<Reply> {
 
 const LAST_PHASE: u8 = 3;
 
-/// DELETE, POST, PUT, GET, whatever the order of the entries.
+/// DELETE, POST, PUT and PATCH, GET, whatever the order of the entries.
 pub fn phase_of(entry: Option<&Entry<'_>>) -> u8 {
     match entry.map(|entry| &entry.call.method) {
         Some(&Method::DELETE) => 0,
         Some(&Method::POST) => 1,
-        Some(&Method::PUT) => 2,
+        Some(&Method::PUT | &Method::PATCH) => 2,
         _ => LAST_PHASE,
     }
 }

@@ -4,6 +4,7 @@ mod batch;
 mod create;
 mod delete;
 mod history;
+mod patch;
 mod read;
 pub mod search;
 mod subset;
@@ -40,6 +41,8 @@ async fn single(server: &Arc<Server>, interaction: &Interaction, call: &Call<'_>
         Interaction::Create(of) => create::create(server, call, *of).await,
         Interaction::Update(of, id) => update::update(server, call, *of, id).await,
         Interaction::ConditionalUpdate(of) => update::conditional(server, call, *of).await,
+        Interaction::Patch(of, id) => patch::patch(server, call, *of, id).await,
+        Interaction::ConditionalPatch(of) => patch::conditional(server, call, *of).await,
         Interaction::Delete(of, id) => delete::delete(server, call, *of, id).await,
         Interaction::ConditionalDelete(of) => delete::conditional(server, call, *of).await,
         Interaction::HistoryInstance(..) | Interaction::HistoryType(_) | Interaction::HistorySystem => {

@@ -1,19 +1,20 @@
 //! transaction: all or nothing. What is there is looked up first, references between entries are resolved, then everything
 //! is one [`WriteSet`]; reads are answered from what it left.
 
+mod step;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use fhir_definitions::ResourceType;
 use fhir_resource::edit::Edits;
 use fhir_search::Plan;
-use fhir_storage::{Change, CommitError, Expected, Outcome, Version, WriteSet};
+use fhir_storage::{Change, CommitError, Expected, Outcome, WriteSet};
 use http::StatusCode;
 
+use self::step::{Step, step};
 use super::batch::{Entry, phase_of, response};
-use super::{create, read, search, single, update};
-use crate::access::Action;
-use crate::http::call::{self, Call, version_of_etag};
+use super::{patch, read, single, update};
+use crate::http::call::version_of_etag;
 use crate::http::failure::{Failure, OutcomeIssue, Result};
 use crate::http::reply::Reply;
 use crate::http::route::Interaction;
@@ -22,20 +23,6 @@ use crate::writes::{self, Ready, Resolved};
 
 /// How often a transaction is decided again when somebody else was faster.
 const TRIES: usize = 5;
-
-/// What an entry comes to, once it is known what is there.
-enum Step {
-    /// A resource is written under this id.
-    Write { of: ResourceType, id: String, is_new: bool },
-    /// The criteria of a create found this: it stays.
-    Keep(Box<Version>),
-    /// A resource is deleted.
-    Delete { of: ResourceType, id: String },
-    /// The criteria of a delete found nothing.
-    Nothing,
-    /// Answered after the commit.
-    Read,
-}
 
 /// Carries out a transaction.
 pub async fn transaction(server: &Arc<Server>, entries: Vec<Entry<'_>>) -> Result<Reply> {
@@ -64,6 +51,8 @@ pub async fn transaction(server: &Arc<Server>, entries: Vec<Entry<'_>>) -> Resul
             Ok(outcomes) => return answer(server, &entries, steps, &order, &ready, &outcomes).await,
             // Somebody created what a criterion had not found: decide again.
             Err(CommitError::Exists(_) | CommitError::NotSelective) => {}
+            Err(CommitError::Conflict { resource_type, id, .. })
+                if is_patched(&entries, &steps, &resource_type, &id) => {}
             Err(error) => return Err(refused(server, &entries, &steps, error)),
         }
     }
@@ -104,8 +93,8 @@ fn refuse_repeated_urls(entries: &[Entry<'_>]) -> Result<()> {
 fn refuse_repeated_resources(steps: &[Step]) -> Result<()> {
     let mut seen = HashSet::new();
     for step in steps {
-        if let Step::Write { of, id, .. } | Step::Delete { of, id } = step
-            && !seen.insert((*of, id.as_str()))
+        if let Some((of, id)) = step.changes()
+            && !seen.insert((of, id))
         {
             return Err(repeated(&format!("{of}/{id}")));
         }
@@ -119,119 +108,6 @@ fn repeated(what: &str) -> Failure {
     ))
 }
 
-/// Looks up what an entry is about. Criteria that found nothing go to `guards`: they are proved again on commit.
-async fn step(server: &Server, entry: &Entry<'_>, guards: &mut Vec<Plan>) -> Result<Step> {
-    let call = &entry.call;
-    match &entry.interaction {
-        Interaction::Create(of) => {
-            call.principal.require(Action::Write, *of)?;
-            let Some(query) = &call.conditions.if_none_exist else {
-                return Ok(Step::Write {
-                    of: *of,
-                    id: create::new_id(),
-                    is_new: true,
-                });
-            };
-            let found = matches(server, call, *of, &call::pairs(query)).await?;
-            let mut found = found.ok_or_else(|| writes::no_criteria(of.name()))?;
-            match (found.entries.len(), found.entries.pop()) {
-                (0, _) => {
-                    guards.push(found.plan);
-                    Ok(Step::Write {
-                        of: *of,
-                        id: create::new_id(),
-                        is_new: true,
-                    })
-                }
-                (1, Some(version)) => Ok(Step::Keep(Box::new(version))),
-                _ => Err(writes::not_selective(of.name())),
-            }
-        }
-        Interaction::Update(of, id) => {
-            call.principal.require(Action::Write, *of)?;
-            let resource = call
-                .resource
-                .ok_or_else(|| Failure::invalid("The request has no resource."))?;
-            update::check_id(*of, resource, id)?;
-            Ok(Step::Write {
-                of: *of,
-                id: id.clone(),
-                is_new: false,
-            })
-        }
-        Interaction::ConditionalUpdate(of) => {
-            call.principal.require(Action::Write, *of)?;
-            let found = matches(server, call, *of, &call.query).await?;
-            let mut found = found.ok_or_else(|| writes::no_criteria(of.name()))?;
-            let own_id = call
-                .resource
-                .and_then(|resource| resource.text_of("id"))
-                .map(std::borrow::Cow::into_owned);
-            match (found.entries.len(), found.entries.pop()) {
-                (0, _) => {
-                    guards.push(found.plan);
-                    let is_new = own_id.is_none();
-                    Ok(Step::Write {
-                        of: *of,
-                        id: own_id.unwrap_or_else(create::new_id),
-                        is_new,
-                    })
-                }
-                (1, Some(version)) if own_id.as_ref().is_none_or(|own| *own == version.id) => Ok(Step::Write {
-                    of: *of,
-                    id: version.id,
-                    is_new: false,
-                }),
-                (1, Some(version)) => {
-                    let (found, own) = (version.id, own_id.unwrap_or_default());
-                    let text = format!("Found result with Id '{found}', which did not match the provided Id '{own}'.");
-                    Err(Failure::invalid(text))
-                }
-                _ => Err(writes::not_selective(of.name())),
-            }
-        }
-        Interaction::Delete(of, id) => {
-            call.principal.require(Action::Delete, *of)?;
-            Ok(Step::Delete {
-                of: *of,
-                id: id.clone(),
-            })
-        }
-        Interaction::ConditionalDelete(of) => {
-            call.principal.require(Action::Delete, *of)?;
-            let found = matches(server, call, *of, &call.query).await?;
-            let mut found = found.ok_or_else(|| writes::not_selective(of.name()))?;
-            match (found.entries.len(), found.entries.pop()) {
-                (0, _) => Ok(Step::Nothing),
-                (1, Some(version)) => Ok(Step::Delete {
-                    of: *of,
-                    id: version.id,
-                }),
-                _ => Err(writes::not_selective(of.name())),
-            }
-        }
-        Interaction::Bundle => super::batch::nested().map(|_| Step::Nothing),
-        _ => Ok(Step::Read),
-    }
-}
-
-struct Found {
-    plan: Plan,
-    entries: Vec<Version>,
-}
-
-/// Up to two resources that criteria find; `None` for criteria that say nothing.
-async fn matches(server: &Server, call: &Call<'_>, of: ResourceType, pairs: &call::Pairs) -> Result<Option<Found>> {
-    let Some(criteria) = writes::criteria(server, of, pairs, &call.principal)? else {
-        return Ok(None);
-    };
-    let page = search::page(server, criteria.plan.clone(), 2, None).await?;
-    Ok(Some(Found {
-        plan: criteria.plan,
-        entries: page.entries,
-    }))
-}
-
 /// The changes in the order DELETE, POST, PUT; which entry each belongs to; and what is written, by entry.
 async fn write_set(
     server: &Server,
@@ -242,7 +118,7 @@ async fn write_set(
     let resolved = resolved(entries, steps);
     let mut order: Vec<usize> = (0..entries.len()).collect();
     order.sort_by_key(|index| phase_of(entries.get(*index)));
-    order.retain(|index| matches!(steps.get(*index), Some(Step::Write { .. } | Step::Delete { .. })));
+    order.retain(|index| steps.get(*index).is_some_and(|step| step.changes().is_some()));
     let mut set = WriteSet {
         guard: writes::guard(guards),
         changes: Vec::with_capacity(order.len()),
@@ -269,7 +145,7 @@ fn resolved(entries: &[Entry<'_>], steps: &[Step]) -> Resolved {
     let targets = entries.iter().zip(steps).filter_map(|(entry, step)| {
         let target = match step {
             Step::Write { of, id, .. } => format!("{of}/{id}"),
-            Step::Keep(version) => format!("{}/{}", version.resource_type, version.id),
+            Step::Patch { version, .. } | Step::Keep(version) => format!("{}/{}", version.resource_type, version.id),
             Step::Delete { .. } | Step::Nothing | Step::Read => return None,
         };
         Some((entry.full_url.clone()?, target))
@@ -323,8 +199,31 @@ async fn change(
             };
             Ok(Some((change, Some(ready))))
         }
+        Step::Patch { of, version } => {
+            let patched = patch::patched(server, version, &entry.call)?;
+            let resource = patched.root();
+            writes::validate(server, *of, resource)?;
+            let mut edits = Edits::default();
+            writes::rewrite(resource, resolved, &mut edits);
+            writes::conditional(server, resource, &entry.call.principal, &mut edits).await?;
+            let (ready, resource) = writes::prepare(server, *of, &version.id, resource, &edits)?;
+            let change = Change::Update {
+                resource,
+                expected: Expected::Version(supplied.unwrap_or(version.version)),
+                may_create: false,
+            };
+            Ok(Some((change, Some(ready))))
+        }
         Step::Keep(_) | Step::Nothing | Step::Read => Ok(None),
     }
+}
+
+/// Whether a resource that somebody else changed meanwhile is one that was to be patched, whatever its version.
+fn is_patched(entries: &[Entry<'_>], steps: &[Step], resource_type: &str, id: &str) -> bool {
+    entries.iter().zip(steps).any(|(entry, step)| {
+        let is_it = matches!(step, Step::Patch { of, version } if of.name() == resource_type && version.id == id);
+        is_it && entry.call.conditions.if_match.is_none()
+    })
 }
 
 /// Whether a read is of something that the transaction itself writes, which can't be looked up before.
@@ -351,7 +250,7 @@ async fn answer(
     let mut replies = Vec::with_capacity(entries.len());
     for (index, (entry, step)) in entries.iter().zip(steps).enumerate() {
         let reply = match step {
-            Step::Write { .. } => {
+            Step::Write { .. } | Step::Patch { .. } => {
                 let written = ready.get(index).and_then(Option::as_ref).zip(outcome_of(index));
                 written
                     .map(|(ready, outcome)| update::answer(&entry.call, ready, outcome))
@@ -394,9 +293,8 @@ fn refused(server: &Server, entries: &[Entry<'_>], steps: &[Step], error: Commit
         _ => None,
     };
     let entry = about.and_then(|(name, wanted)| {
-        let position = steps.iter().position(|step| {
-            matches!(step, Step::Write { of, id, .. } | Step::Delete { of, id } if of.name() == name && *id == wanted)
-        });
+        let is_about = |step: &Step| step.changes().is_some_and(|(of, id)| of.name() == name && id == wanted);
+        let position = steps.iter().position(is_about);
         position.and_then(|index| entries.get(index))
     });
     let supplied = entry.and_then(|entry| entry.call.conditions.if_match.as_deref());

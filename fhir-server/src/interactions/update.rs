@@ -16,8 +16,8 @@ use crate::http::reply::Reply;
 use crate::server::Server;
 use crate::writes::{self, Ready};
 
-/// How often a conditional update looks again when somebody else was faster.
-const TRIES: usize = 5;
+/// How often a write looks again when somebody else was faster.
+pub const TRIES: usize = 5;
 
 /// Writes the resource under the id of the URL.
 pub async fn update(server: &Server, call: &Call<'_>, of: ResourceType, id: &str) -> Result<Reply> {

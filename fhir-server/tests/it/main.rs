@@ -6,6 +6,7 @@ mod bundles;
 mod includes;
 mod life;
 mod limits;
+mod patch;
 mod process;
 mod service;
 mod tokens;

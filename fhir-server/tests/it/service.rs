@@ -96,9 +96,10 @@ impl Service {
     pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<&str>) -> Answer {
         let mut request = self.client.request(method, format!("{}/{path}", self.base));
         if let Some(body) = body {
-            request = request
-                .header("content-type", "application/fhir+json")
-                .body(body.to_owned());
+            request = request.body(body.to_owned());
+            if !headers.iter().any(|(name, _)| *name == "content-type") {
+                request = request.header("content-type", "application/fhir+json");
+            }
         }
         for (name, value) in headers {
             let name: HeaderName = name.parse().expect("name");
