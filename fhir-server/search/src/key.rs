@@ -36,6 +36,11 @@ impl ParamId {
         Self(COMPONENTS + composite.id() * COMPONENTS_EACH + index)
     }
 
+    /// Whether it is membership of a compartment.
+    pub fn is_compartment(self) -> bool {
+        (COMPARTMENTS..COMPONENTS).contains(&self.0)
+    }
+
     /// The number, for storage.
     pub fn number(self) -> u32 {
         self.0

@@ -4,6 +4,7 @@
 //! functions, so that they can't drift apart. Nothing here knows SQL; `fhir-storage` turns plans and keys into it.
 
 pub mod access;
+pub mod alike;
 mod composite;
 pub mod decimal;
 pub mod error;

@@ -7,6 +7,7 @@ use fhir_search::include::Directory;
 use crate::http::call::Call;
 use crate::http::failure::{Failure, Result};
 use crate::http::json::Json;
+use crate::http::operation::SERVED;
 use crate::http::reply::Reply;
 use crate::server::Server;
 
@@ -124,6 +125,19 @@ fn rest(server: &Server, json: &mut Json) {
                 json.member("name", parameter.code())
                     .member("definition", parameter.url());
                 json.member("type", parameter.kind().code());
+            });
+        }
+    });
+    json.name("operation").array(|json| {
+        for operation in &SERVED {
+            json.object(|json| {
+                json.member("name", operation.code);
+                match server.version {
+                    FhirVersion::R4 => json.member("definition", operation.definition),
+                    FhirVersion::Stu3 => json.name("definition").object(|json| {
+                        json.member("reference", operation.definition);
+                    }),
+                };
             });
         }
     });

@@ -83,6 +83,28 @@ impl Call<'_> {
     }
 }
 
+/// The parameter of a page's place (Microsoft's name).
+pub const CURSOR: &str = "ct";
+
+impl Call<'_> {
+    /// The URL that says the same with these parameters, and where a page begins.
+    pub fn url<'p>(&self, pairs: impl Iterator<Item = &'p (String, String)>, cursor: Option<&'p str>) -> String {
+        let pairs = pairs.map(|(name, value)| (name.as_str(), value.as_str()));
+        let query = query_string(pairs.chain(cursor.map(|cursor| (CURSOR, cursor))));
+        let path = self.path.iter().filter(|segment| *segment != "_search");
+        let mut url = self.base.to_string();
+        for segment in path {
+            url.push('/');
+            url.push_str(segment);
+        }
+        if !query.is_empty() {
+            url.push('?');
+            url.push_str(&query);
+        }
+        url
+    }
+}
+
 /// Splits and decodes a path.
 pub fn segments(path: &str) -> Vec<String> {
     path.split('/')

@@ -4,6 +4,7 @@ pub mod call;
 pub mod failure;
 pub mod json;
 pub mod negotiation;
+pub mod operation;
 pub mod reply;
 pub mod route;
 
@@ -117,6 +118,13 @@ async fn answer(server: &Arc<Server>, request: Request, mut query: Pairs, code: 
                 StatusCode::PAYLOAD_TOO_LARGE
             };
             Some(Document::parse(read(body, limit, too_large).await?, Limits::default())?)
+        }
+        Interaction::Operation(_) if parts.method == Method::POST => {
+            negotiation::require_json(&parts.headers)?;
+            let limit = server.limits.resource_bytes();
+            let body = read(body, limit, StatusCode::PAYLOAD_TOO_LARGE).await?;
+            let document = (!body.is_empty()).then(|| Document::parse(body, Limits::default()));
+            document.transpose()?
         }
         Interaction::Patch(..) | Interaction::ConditionalPatch(_) => {
             let is_json_patch = negotiation::require_patch(&parts.headers)?;

@@ -4,6 +4,7 @@ use fhir_definitions::{Definitions, ResourceType};
 use http::Method;
 
 use super::failure::{Failure, Result};
+use super::operation::Operation;
 
 /// What FHIR calls an interaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +52,8 @@ pub enum Interaction {
     HistoryType(ResourceType),
     /// `GET _history`
     HistorySystem,
+    /// `$operation`, on any level
+    Operation(Operation),
 }
 
 impl Interaction {
@@ -75,6 +78,7 @@ impl Interaction {
             Self::HistoryInstance(..) => "history-instance",
             Self::HistoryType(_) => "history-type",
             Self::HistorySystem => "history-system",
+            Self::Operation(operation) => operation.served.code,
         }
     }
 
@@ -101,7 +105,10 @@ impl Interaction {
             ["_history"] if get => Ok(Self::HistorySystem),
             ["_search"] if get || post => Ok(Self::SearchSystem),
             [] | ["metadata" | "$versions" | "_history" | "_search"] => Err(Failure::method_not_allowed()),
-            [operation] if operation.starts_with(['$', '_', '.']) => Err(Failure::unknown_route()),
+            [name] if let Some(code) = name.strip_prefix('$') => {
+                Operation::of(method, code, None, None).map(Self::Operation)
+            }
+            [name] if name.starts_with(['_', '.']) => Err(Failure::unknown_route()),
             [name] => {
                 let of = resource_type(name)?;
                 match *method {
@@ -129,7 +136,13 @@ impl Interaction {
                     Err(Failure::method_not_allowed())
                 }
             }
-            [_, operation] if operation.starts_with(['$', '_']) => Err(Failure::unknown_route()),
+            [name, operation] if let Some(code) = operation.strip_prefix('$') => {
+                Operation::of(method, code, Some(resource_type(name)?), None).map(Self::Operation)
+            }
+            [name, id, operation] if let Some(code) = operation.strip_prefix('$') => {
+                Operation::of(method, code, Some(resource_type(name)?), Some(id)).map(Self::Operation)
+            }
+            [_, operation] if operation.starts_with('_') => Err(Failure::unknown_route()),
             [name, id] => {
                 let (of, id) = (resource_type(name)?, (*id).to_owned());
                 match *method {
@@ -204,7 +217,14 @@ mod tests {
     #[case("PUT", "/patient/123", "404")]
     #[case("GET", "/Clinic/1", "404")]
     #[case("GET", "/Observation/1/Patient", "404")]
-    #[case("GET", "/Patient/1/$everything", "404")]
+    #[case("GET", "/Patient/1/$everything", "everything")]
+    #[case("DELETE", "/Patient/1/$everything", "405")]
+    #[case("GET", "/Observation/1/$everything", "404")]
+    #[case("GET", "/Patient/$everything", "404")]
+    #[case("POST", "/Patient/$member-match", "member-match")]
+    #[case("GET", "/Patient/$member-match", "405")]
+    #[case("GET", "/Patient/1/$nothing", "404")]
+    #[case("GET", "/$nothing", "404")]
     #[case("PATCH", "/Patient/1", "patch")]
     #[case("PATCH", "/Patient", "conditional-patch")]
     #[case("PATCH", "/Patient/1/_history/1", "405")]

@@ -8,7 +8,8 @@ use fhir_storage::{HistoryCursor, HistoryPage, HistoryQuery, Kind, Scope, Versio
 use http::StatusCode;
 use uuid::Uuid;
 
-use super::search::{finished, now};
+use super::search::finished;
+use super::searchset::now;
 use crate::access::Action;
 use crate::http::call::{Call, etag, query_string};
 use crate::http::failure::{Failure, Result};

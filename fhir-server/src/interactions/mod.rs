@@ -3,10 +3,13 @@
 mod batch;
 mod create;
 mod delete;
+mod everything;
 mod history;
+mod member_match;
 mod patch;
 mod read;
 pub mod search;
+mod searchset;
 mod subset;
 mod transaction;
 mod update;
@@ -15,7 +18,8 @@ use std::sync::Arc;
 
 use crate::conformance;
 use crate::http::call::Call;
-use crate::http::failure::Result;
+use crate::http::failure::{Failure, Result};
+use crate::http::operation::{Name, Operation};
 use crate::http::reply::Reply;
 use crate::http::route::Interaction;
 use crate::server::Server;
@@ -51,6 +55,15 @@ async fn single(server: &Arc<Server>, interaction: &Interaction, call: &Call<'_>
         Interaction::SearchSystem | Interaction::SearchType(_) | Interaction::SearchCompartment { .. } => {
             search::search(server, call, interaction).await
         }
+        Interaction::Operation(operation) => perform_operation(server, operation, call).await,
         Interaction::Bundle => batch::nested(),
+    }
+}
+
+async fn perform_operation(server: &Arc<Server>, operation: &Operation, call: &Call<'_>) -> Result<Reply> {
+    match (operation.served.name, operation.of, operation.id.as_deref()) {
+        (Name::Everything, Some(of), Some(id)) => everything::everything(server, call, of, id).await,
+        (Name::MemberMatch, Some(of), None) => member_match::member_match(server, call, of).await,
+        _ => Err(Failure::unknown_route()),
     }
 }

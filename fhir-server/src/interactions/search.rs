@@ -1,26 +1,23 @@
-//! search: by type, over types, in a compartment; GET and POST. A searchset is bodies between a few bytes.
+//! search: by type, over types, in a compartment; GET and POST.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fhir_search::parse::{Summary, Target, Total};
 use fhir_search::{Handling, Plan, Search, SearchError};
-use fhir_storage::{Cursor, Effort, Included, Page, ReadError, Store, Version};
+use fhir_storage::{Cursor, Effort, Included, Page, ReadError, Store};
 use http::StatusCode;
-use uuid::Uuid;
 
-use super::subset;
+use super::searchset::{Mode, Searchset};
 use crate::access::Action;
-use crate::http::call::{Call, Pairs, query_string};
-use crate::http::failure::{Failure, OutcomeIssue, Result, outcome};
-use crate::http::json::Json;
+use crate::http::call::{CURSOR, Call, Pairs};
+use crate::http::failure::{Failure, OutcomeIssue, Result};
 use crate::http::reply::Reply;
 use crate::http::route::Interaction;
 use crate::server::Server;
 
-/// The parameter of a page's place (Microsoft's name).
-const CURSOR: &str = "ct";
-const BAD_CURSOR: &str = "The continuation token is invalid.";
+/// What is said of a place that this server didn't give.
+pub const BAD_CURSOR: &str = "The continuation token is invalid.";
 
 /// Finds and shows a page.
 pub async fn search(server: &Server, call: &Call<'_>, interaction: &Interaction) -> Result<Reply> {
@@ -140,43 +137,28 @@ fn searchset(
     included: &Included,
     total: Option<u64>,
 ) -> Vec<u8> {
-    let all = || page.entries.iter().chain(&included.entries);
-    let size: usize = all().map(|entry| entry.body.len() + 192).sum();
-    let mut json = Json::with_capacity(size + 512);
-    json.object(|json| {
-        json.member("resourceType", "Bundle")
-            .member("id", &Uuid::new_v4().to_string());
-        json.name("meta").object(|json| {
-            json.member("lastUpdated", &now());
-        });
-        json.member("type", "searchset");
-        if let Some(total) = total {
-            json.number("total", total);
-        }
-        json.name("link").array(|json| {
-            if let Some(next) = &page.next {
-                link(json, "next", &url(call, search, Some(&next.to_string())));
-            }
-            link(json, "self", &url(call, search, None));
-        });
-        if page.entries.is_empty() && search.warnings.is_empty() {
-            return;
-        }
-        json.name("entry").array(|json| {
-            warnings(json, search, included);
-            for entry in &page.entries {
-                shown(server, call, search, entry, "match", json);
-            }
-            for entry in &included.entries {
-                shown(server, call, search, entry, "include", json);
-            }
-        });
-    });
-    json.finish()
+    let next = page
+        .next
+        .as_ref()
+        .map(|next| url(call, search, Some(&next.to_string())));
+    let links = next.map(|next| ("next", next));
+    let matches = page.entries.iter().map(|entry| (entry, Mode::Match));
+    let set = Searchset {
+        base: &call.base,
+        links: links.into_iter().chain([("self", url(call, search, None))]).collect(),
+        total,
+        issues: issues(search, included),
+        entries: matches
+            .chain(included.entries.iter().map(|entry| (entry, Mode::Include)))
+            .collect(),
+        summary: search.summary,
+        elements: &search.elements,
+    };
+    set.write(server)
 }
 
-/// What was ignored or left out, as the first entry.
-fn warnings(json: &mut Json, search: &Search, included: &Included) {
+/// What was ignored or left out.
+fn issues(search: &Search, included: &Included) -> Vec<OutcomeIssue> {
     let ignored = search
         .warnings
         .iter()
@@ -186,46 +168,7 @@ fn warnings(json: &mut Json, search: &Search, included: &Included) {
                     a page (`_count`).";
         OutcomeIssue::warning("incomplete", text)
     });
-    let issues: Vec<OutcomeIssue> = ignored.chain(cut).collect();
-    if issues.is_empty() {
-        return;
-    }
-    json.object(|json| {
-        json.name("resource").raw(&outcome(&issues));
-        json.name("search").object(|json| {
-            json.member("mode", "outcome");
-        });
-    });
-}
-
-fn shown(server: &Server, call: &Call<'_>, search: &Search, entry: &Version, mode: &str, json: &mut Json) {
-    json.object(|json| {
-        json.member(
-            "fullUrl",
-            &format!("{}/{}/{}", call.base, entry.resource_type, entry.id),
-        );
-        let whole = search.summary == Summary::False && search.elements.is_empty();
-        let json = json.name("resource");
-        if whole {
-            json.raw(&entry.body);
-        } else {
-            json.raw(&subset::of(
-                server.definitions,
-                entry.body.clone(),
-                search.summary,
-                &search.elements,
-            ));
-        }
-        json.name("search").object(|json| {
-            json.member("mode", mode);
-        });
-    });
-}
-
-fn link(json: &mut Json, relation: &str, url: &str) {
-    json.object(|json| {
-        json.member("relation", relation).member("url", url);
-    });
+    ignored.chain(cut).collect()
 }
 
 /// The URL of this search, or of a further page of it: without `_total`, which the first page has said.
@@ -234,24 +177,5 @@ fn url(call: &Call<'_>, search: &Search, cursor: Option<&str>) -> String {
         .applied
         .iter()
         .filter(|(name, _)| cursor.is_none() || name != "_total");
-    let applied = applied.map(|(name, value)| (name.as_str(), value.as_str()));
-    let query = query_string(applied.chain(cursor.map(|cursor| (CURSOR, cursor))));
-    let path: Vec<&str> = call
-        .path
-        .iter()
-        .map(String::as_str)
-        .filter(|segment| *segment != "_search")
-        .collect();
-    let path = if path.is_empty() {
-        String::new()
-    } else {
-        format!("/{}", path.join("/"))
-    };
-    let separator = if query.is_empty() { "" } else { "?" };
-    format!("{}{path}{separator}{query}", call.base)
-}
-
-/// This moment, as FHIR writes it.
-pub fn now() -> String {
-    fhir_resource::temporal::instant(jiff::Timestamp::now().as_microsecond())
+    call.url(applied, cursor)
 }

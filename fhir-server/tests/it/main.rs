@@ -3,6 +3,7 @@
 mod access;
 mod begun;
 mod bundles;
+mod everything;
 mod includes;
 mod life;
 mod limits;

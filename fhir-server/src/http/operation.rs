@@ -1,0 +1,98 @@
+//! The operations that are served: one table, which routes requests and fills the CapabilityStatement.
+
+use fhir_definitions::ResourceType;
+use http::Method;
+
+use super::failure::{Failure, Result};
+
+/// An operation's own work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Name {
+    /// A patient with all that is about them.
+    Everything,
+    /// Who a member of another payer is here.
+    MemberMatch,
+}
+
+/// Where an operation is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// `$operation`
+    System,
+    /// `Type/$operation`
+    Type,
+    /// `Type/id/$operation`
+    Instance,
+}
+
+/// One row of the table.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Served {
+    /// What it does.
+    pub name: Name,
+    /// After the `$`.
+    pub code: &'static str,
+    /// Its definition.
+    pub definition: &'static str,
+    methods: &'static [Method],
+    levels: &'static [Level],
+    /// Types that have it; empty: all.
+    types: &'static [&'static str],
+}
+
+/// Everything that is served.
+pub static SERVED: [Served; 2] = [
+    Served {
+        name: Name::Everything,
+        code: "everything",
+        definition: "http://hl7.org/fhir/OperationDefinition/Patient-everything",
+        methods: &[Method::GET, Method::POST],
+        levels: &[Level::Instance],
+        types: &["Patient"],
+    },
+    Served {
+        name: Name::MemberMatch,
+        code: "member-match",
+        definition: "http://hl7.org/fhir/us/davinci-hrex/OperationDefinition/member-match",
+        methods: &[Method::POST],
+        levels: &[Level::Type],
+        types: &["Patient"],
+    },
+];
+
+/// An operation as it is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operation {
+    /// Which one.
+    pub served: &'static Served,
+    /// The type in the path.
+    pub of: Option<ResourceType>,
+    /// The id in the path.
+    pub id: Option<String>,
+}
+
+impl Operation {
+    /// Finds the operation `$code` of a type or an instance of it.
+    pub fn of(method: &Method, code: &str, of: Option<ResourceType>, id: Option<&str>) -> Result<Self> {
+        let level = match (of, id) {
+            (None, _) => Level::System,
+            (Some(_), None) => Level::Type,
+            (Some(_), Some(_)) => Level::Instance,
+        };
+        let fits = |served: &&Served| {
+            let has_type = of.is_none_or(|of| served.types.is_empty() || served.types.contains(&of.name()));
+            served.code == code && has_type && served.levels.contains(&level)
+        };
+        let served = SERVED.iter().find(fits).ok_or_else(Failure::unknown_route)?;
+        // HEAD counts as GET
+        let method = if *method == Method::HEAD { &Method::GET } else { method };
+        if !served.methods.contains(method) {
+            return Err(Failure::method_not_allowed());
+        }
+        Ok(Self {
+            served,
+            of,
+            id: id.map(str::to_owned),
+        })
+    }
+}
