@@ -42,9 +42,7 @@ async fn ids(service: &Service, path: &str) -> BTreeSet<String> {
         path = next["url"]
             .as_str()
             .unwrap()
-            .strip_prefix(&format!("{}/", service.base))
-            .unwrap()
-            .to_owned();
+            .replacen(&format!("{}/", service.base), "", 1);
     }
 }
 
