@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fhir_resource::Node;
+use fhir_resource::{Document, Node};
 use http::{HeaderMap, Method, header};
 
 use super::failure::Result;
@@ -63,6 +63,8 @@ pub struct Call<'a> {
     pub principal: Arc<Principal>,
     /// The resource that was sent.
     pub resource: Option<Node<'a>>,
+    /// The Provenance that was sent with it (`X-Provenance`).
+    pub provenance: Option<&'a Document>,
 }
 
 impl Call<'_> {

@@ -29,9 +29,11 @@ use self::route::Interaction;
 use crate::access::Principal;
 use crate::interactions;
 use crate::server::Server;
+use crate::writes;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
+const PROVENANCE: HeaderName = HeaderName::from_static("x-provenance");
 const ITEMS_DELETED: HeaderName = HeaderName::from_static("items-deleted");
 /// A form with search parameters is short.
 const FORM_BYTES: u64 = 1 << 20;
@@ -141,6 +143,11 @@ async fn answer(server: &Arc<Server>, request: Request, mut query: Pairs, code: 
         }
         _ => None,
     };
+    let provenance = parts.headers.get(&PROVENANCE).map(|value| {
+        let text = std::str::from_utf8(value.as_bytes()).unwrap_or_default();
+        writes::provenance::parse(text)
+    });
+    let provenance = provenance.transpose()?;
     let call = Call {
         method: parts.method,
         path,
@@ -150,6 +157,7 @@ async fn answer(server: &Arc<Server>, request: Request, mut query: Pairs, code: 
         base: server.base(&parts.headers),
         principal,
         resource: document.as_ref().map(Document::root),
+        provenance: provenance.as_ref(),
     };
     interactions::perform(server, &interaction, &call).await
 }

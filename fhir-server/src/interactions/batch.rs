@@ -137,6 +137,7 @@ fn entry<'a>(server: &Server, bundle: &Call<'a>, node: Node<'a>) -> Result<Entry
             base: Arc::clone(&bundle.base),
             principal: Arc::clone(&bundle.principal),
             resource: node.get("resource"),
+            provenance: None,
         },
         interaction,
     })

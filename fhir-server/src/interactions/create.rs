@@ -38,10 +38,13 @@ pub async fn create(server: &Server, call: &Call<'_>, of: ResourceType) -> Resul
     };
     let id = new_id();
     let (ready, prepared) = writes::prepare(server, of, &id, resource, &edits)?;
-    let set = WriteSet {
-        guard,
-        changes: vec![Change::Create { resource: prepared }],
-    };
+    let mut changes = vec![Change::Create { resource: prepared }];
+    if let Some(provenance) = call.provenance {
+        let target = format!("{of}/{id}");
+        let change = writes::provenance::change(server, &call.principal, provenance, &target, 1)?;
+        changes.push(change);
+    }
+    let set = WriteSet { guard, changes };
     match server.store.commit(set).await {
         Ok(outcomes) => {
             let outcome = outcomes.first().ok_or_else(Failure::unknown_route)?;

@@ -1,10 +1,10 @@
 //! update (PUT creates, too), also conditional.
 
 use fhir_definitions::ResourceType;
-use fhir_resource::Node;
 use fhir_resource::edit::Edits;
 use fhir_resource::reference::is_id;
-use fhir_storage::{Change, CommitError, Expected, Outcome, WriteSet};
+use fhir_resource::{Document, Node};
+use fhir_storage::{Change, CommitError, Expected, Kind, Outcome, WriteSet};
 use http::StatusCode;
 
 use super::{create, search};
@@ -58,19 +58,60 @@ async fn put(
     edits: &Edits,
 ) -> Result<Reply> {
     let supplied = call.conditions.if_match.as_deref().map(version_of_etag).transpose()?;
-    let (ready, prepared) = writes::prepare(server, of, id, resource, edits)?;
-    let change = Change::Update {
-        resource: prepared,
-        expected: supplied.map_or(Expected::Any, Expected::Version),
-        // Who names a version means a resource that is there.
-        may_create: supplied.is_none(),
+    for _ in 0..TRIES {
+        let (ready, prepared) = writes::prepare(server, of, id, resource, edits)?;
+        let proved = match call.provenance {
+            None => None,
+            Some(provenance) => Some(proved(server, call, &ready, provenance)?),
+        };
+        let expected = match (supplied, &proved) {
+            (Some(version), _) => Expected::Version(version),
+            (None, Some((last, _))) => Expected::Last(*last),
+            (None, None) => Expected::Any,
+        };
+        let update = Change::Update {
+            resource: prepared,
+            expected,
+            // Who names a version means a resource that is there.
+            may_create: supplied.is_none(),
+        };
+        let set = WriteSet {
+            guard: None,
+            changes: std::iter::once(update)
+                .chain(proved.map(|(_, change)| change))
+                .collect(),
+        };
+        match server.store.commit(set).await {
+            Ok(outcomes) => {
+                let outcome = outcomes.first().ok_or_else(Failure::unknown_route)?;
+                return answer(call, &ready, outcome);
+            }
+            // Somebody else was faster, and the Provenance would name the wrong version.
+            Err(CommitError::Conflict { .. }) if supplied.is_none() => {}
+            Err(error) => return Err(writes::refusal(server, error, supplied)),
+        }
+    }
+    Err(Failure::unavailable(
+        "The resource is being changed by others, try again.",
+    ))
+}
+
+/// The last version that there is, and the Provenance of the one that comes next; a write without effect makes none.
+fn proved(server: &Server, call: &Call<'_>, ready: &Ready, provenance: &Document) -> Result<(Option<u32>, Change)> {
+    let last = server
+        .store
+        .read(ready.of.name(), &ready.id)
+        .map_err(|error| search::storage(&error))?;
+    let next = match &last {
+        None => 1,
+        Some(last) if last.kind != Kind::Deleted && last.body == ready.body(last.version, last.last_updated) => {
+            last.version
+        }
+        Some(last) => last.version + 1,
     };
-    let outcome = writes::commit_one(server, change).await;
-    answer(
-        call,
-        &ready,
-        &outcome.map_err(|error| writes::refusal(server, error, supplied))?,
-    )
+    let target = format!("{}/{}", ready.of, ready.id);
+    let change = writes::provenance::change(server, &call.principal, provenance, &target, next)?;
+    Ok((last.map(|last| last.version), change))
 }
 
 /// Updates what the criteria find: none creates, several are refused.
@@ -100,6 +141,10 @@ pub async fn conditional(server: &Server, call: &Call<'_>, of: ResourceType) -> 
                 // Somebody else may create a match meanwhile: the criteria are proved again where it is decided.
                 let id = own_id.as_deref().map_or_else(create::new_id, str::to_owned);
                 let (ready, resource) = writes::prepare(server, of, &id, resource, &edits)?;
+                let proved = call
+                    .provenance
+                    .map(|provenance| proved(server, call, &ready, provenance));
+                let proved = proved.transpose()?.map(|(_, change)| change);
                 let change = if own_id.is_some() {
                     Change::Update {
                         resource,
@@ -114,7 +159,7 @@ pub async fn conditional(server: &Server, call: &Call<'_>, of: ResourceType) -> 
                     .store
                     .commit(WriteSet {
                         guard,
-                        changes: vec![change],
+                        changes: std::iter::once(change).chain(proved).collect(),
                     })
                     .await
                 {

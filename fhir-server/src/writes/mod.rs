@@ -1,6 +1,7 @@
 //! The only writer: what an interaction wants to change becomes a [`WriteSet`] here: validated, references resolved,
 //! index keys extracted, compressed, committed.
 
+pub mod provenance;
 mod references;
 
 use fhir_definitions::ResourceType;

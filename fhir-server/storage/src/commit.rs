@@ -37,6 +37,8 @@ pub enum Expected {
     Any,
     /// This one (If-Match).
     Version(u32),
+    /// The last one is this, be it a deletion; none: there never was one.
+    Last(Option<u32>),
 }
 
 /// One change of one resource.

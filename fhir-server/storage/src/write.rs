@@ -355,14 +355,19 @@ fn expect(expected: Expected, current: Option<&Current>, resource_type: &str, id
     let live = current
         .filter(|current| current.body.is_some())
         .map(|current| current.version);
-    match expected {
-        Expected::Version(version) if live != Some(version) => Err(CommitError::Conflict {
-            resource_type: resource_type.to_owned(),
-            id: id.to_owned(),
-            current: live,
-        }),
-        _ => Ok(()),
+    let holds = match expected {
+        Expected::Any => true,
+        Expected::Version(version) => live == Some(version),
+        Expected::Last(version) => current.map(|current| current.version) == version,
+    };
+    if holds {
+        return Ok(());
     }
+    Err(CommitError::Conflict {
+        resource_type: resource_type.to_owned(),
+        id: id.to_owned(),
+        current: live,
+    })
 }
 
 fn not_found(resource_type: &str, id: &str) -> CommitError {

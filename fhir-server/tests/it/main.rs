@@ -9,6 +9,7 @@ mod life;
 mod limits;
 mod patch;
 mod process;
+mod provenance;
 mod service;
 mod tokens;
 
