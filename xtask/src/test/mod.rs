@@ -18,6 +18,9 @@ use totals::Totals;
 
 use crate::{generate, packages, tidy};
 
+/// Set to `1`, it makes tests that repeat themselves run at full length.
+const LONG_TESTS: &str = "LONG_TESTS";
+
 /// What to run.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
@@ -27,6 +30,9 @@ pub struct Options {
     /// Only the end-to-end scenarios
     #[arg(long, conflicts_with = "no_cluster")]
     pub only_cluster: bool,
+    /// Run the tests that repeat themselves (properties on hostile input, crashes) at full length, which takes hours
+    #[arg(long)]
+    pub long: bool,
     /// Build profile of the programs in the cluster; that of the other tests needs no second build of everything
     #[arg(long, default_value = "dev")]
     pub profile: String,
@@ -52,7 +58,12 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
             run.cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
         })?;
         run.stage("unit, property, case and HTTP tests", |run| {
-            run.cargo_test(&["test", "--workspace", "--exclude", "e2e", "--no-fail-fast"], &[])
+            let length: &[_] = if options.long {
+                &[(LONG_TESTS.to_owned(), "1".into())]
+            } else {
+                &[]
+            };
+            run.cargo_test(&["test", "--workspace", "--exclude", "e2e", "--no-fail-fast"], length)
         })?;
     }
     if !options.no_cluster {
