@@ -6,10 +6,13 @@
 mod narrative;
 mod primitive;
 mod structure;
+mod terminology;
 
 use fhir_definitions::Definitions;
 
 use crate::document::Node;
+
+pub use terminology::{Coded, Membership, NoTerminology, Terminology};
 
 /// The most issues that are collected: a hostile resource can't fill memory with complaints.
 const MOST_ISSUES: usize = 100;
