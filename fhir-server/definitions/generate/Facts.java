@@ -29,6 +29,7 @@ public class Facts {
         facts.put("structures", each(resources, "StructureDefinition", Facts::structure));
         facts.put("valueSets", each(resources, "ValueSet", Facts::valueSet));
         facts.put("codeSystems", each(resources, "CodeSystem", Facts::codeSystem));
+        facts.put("terminology", terminology(resources));
         facts.put("compartments", each(resources, "CompartmentDefinition", Facts::compartment));
         if (r4) {
             facts.put("searchParameters", new Raw(read(base + "sp/search-parameters.json")));
@@ -139,6 +140,55 @@ public class Facts {
             concepts.add(fact);
         }
         return concepts;
+    }
+
+    // --- value sets and code systems as FHIR JSON, without what only people read
+
+    static final Set<String> DROPPED = Set.of(
+        "id", "meta", "text", "extension", "identifier", "date", "publisher", "contact", "description", "useContext",
+        "jurisdiction", "purpose", "copyright", "expansion", "experimental", "immutable", "lockedDate", "count");
+    static final Map<String, Set<String>> REPEATING = Map.of(
+        "compose", Set.of("include", "exclude"),
+        "include", Set.of("concept", "filter", "valueSet"),
+        "exclude", Set.of("concept", "filter", "valueSet"),
+        "concept", Set.of("concept", "designation", "property"),
+        "CodeSystem", Set.of("concept", "property"));
+    static final Set<String> UNQUOTED = Set.of(
+        "caseSensitive", "compositional", "versionNeeded", "inactive", "valueBoolean", "valueInteger", "valueDecimal");
+
+    static List<Object> terminology(List<Element> resources) {
+        List<Object> facts = new ArrayList<>();
+        for (Element resource : resources) {
+            String type = resource.getTagName();
+            if (!type.equals("ValueSet") && !type.equals("CodeSystem")) continue;
+            Map<String, Object> json = new LinkedHashMap<>();
+            json.put("resourceType", type);
+            json.putAll(json(resource));
+            // filters that a code system supports: what the server supports is another matter
+            json.remove("filter");
+            facts.add(json);
+        }
+        return facts;
+    }
+
+    static Map<String, Object> json(Element parent) {
+        Map<String, Object> members = new LinkedHashMap<>();
+        for (Node node = parent.getFirstChild(); node != null; node = node.getNextSibling()) {
+            if (!(node instanceof Element) || DROPPED.contains(((Element) node).getTagName())) continue;
+            Element element = (Element) node;
+            String name = element.getTagName();
+            Object value = !element.hasAttribute("value") ? json(element)
+                : UNQUOTED.contains(name) ? new Raw(element.getAttribute("value"))
+                : element.getAttribute("value");
+            if (REPEATING.getOrDefault(parent.getTagName(), Set.of()).contains(name)) {
+                @SuppressWarnings("unchecked")
+                List<Object> items = (List<Object>) members.computeIfAbsent(name, key -> new ArrayList<>());
+                items.add(value);
+            } else {
+                members.put(name, value);
+            }
+        }
+        return members;
     }
 
     static Object compartment(Element compartment) {

@@ -8,7 +8,7 @@
 /// The first bytes of a data file.
 pub const MAGIC: [u8; 8] = *b"FHIRDEFS";
 /// The number of this layout.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 /// Says "there is none" where an id is expected.
 pub const NONE: u32 = u32::MAX;
 /// A maximum of `*`.
@@ -43,12 +43,14 @@ pub enum Section {
     Compartments,
     /// Members of compartments by type: type, first parameter code in the lists, codes.
     Members,
-    /// What is needed rarely, deflated; see `cold`.
+    /// What is needed rarely: chunks, each deflated by itself; see `cold`.
     Cold,
+    /// Where the chunks are; see [`chunk`].
+    Chunks,
 }
 
 /// The number of sections.
-pub const SECTIONS: usize = 12;
+pub const SECTIONS: usize = 13;
 
 impl Section {
     /// Words of a record; texts and the cold pack count bytes.
@@ -58,6 +60,7 @@ impl Section {
             Section::Lists => 1,
             Section::Codes => 2,
             Section::Components | Section::Compartments | Section::Members => 3,
+            Section::Chunks => chunk::WORDS,
             Section::Bindings => binding::WORDS,
             Section::Slots => slot::WORDS,
             Section::Elements => element::WORDS,
@@ -159,6 +162,23 @@ pub mod parameter {
     pub const WORDS: u32 = 9;
 }
 
+/// Words of a chunk of the cold pack.
+pub mod chunk {
+    /// Where it begins in the pack.
+    pub const START: u32 = 0;
+    /// Its bytes in the pack.
+    pub const PACKED: u32 = 1;
+    /// The bytes of its text.
+    pub const LENGTH: u32 = 2;
+    /// Words in all.
+    pub const WORDS: u32 = 3;
+
+    /// The chunk that holds the invariants.
+    pub const INVARIANTS: u32 = 0;
+    /// The chunk that says where value sets and code systems are.
+    pub const DIRECTORY: u32 = 1;
+}
+
 /// Records of a data file, read in place.
 pub struct Tables {
     bytes: &'static [u8],
@@ -216,6 +236,11 @@ impl Tables {
         let (offset, length) = self.sections[section as usize];
         let start = offset as usize;
         self.bytes.get(start..start + length as usize).unwrap_or(&[])
+    }
+
+    /// The bytes of everything but the cold pack.
+    pub fn hot_bytes(&self) -> usize {
+        self.bytes.len() - self.blob(Section::Cold).len()
     }
 
     /// The record among `count` from `first` whose first word is the text `name`, by binary search.

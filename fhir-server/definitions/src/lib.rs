@@ -15,7 +15,7 @@ mod version;
 use std::sync::OnceLock;
 
 pub use binding::{Binding, Strength};
-pub use cold::{ColdError, Invariant};
+pub use cold::{ColdError, ColdText, Invariant, MOST_OPEN, TerminologyKind, TerminologyResource};
 pub use compartment::Compartment;
 pub use parameter::{Component, ParamKind, SearchParameter};
 pub use structure::{Element, Max, ResourceType, Structure, StructureKind};
@@ -27,6 +27,7 @@ use layout::{NONE, Section, Tables};
 pub struct Definitions {
     version: FhirVersion,
     tables: Tables,
+    pack: cold::Pack,
 }
 
 impl Definitions {
@@ -41,6 +42,7 @@ impl Definitions {
         cell.get_or_init(|| Definitions {
             version,
             tables: Tables::open(bytes),
+            pack: cold::Pack::default(),
         })
     }
 
@@ -128,7 +130,28 @@ impl Definitions {
 
     /// The rules beyond structure that HL7 states for its types, from the compressed part of the data.
     pub fn invariants(&self) -> Result<Vec<Invariant>, ColdError> {
-        cold::invariants(&self.tables)
+        self.pack.invariants(&self.tables)
+    }
+
+    /// The value set or code system of the base specification with this canonical URL (without version), from the
+    /// compressed part of the data. Takes up to some milliseconds where its chunk isn't open.
+    pub fn terminology(&self, kind: TerminologyKind, url: &str) -> Result<Option<TerminologyResource>, ColdError> {
+        self.pack.find(&self.tables, kind, url)
+    }
+
+    /// URL and version of every value set or code system of the base specification.
+    pub fn terminology_list(&self, kind: TerminologyKind) -> Result<Vec<(String, String)>, ColdError> {
+        self.pack.list(&self.tables, kind)
+    }
+
+    /// The bytes of the compressed part that are open at the moment: at most [`MOST_OPEN`] and one chunk.
+    pub fn open_bytes(&self) -> usize {
+        self.pack.open_bytes()
+    }
+
+    /// The bytes of the data that are read in place.
+    pub fn hot_bytes(&self) -> usize {
+        self.tables.hot_bytes()
     }
 
     pub(crate) fn tables(&self) -> &Tables {

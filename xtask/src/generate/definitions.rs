@@ -5,6 +5,7 @@
 //! ([`recorded`]) compares checksums of everything that goes in and comes out.
 
 mod codes;
+mod cold;
 mod facts;
 mod parameters;
 mod tables;
@@ -27,6 +28,7 @@ const INPUTS: &[&str] = &[
     "fhir-server/definitions/generate/pom.xml",
     "fhir-server/definitions/src/layout.rs",
     "xtask/src/generate/definitions/codes.rs",
+    "xtask/src/generate/definitions/cold.rs",
     "xtask/src/generate/definitions/facts.rs",
     "xtask/src/generate/definitions/parameters.rs",
     "xtask/src/generate/definitions/tables.rs",

@@ -11,6 +11,8 @@ pub struct Facts {
     pub structures: Vec<StructureFact>,
     pub value_sets: Vec<ValueSetFact>,
     pub code_systems: Vec<CodeSystemFact>,
+    /// The same value sets and code systems as FHIR JSON, without what only people read.
+    pub terminology: Vec<serde_json::Value>,
     pub compartments: Vec<CompartmentFact>,
     /// HL7's bundle of `SearchParameters` (R4), or a list of annotations (STU3).
     pub search_parameters: serde_json::Value,

@@ -1,16 +1,13 @@
 //! Facts → the tables of one FHIR version.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fmt::Write as _;
-use std::io::Write as _;
 
 use anyhow::{Context, Result, bail, ensure};
 use fhir_definitions::ParamKind;
 use fhir_definitions::layout::{MANY, MOST_SLOTS, NONE, Section, element};
-use flate2::Compression;
-use flate2::write::DeflateEncoder;
 
 use super::codes::CodeLists;
+use super::cold;
 use super::facts::{ElementFact, Facts, StructureFact, TypeFact};
 use super::parameters::{self, Parameters};
 use super::writer::Writer;
@@ -43,7 +40,7 @@ pub fn of(facts: &Facts) -> Result<Vec<u8>> {
             .with_context(|| format!("type `{name}`"))?;
     }
     tables.compartments(facts, &parameters)?;
-    tables.writer.cold(invariants(facts)?);
+    cold::write(facts, &mut tables.writer)?;
     tables.writer.finish()
 }
 
@@ -364,38 +361,4 @@ fn capitalised(code: &str) -> String {
     letters
         .next()
         .map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
-}
-
-/// Each rule once, at the type that states it: an element repeats those of its type.
-fn invariants(facts: &Facts) -> Result<Vec<u8>> {
-    let mut lines = String::new();
-    for structure in facts
-        .structures
-        .iter()
-        .filter(|fact| fact.derivation.as_deref() != Some("constraint"))
-    {
-        for fact in &structure.elements {
-            for constraint in &fact.constraints {
-                let Some(expression) = &constraint.expression else {
-                    continue;
-                };
-                let general = ["ele-", "ext-", "dom-"]
-                    .iter()
-                    .any(|prefix| constraint.key.starts_with(prefix));
-                if general && fact.path.contains('.') {
-                    continue;
-                }
-                let flat = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-                let (expression, human) = (flat(expression), flat(&constraint.human));
-                writeln!(
-                    lines,
-                    "{}\t{}\t{}\t{expression}\t{human}",
-                    fact.path, constraint.key, constraint.severity
-                )?;
-            }
-        }
-    }
-    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
-    encoder.write_all(lines.as_bytes())?;
-    Ok(encoder.finish()?)
 }

@@ -1,9 +1,12 @@
 //! Writes a data file in the layout of `fhir_definitions::layout`.
 
 use std::collections::HashMap;
+use std::io::Write as _;
 
 use anyhow::{Result, ensure};
 use fhir_definitions::layout::{FORMAT, MAGIC, SECTIONS, Section, TEXT_LENGTH_BITS};
+use flate2::Compression;
+use flate2::write::DeflateEncoder;
 
 #[derive(Default)]
 pub struct Writer {
@@ -63,8 +66,15 @@ impl Writer {
         self.list(&words)
     }
 
-    pub fn cold(&mut self, bytes: Vec<u8>) {
-        self.cold = bytes;
+    /// Appends a chunk to the cold pack and returns its number.
+    pub fn chunk(&mut self, text: &str) -> Result<u32> {
+        let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(text.as_bytes())?;
+        let packed = encoder.finish()?;
+        let record = [self.cold.len(), packed.len(), text.len()].map(u32::try_from);
+        let [start, packed_length, length] = record;
+        self.cold.extend(packed);
+        self.push(Section::Chunks, &[start?, packed_length?, length?])
     }
 
     pub fn finish(self) -> Result<Vec<u8>> {
@@ -86,6 +96,7 @@ impl Writer {
             Section::Components,
             Section::Compartments,
             Section::Members,
+            Section::Chunks,
         ] {
             let offset = u32::try_from(body_start + body.len())?;
             directory[section as usize] = (offset, self.count(section)?);
