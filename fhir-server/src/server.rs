@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fhir_definitions::{Definitions, FhirVersion};
-use fhir_search::{Extractor, Parser};
+use fhir_search::{Extractor, InForce, Parameters, Parser};
 use fhir_server_settings::Limits;
 use fhir_storage::Store;
 use http::{HeaderMap, header};
@@ -23,6 +23,8 @@ pub struct Server {
     pub definitions: &'static Definitions,
     /// Where resources are.
     pub store: Arc<Store>,
+    /// The search parameters in force.
+    pub parameters: InForce,
     /// Resource → index keys.
     pub extractor: Extractor,
     /// Query → plan.
@@ -65,17 +67,20 @@ impl Server {
             .as_deref()
             .map_or_else(|| format!("{scheme}://{}", address.listen), str::to_owned);
         let bases = vec![base];
+        let parameters = InForce::new(Parameters::base(definitions));
         Server {
             version,
             definitions,
             store,
-            extractor: Extractor::new(definitions, bases.clone()),
+            extractor: Extractor::following(parameters.clone(), bases.clone()),
             parser: Parser {
                 definitions,
+                in_force: parameters.clone(),
                 bases,
                 default_count: DEFAULT_COUNT,
                 max_count: usize::try_from(limits.count()).unwrap_or(DEFAULT_COUNT),
             },
+            parameters,
             access,
             requests: Semaphore::new(usize::try_from(limits.concurrent_requests()).unwrap_or(Semaphore::MAX_PERMITS)),
             limits,

@@ -9,6 +9,7 @@ mod cold;
 mod compartment;
 pub mod layout;
 mod parameter;
+mod stored;
 mod structure;
 mod version;
 
@@ -18,6 +19,7 @@ pub use binding::{Binding, Strength};
 pub use cold::{ColdError, ColdText, Invariant, MOST_OPEN, TerminologyKind, TerminologyResource};
 pub use compartment::Compartment;
 pub use parameter::{Component, ParamKind, SearchParameter};
+pub use stored::{StoredComponent, StoredParameter};
 pub use structure::{Element, Max, ResourceType, Structure, StructureKind};
 pub use version::{FhirVersion, UnknownVersion};
 
@@ -100,16 +102,13 @@ impl Definitions {
 
     /// The search parameter of an id that [`SearchParameter::id`] gave.
     pub fn search_parameter_by_id(&self, id: u32) -> Option<SearchParameter> {
-        (id < self.tables.count(Section::Parameters)).then_some(SearchParameter {
-            version: self.version,
-            id,
-        })
+        (id < self.tables.count(Section::Parameters)).then_some(SearchParameter::base_record(self.version, id))
     }
 
     /// Every search parameter of every type, by type and code.
     pub fn all_search_parameters(&self) -> impl Iterator<Item = SearchParameter> + use<> {
         let version = self.version;
-        (0..self.tables.count(Section::Parameters)).map(move |id| SearchParameter { version, id })
+        (0..self.tables.count(Section::Parameters)).map(move |id| SearchParameter::base_record(version, id))
     }
 
     /// The compartment `name`, such as `Patient`.

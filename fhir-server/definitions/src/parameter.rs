@@ -1,7 +1,8 @@
-//! Search parameters of the base definitions.
+//! Search parameters: those of the base definitions, and those of the service's own ([`StoredParameter`]).
 
 use crate::Definitions;
-use crate::layout::{Section, parameter};
+use crate::layout::{Section, Tables, parameter};
+use crate::stored::{self, StoredParameter};
 use crate::version::FhirVersion;
 
 /// The type of a search parameter.
@@ -66,7 +67,16 @@ impl ParamKind {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SearchParameter {
     pub(crate) version: FhirVersion,
-    pub(crate) id: u32,
+    pub(crate) source: Source,
+}
+
+/// Where its definition is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Source {
+    /// A record of the data file.
+    Base(u32),
+    /// A definition of the service's own.
+    Stored(&'static StoredParameter),
 }
 
 impl std::fmt::Debug for SearchParameter {
@@ -87,21 +97,47 @@ pub struct Component {
 }
 
 impl SearchParameter {
-    fn word(self, word: u32) -> u32 {
-        Definitions::of(self.version)
-            .tables()
-            .word(Section::Parameters, self.id, word)
+    pub(crate) fn base_record(version: FhirVersion, id: u32) -> Self {
+        Self {
+            version,
+            source: Source::Base(id),
+        }
     }
 
-    fn text(self, word: u32) -> &'static str {
-        Definitions::of(self.version)
-            .tables()
-            .text(Section::Parameters, self.id, word)
+    /// A parameter of the service's own, which is known as long as the process runs; the same definition is kept once.
+    pub fn stored(version: FhirVersion, definition: StoredParameter) -> Self {
+        Self {
+            version,
+            source: Source::Stored(stored::keep(definition)),
+        }
     }
 
-    /// A number that is stable within a data file; one for all types where the parameter belongs to every resource.
+    /// The definition of a parameter that isn't one of FHIR's.
+    pub fn as_stored(self) -> Option<&'static StoredParameter> {
+        match self.source {
+            Source::Base(_) => None,
+            Source::Stored(stored) => Some(stored),
+        }
+    }
+
+    fn tables(self) -> &'static Tables {
+        Definitions::of(self.version).tables()
+    }
+
+    fn text(self, word: u32, stored: impl Fn(&'static StoredParameter) -> &'static str) -> &'static str {
+        match self.source {
+            Source::Base(id) => self.tables().text(Section::Parameters, id, word),
+            Source::Stored(definition) => stored(definition),
+        }
+    }
+
+    /// A number that is stable within a data file, or that the database gave; one for all types where the parameter
+    /// belongs to every resource.
     pub fn id(self) -> u32 {
-        self.id
+        match self.source {
+            Source::Base(id) => id,
+            Source::Stored(stored) => stored.number,
+        }
     }
 
     /// Its FHIR version.
@@ -111,47 +147,72 @@ impl SearchParameter {
 
     /// What a query calls it.
     pub fn code(self) -> &'static str {
-        self.text(parameter::CODE)
+        self.text(parameter::CODE, |stored| &stored.code)
     }
 
     /// Canonical URL.
     pub fn url(self) -> &'static str {
-        self.text(parameter::URL)
+        self.text(parameter::URL, |stored| &stored.url)
     }
 
     /// Its type.
     pub fn kind(self) -> ParamKind {
-        let kind = self.word(parameter::KIND) as usize;
-        ParamKind::ALL.get(kind).copied().unwrap_or(ParamKind::Special)
+        match self.source {
+            Source::Base(id) => {
+                let kind = self.tables().word(Section::Parameters, id, parameter::KIND) as usize;
+                ParamKind::ALL.get(kind).copied().unwrap_or(ParamKind::Special)
+            }
+            Source::Stored(stored) => stored.kind,
+        }
     }
 
     /// The type that it belongs to: `Patient`, or `Resource` or `DomainResource` for those that many types have.
     pub fn base(self) -> &'static str {
-        Definitions::of(self.version)
-            .tables()
-            .text(Section::Types, self.word(parameter::BASE), 0)
+        match self.source {
+            Source::Base(id) => {
+                let tables = self.tables();
+                tables.text(Section::Types, tables.word(Section::Parameters, id, parameter::BASE), 0)
+            }
+            Source::Stored(stored) => &stored.base,
+        }
     }
 
     /// FHIRPath of what is indexed, for its base type alone; empty if it isn't found by a path.
     pub fn expression(self) -> &'static str {
-        self.text(parameter::EXPRESSION)
+        self.text(parameter::EXPRESSION, |stored| &stored.expression)
+    }
+
+    /// First and number of the entries of a list of a record.
+    fn list(self, word: u32) -> std::ops::Range<u32> {
+        let Source::Base(id) = self.source else { return 0..0 };
+        let tables = self.tables();
+        let first = tables.word(Section::Parameters, id, word);
+        first..first.saturating_add(tables.word(Section::Parameters, id, word + 1))
     }
 
     /// The types that a reference parameter may point to; empty: any.
     pub fn targets(self) -> impl Iterator<Item = &'static str> {
-        let tables = Definitions::of(self.version).tables();
-        let (first, count) = (self.word(parameter::TARGETS), self.word(parameter::TARGETS + 1));
-        (first..first.saturating_add(count)).map(move |entry| tables.text(Section::Lists, entry, 0))
+        let own = self.as_stored().into_iter().flat_map(|stored| &stored.targets);
+        let tables = self.tables();
+        self.list(parameter::TARGETS)
+            .map(move |entry| tables.text(Section::Lists, entry, 0))
+            .chain(own.map(String::as_str))
     }
 
     /// The parts of a composite parameter, in the order of their values in a query.
     pub fn components(self) -> impl Iterator<Item = Component> {
-        let tables = Definitions::of(self.version).tables();
-        let (first, count) = (self.word(parameter::COMPONENTS), self.word(parameter::COMPONENTS + 1));
-        (first..first.saturating_add(count)).map(move |id| Component {
-            code: tables.text(Section::Components, id, 0),
-            definition: tables.text(Section::Components, id, 1),
-            expression: tables.text(Section::Components, id, 2),
-        })
+        let own = self.as_stored().into_iter().flat_map(|stored| &stored.components);
+        let tables = self.tables();
+        self.list(parameter::COMPONENTS)
+            .map(move |id| Component {
+                code: tables.text(Section::Components, id, 0),
+                definition: tables.text(Section::Components, id, 1),
+                expression: tables.text(Section::Components, id, 2),
+            })
+            .chain(own.map(|component| Component {
+                code: "",
+                definition: &component.definition,
+                expression: &component.expression,
+            }))
     }
 }

@@ -204,10 +204,7 @@ impl Structure {
 
     pub(crate) fn own_search_parameters(self) -> impl Iterator<Item = SearchParameter> {
         let (first, count) = (self.word(type_::PARAMETERS), self.word(type_::PARAMETERS + 1));
-        (first..first.saturating_add(count)).map(move |id| SearchParameter {
-            version: self.version,
-            id,
-        })
+        (first..first.saturating_add(count)).map(move |id| SearchParameter::base_record(self.version, id))
     }
 
     pub(crate) fn own_search_parameter(self, code: &str) -> Option<SearchParameter> {
@@ -215,10 +212,7 @@ impl Structure {
         let id = Definitions::of(self.version)
             .tables()
             .search(Section::Parameters, first, count, code)?;
-        Some(SearchParameter {
-            version: self.version,
-            id,
-        })
+        Some(SearchParameter::base_record(self.version, id))
     }
 }
 

@@ -6,10 +6,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use fhir_definitions::{Definitions, ParamKind, SearchParameter};
+use fhir_definitions::{ParamKind, SearchParameter};
 use fhir_resource::path::Program;
 
 use crate::key::ParamId;
+use crate::parameters::Parameters;
 
 /// A composite parameter of one type, compiled.
 #[derive(Debug)]
@@ -37,18 +38,28 @@ pub struct Component {
 
 impl Composite {
     /// The compiled parameter; `None` for one whose parts can't be indexed.
-    pub fn of(definitions: &'static Definitions, parameter: SearchParameter) -> Option<Arc<Self>> {
+    pub fn of(known: &Parameters, parameter: SearchParameter) -> Option<Arc<Self>> {
+        // a stored one may name others that change
+        if parameter.as_stored().is_some() {
+            return Self::compile(known, parameter).map(Arc::new);
+        }
+        Self::of_base(known, parameter)
+    }
+
+    fn of_base(parameters: &Parameters, parameter: SearchParameter) -> Option<Arc<Self>> {
         static KNOWN: OnceLock<RwLock<HashMap<SearchParameter, Option<Arc<Composite>>>>> = OnceLock::new();
         let known = KNOWN.get_or_init(RwLock::default);
         if let Some(found) = known.read().unwrap_or_else(PoisonError::into_inner).get(&parameter) {
             return found.clone();
         }
-        let made = Self::compile(definitions, parameter).map(Arc::new);
+        let made = Self::compile(parameters, parameter).map(Arc::new);
         let mut known = known.write().unwrap_or_else(PoisonError::into_inner);
         known.entry(parameter).or_insert(made).clone()
     }
 
-    fn compile(definitions: &'static Definitions, parameter: SearchParameter) -> Option<Self> {
+    /// The compiled parameter; `None` for one whose parts can't be indexed.
+    pub fn compile(known: &Parameters, parameter: SearchParameter) -> Option<Self> {
+        let definitions = known.definitions();
         let of = definitions.resource_type(parameter.base())?;
         let program = Program::compile(parameter.expression(), definitions, of.name()).ok()?;
         let others: Vec<SearchParameter> = definitions.search_parameters(of).collect();
@@ -59,10 +70,7 @@ impl Composite {
                 .iter()
                 .copied()
                 .find(|other| other.url() == component.definition || other.code() == component.code)
-                .or_else(|| {
-                    let mut all = definitions.all_search_parameters();
-                    all.find(|other| other.url() == component.definition)
-                })?;
+                .or_else(|| known.with_url(component.definition))?;
             if matches!(like.kind(), ParamKind::Composite | ParamKind::Special) {
                 return None;
             }

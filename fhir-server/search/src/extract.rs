@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use fhir_definitions::{Definitions, ParamKind, ResourceType, SearchParameter};
 use fhir_resource::path::Program;
@@ -15,6 +15,7 @@ use crate::composite::Composite;
 use crate::decimal::Decimal;
 use crate::fold::fold;
 use crate::key::{self, Keys, NumberRow, ParamId};
+use crate::parameters::{InForce, Parameters};
 
 /// Before and after every date that FHIR can write.
 pub(crate) const EARLIEST: Micros = -62_135_596_800_000_000;
@@ -30,13 +31,22 @@ const OWN_ROW: &[&str] = &["_id", "_lastUpdated"];
 #[derive(Debug)]
 pub struct Extractor {
     definitions: &'static Definitions,
+    in_force: InForce,
     /// Service bases whose absolute URLs mean resources of this server, without a final slash.
     bases: Vec<String>,
-    types: RwLock<HashMap<ResourceType, Arc<TypeExtractor>>>,
+    compiled: RwLock<Compiled>,
+}
+
+/// The types that were met in a generation.
+#[derive(Debug, Default)]
+struct Compiled {
+    generation: u64,
+    types: HashMap<ResourceType, Arc<TypeExtractor>>,
 }
 
 #[derive(Debug)]
 struct TypeExtractor {
+    generation: u64,
     parameters: Vec<Indexed>,
     /// Bits of the members that parameters begin at.
     members: HashMap<String, u128>,
@@ -58,17 +68,26 @@ struct Indexed {
 impl Extractor {
     /// `bases`: the service's own URLs.
     pub fn new(definitions: &'static Definitions, bases: Vec<String>) -> Self {
+        Self::following(InForce::new(Parameters::base(definitions)), bases)
+    }
+
+    /// Makes the keys of the parameters in force at each time.
+    pub fn following(in_force: InForce, bases: Vec<String>) -> Self {
         Self {
-            definitions,
+            definitions: in_force.load().definitions(),
+            in_force,
             bases,
-            types: RwLock::default(),
+            compiled: RwLock::default(),
         }
     }
 
     /// The keys of `resource`, which has been validated as one of type `of`.
     pub fn keys(&self, of: ResourceType, resource: Node<'_>) -> Keys {
         let compiled = self.compiled(of);
-        let mut keys = Keys::default();
+        let mut keys = Keys {
+            generation: compiled.generation,
+            ..Keys::default()
+        };
         let present = resource
             .entries()
             .filter_map(|(name, _)| compiled.members.get(&*name))
@@ -138,27 +157,36 @@ impl Extractor {
     }
 
     fn compiled(&self, of: ResourceType) -> Arc<TypeExtractor> {
-        let known = self
-            .types
-            .read()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .get(&of)
-            .cloned();
-        known.unwrap_or_else(|| {
-            let made = Arc::new(TypeExtractor::compile(self.definitions, of));
-            let mut types = self.types.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-            Arc::clone(types.entry(of).or_insert(made))
+        let parameters = self.in_force.load();
+        let generation = parameters.generation();
+        let known = self.compiled.read().unwrap_or_else(PoisonError::into_inner);
+        let found = (known.generation == generation).then(|| known.types.get(&of).cloned());
+        drop(known);
+        found.flatten().unwrap_or_else(|| {
+            let made = Arc::new(TypeExtractor::compile(&parameters, of));
+            let mut known = self.compiled.write().unwrap_or_else(PoisonError::into_inner);
+            if known.generation < generation {
+                *known = Compiled {
+                    generation,
+                    types: HashMap::new(),
+                };
+            }
+            if known.generation == generation {
+                known.types.insert(of, Arc::clone(&made));
+            }
+            made
         })
     }
 }
 
 impl TypeExtractor {
-    fn compile(definitions: &'static Definitions, of: ResourceType) -> Self {
-        let indexed = definitions.search_parameters(of).filter(|parameter| {
+    fn compile(known: &Parameters, of: ResourceType) -> Self {
+        let definitions = known.definitions();
+        let indexed = known.indexed(of).filter(|parameter| {
             let by_path = !matches!(parameter.kind(), ParamKind::Composite | ParamKind::Special);
             by_path && !parameter.expression().is_empty() && !OWN_ROW.contains(&parameter.code())
         });
-        // every base expression compiles (a test of fhir-resource)
+        // every base expression compiles (a test of fhir-resource), and so does every stored one, or it were refused
         let mut members = HashMap::new();
         let parameters = indexed.filter_map(|parameter| {
             let program = Program::compile(parameter.expression(), definitions, of.name()).ok()?;
@@ -170,10 +198,10 @@ impl TypeExtractor {
             })
         });
         let parameters = parameters.collect();
-        let composites = definitions
-            .search_parameters(of)
+        let composites = known
+            .indexed(of)
             .filter(|parameter| parameter.kind() == ParamKind::Composite)
-            .filter_map(|parameter| Composite::of(definitions, parameter))
+            .filter_map(|parameter| Composite::of(known, parameter))
             .filter(|composite| composite.nested);
         let composites = composites.map(|composite| {
             let names = if composite.plain.is_empty() {
@@ -202,6 +230,7 @@ impl TypeExtractor {
             ))
         });
         Self {
+            generation: known.generation(),
             parameters,
             composites,
             members,

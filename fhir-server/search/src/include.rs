@@ -1,9 +1,10 @@
 //! `_include` and `_revinclude`: which references of a page are followed, in which direction.
 
-use fhir_definitions::{Definitions, ParamKind, ResourceType, SearchParameter};
+use fhir_definitions::{ParamKind, ResourceType, SearchParameter};
 
 use crate::error::SearchError;
 use crate::key::ParamId;
+use crate::parameters::Parameters;
 use crate::targets;
 
 /// References to follow from the resources of a page.
@@ -20,7 +21,7 @@ pub struct Include {
 }
 
 /// Reads a parameter's value; `None` for a name that is no include.
-pub fn parse(definitions: &'static Definitions, name: &str, text: &str) -> Option<Result<Include, SearchError>> {
+pub fn parse(known: &Parameters, name: &str, text: &str) -> Option<Result<Include, SearchError>> {
     let (code, modifier) = name
         .split_once(':')
         .map_or((name, None), |(code, modifier)| (code, Some(modifier)));
@@ -39,16 +40,11 @@ pub fn parse(definitions: &'static Definitions, name: &str, text: &str) -> Optio
             }));
         }
     };
-    Some(read(definitions, name, text, reverse, iterate))
+    Some(read(known, name, text, reverse, iterate))
 }
 
-fn read(
-    definitions: &'static Definitions,
-    name: &str,
-    text: &str,
-    reverse: bool,
-    iterate: bool,
-) -> Result<Include, SearchError> {
+fn read(known: &Parameters, name: &str, text: &str, reverse: bool, iterate: bool) -> Result<Include, SearchError> {
+    let definitions = known.definitions();
     let bad = |text: String| Err(SearchError::BadValue(text));
     let mut parts = text.splitn(3, ':').map(str::trim);
     let (source, code, target) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
@@ -77,13 +73,11 @@ fn read(
     let mut parameters = Vec::new();
     for of in sources {
         if code == "*" {
-            let references = definitions
-                .search_parameters(of)
-                .filter(|p| p.kind() == ParamKind::Reference);
+            let references = known.searched(of).filter(|p| p.kind() == ParamKind::Reference);
             parameters.extend(references.map(|parameter| (of.name(), ParamId::of(parameter))));
             continue;
         }
-        let Some(parameter) = definitions.search_parameter(of, code) else {
+        let Some(parameter) = known.find(of, code) else {
             return Err(SearchError::UnknownParameter {
                 parameter: code.to_owned(),
                 resource_type: of.name().to_owned(),
@@ -119,11 +113,11 @@ pub struct Directory {
 
 impl Directory {
     /// Of all types of a version, in the order of [`Definitions::resource_types`].
-    pub fn of(definitions: &'static Definitions) -> Self {
-        let types: Vec<_> = definitions.resource_types().collect();
+    pub fn of(known: &Parameters) -> Self {
+        let types: Vec<_> = known.definitions().resource_types().collect();
         let mut by_type = vec![(Vec::new(), Vec::new()); types.len()];
         for (at, of) in types.iter().enumerate() {
-            for parameter in definitions.search_parameters(*of) {
+            for parameter in known.searched(*of) {
                 if parameter.kind() != ParamKind::Reference || parameter.expression().is_empty() {
                     continue;
                 }

@@ -10,8 +10,9 @@ use crate::decimal::Decimal;
 
 /// Which compiled definition a row belongs to.
 ///
-/// Base parameters have the number of their record in the definitions; compartments and components of composites have
-/// ranges of their own. Storage maps it to a number of the database, which is never reused for another definition.
+/// Base parameters have the number of their record in the definitions; compartments, components of composites and stored
+/// definitions have ranges of their own. Storage maps it to a number of the database, which is never reused for another
+/// definition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ParamId(u32);
 
@@ -19,11 +20,29 @@ const COMPARTMENTS: u32 = 1 << 20;
 const COMPONENTS: u32 = 1 << 21;
 /// Composites have two or three components.
 const COMPONENTS_EACH: u32 = 4;
+/// Definitions of the service's own: each has a block of ids, which are numbers of the database as they are.
+const STORED: u32 = 1 << 22;
+/// The parameter itself, then what belongs to it: components of a composite.
+const STORED_EACH: u32 = 64;
 
 impl ParamId {
     /// A search parameter of the definitions.
     pub fn of(parameter: SearchParameter) -> Self {
-        Self(parameter.id())
+        match parameter.as_stored() {
+            None => Self(parameter.id()),
+            Some(stored) => Self(STORED + stored.number * STORED_EACH),
+        }
+    }
+
+    /// Every id of the stored definition with this number.
+    pub fn block(number: u32) -> std::ops::Range<u32> {
+        let first = STORED + number * STORED_EACH;
+        first..first + STORED_EACH
+    }
+
+    /// Whether it belongs to a stored definition: storage takes the number as it is.
+    pub fn is_stored(self) -> bool {
+        self.0 >= STORED
     }
 
     /// Membership of a compartment: 0 is the first of the version's compartments.
@@ -33,7 +52,10 @@ impl ParamId {
 
     /// The `index`th component of a composite.
     pub fn of_component(composite: SearchParameter, index: u32) -> Self {
-        Self(COMPONENTS + composite.id() * COMPONENTS_EACH + index)
+        match composite.as_stored() {
+            None => Self(COMPONENTS + composite.id() * COMPONENTS_EACH + index),
+            Some(_) => Self(Self::of(composite).0 + 1 + index),
+        }
     }
 
     /// Whether it is membership of a compartment.
@@ -50,6 +72,8 @@ impl ParamId {
 /// Everything that storage has to write to find a resource again.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Keys {
+    /// The generation of the parameters that they were made by.
+    pub generation: u64,
     /// Token, reference, URI and compartment keys: exact texts.
     pub exact: Vec<(ParamId, String)>,
     /// Periods, both ends included.

@@ -12,6 +12,7 @@ use crate::access::Access;
 use crate::error::SearchError;
 use crate::include::{self, Include};
 use crate::key::{self, ParamId};
+use crate::parameters::{InForce, Parameters};
 use crate::plan::{Filter, Plan, Sort, SortBy, SortKey};
 use crate::value;
 
@@ -97,6 +98,8 @@ pub struct Search {
 pub struct Parser {
     /// The FHIR version's tables.
     pub definitions: &'static Definitions,
+    /// The parameters in force.
+    pub in_force: InForce,
     /// The service's own bases, as the extractor has them.
     pub bases: Vec<String>,
     /// Matches a page where the query doesn't say.
@@ -117,7 +120,8 @@ impl Parser {
         handling: Handling,
         access: &Access,
     ) -> Result<Search, SearchError> {
-        let mut reading = Reading::new(self, target, handling, access);
+        let parameters = self.in_force.load();
+        let mut reading = Reading::new(self, &parameters, target, handling, access);
         reading.types(target, pairs)?;
         let mut seen = BTreeSet::new();
         for pair in pairs {
@@ -141,7 +145,13 @@ struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    fn new(parser: &'a Parser, target: &Target, handling: Handling, access: &'a Access) -> Self {
+    fn new(
+        parser: &'a Parser,
+        parameters: &'a Parameters,
+        target: &Target,
+        handling: Handling,
+        access: &'a Access,
+    ) -> Self {
         let plan = Plan {
             types: BTreeSet::new(),
             filters: Vec::new(),
@@ -163,6 +173,7 @@ impl<'a> Reading<'a> {
         };
         let conditions = Conditions {
             definitions: parser.definitions,
+            parameters,
             bases: &parser.bases,
             access,
         };
@@ -237,7 +248,7 @@ impl<'a> Reading<'a> {
         if PRESENTATION.contains(&name) {
             return Ok(());
         }
-        if let Some(include) = include::parse(self.parser.definitions, name, text) {
+        if let Some(include) = include::parse(self.conditions.parameters, name, text) {
             self.search.includes.push(include?);
             self.search.applied.push((name.to_owned(), text.to_owned()));
             return Ok(());

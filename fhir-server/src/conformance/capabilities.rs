@@ -1,7 +1,8 @@
 //! The CapabilityStatement, made from the tables when it is asked for: kept, it would be the largest thing in memory.
 
-use fhir_definitions::{Definitions, FhirVersion, ParamKind, ResourceType};
+use fhir_definitions::{FhirVersion, ParamKind, ResourceType};
 
+use fhir_search::Parameters;
 use fhir_search::include::Directory;
 
 use crate::http::call::Call;
@@ -82,6 +83,7 @@ pub fn capabilities(server: &Server, call: &Call<'_>) -> Result<Reply> {
 const RELEASED: &str = "2026-11-01";
 
 fn rest(server: &Server, json: &mut Json) {
+    let known = server.parameters.load();
     json.member("mode", "server");
     if !server.access.is_anonymous() {
         json.name("security").object(|json| {
@@ -101,9 +103,9 @@ fn rest(server: &Server, json: &mut Json) {
         });
     }
     json.name("resource").array(|json| {
-        let includes = Directory::of(server.definitions).by_type;
+        let includes = Directory::of(&known).by_type;
         for (of, includes) in server.definitions.resource_types().zip(&includes) {
-            json.object(|json| resource(server.definitions, of, includes, json));
+            json.object(|json| resource(&known, of, includes, json));
         }
     });
     json.name("interaction").array(|json| {
@@ -116,11 +118,7 @@ fn rest(server: &Server, json: &mut Json) {
         }
     });
     json.name("searchParam").array(|json| {
-        for parameter in server
-            .definitions
-            .resource_search_parameters()
-            .filter(|found| !found.expression().is_empty())
-        {
+        for parameter in known.common().filter(|found| !found.expression().is_empty()) {
             json.object(|json| {
                 json.member("name", parameter.code())
                     .member("definition", parameter.url());
@@ -143,12 +141,7 @@ fn rest(server: &Server, json: &mut Json) {
     });
 }
 
-fn resource(
-    definitions: &'static Definitions,
-    of: ResourceType,
-    (includes, reverse): &(Vec<String>, Vec<String>),
-    json: &mut Json,
-) {
+fn resource(known: &Parameters, of: ResourceType, (includes, reverse): &(Vec<String>, Vec<String>), json: &mut Json) {
     json.member("type", of.name());
     let profile = of.structure().url();
     match of.version() {
@@ -186,8 +179,8 @@ fn resource(
         }
     }
     json.name("searchParam").array(|json| {
-        for parameter in definitions
-            .search_parameters(of)
+        for parameter in known
+            .searched(of)
             .filter(|found| is_searchable(found.kind(), found.expression()))
         {
             json.object(|json| {

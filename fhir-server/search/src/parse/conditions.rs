@@ -7,6 +7,7 @@ use crate::access::Access;
 use crate::error::SearchError;
 use crate::include;
 use crate::key::{self, ParamId};
+use crate::parameters::Parameters;
 use crate::plan::{Filter, SortBy};
 use crate::targets;
 
@@ -28,6 +29,7 @@ const DEPTH: usize = 8;
 #[derive(Clone, Copy)]
 pub struct Conditions<'a> {
     pub definitions: &'static Definitions,
+    pub parameters: &'a Parameters,
     pub bases: &'a [String],
     /// What the caller sees: a chain never leads anywhere else.
     pub access: &'a Access,
@@ -92,6 +94,7 @@ impl Conditions<'_> {
         }
         let context = filters::Context {
             definitions: self.definitions,
+            parameters: self.parameters,
             bases: self.bases,
         };
         let each = self.lookup(types, code)?.into_iter().map(|(of, parameter)| {
@@ -184,7 +187,7 @@ impl Conditions<'_> {
             return Err(malformed());
         };
         let source = self.definitions.resource_type(source).ok_or_else(malformed)?;
-        let parameter = self.definitions.search_parameter(source, code);
+        let parameter = self.parameters.find(source, code);
         let parameter = parameter.filter(|parameter| parameter.kind() == ParamKind::Reference);
         let parameter = parameter.ok_or_else(malformed)?;
         if rest.is_empty() {
@@ -204,7 +207,7 @@ impl Conditions<'_> {
 
     /// `_not-referenced=Source:parameter`, with `*` for all of them.
     fn not_referenced(&self, types: &[ResourceType], text: &str) -> Result<Filter, SearchError> {
-        let Some(Ok(include)) = include::parse(self.definitions, "_revinclude", text) else {
+        let Some(Ok(include)) = include::parse(self.parameters, "_revinclude", text) else {
             return Err(SearchError::BadValue(format!(
                 "The value '{text}' of '_not-referenced' is not `Type:parameter` of a reference."
             )));
@@ -238,12 +241,12 @@ impl Conditions<'_> {
     fn lookup(&self, types: &[ResourceType], code: &str) -> Result<Vec<(String, SearchParameter)>, SearchError> {
         let unknown = || unknown_parameter(code, types);
         if types.is_empty() {
-            let parameter = self.definitions.resource_search_parameter(code);
+            let parameter = self.parameters.find_common(code);
             return Ok(vec![(String::new(), parameter.ok_or_else(unknown)?)]);
         }
         let mut found: Vec<(String, SearchParameter)> = Vec::new();
         for of in types {
-            let parameter = self.definitions.search_parameter(*of, code);
+            let parameter = self.parameters.find(*of, code);
             found.push((of.name().to_owned(), parameter.ok_or_else(unknown)?));
         }
         if found.iter().all(|(_, parameter)| *parameter == found[0].1) {

@@ -11,6 +11,7 @@ use crate::error::SearchError;
 use crate::extract::reference_text;
 use crate::fold::fold;
 use crate::key::{self, ParamId};
+use crate::parameters::Parameters;
 use crate::plan::{Edge, Filter, NumberTest, Range, Table, TextTest};
 use crate::targets;
 use crate::value::{self, Prefix, unescape};
@@ -18,6 +19,7 @@ use crate::value::{self, Prefix, unescape};
 /// What reading a value needs.
 pub struct Context<'a> {
     pub definitions: &'static Definitions,
+    pub parameters: &'a Parameters,
     pub bases: &'a [String],
 }
 

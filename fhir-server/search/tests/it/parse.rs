@@ -1,13 +1,16 @@
 use std::collections::BTreeSet;
 
 use fhir_definitions::{Definitions, FhirVersion};
-use fhir_search::{Access, Filter, Handling, Parser, Search, SearchError, Sort, Summary, Target, Total};
+use fhir_search::{
+    Access, Filter, Handling, InForce, Parameters, Parser, Search, SearchError, Sort, Summary, Target, Total,
+};
 use rstest::rstest;
 
 fn parse(target: &str, query: &str, handling: Handling, access: &Access) -> Result<Search, SearchError> {
     let definitions = Definitions::of(FhirVersion::R4);
     let parser = Parser {
         definitions,
+        in_force: InForce::new(Parameters::base(definitions)),
         bases: vec![],
         default_count: 10,
         max_count: 100,

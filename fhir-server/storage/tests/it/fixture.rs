@@ -7,7 +7,7 @@ use fhir_definitions::{Definitions, FhirVersion};
 use fhir_resource::edit::Edits;
 use fhir_resource::stored::StoredForm;
 use fhir_resource::{Document, Limits};
-use fhir_search::{Access, Extractor, Handling, Parser, Search, Target};
+use fhir_search::{Access, Extractor, Handling, InForce, Parameters, Parser, Search, Target};
 use fhir_storage::{Change, CommitError, Effort, Expected, Outcome, Prepared, Store, StoreOptions, WriteSet};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -84,6 +84,7 @@ impl Fixture {
     pub fn search(&self, target: &str, query: &str) -> Search {
         let parser = Parser {
             definitions: self.definitions,
+            in_force: InForce::new(Parameters::base(self.definitions)),
             bases: vec!["http://own.example/fhir".to_owned()],
             default_count: 10,
             max_count: 100,

@@ -63,7 +63,7 @@ pub fn present(context: &Context<'_>, parameter: SearchParameter) -> Result<Filt
 }
 
 fn compiled(context: &Context<'_>, parameter: SearchParameter) -> Result<Arc<Composite>, SearchError> {
-    Composite::of(context.definitions, parameter).ok_or_else(|| not_in_this_release(parameter))
+    Composite::of(context.parameters, parameter).ok_or_else(|| not_in_this_release(parameter))
 }
 
 /// Parts that are alternatives themselves (`ne`) become alternatives of the whole.
