@@ -1,6 +1,6 @@
 //! One FHIR resource, pure: its bytes ([`Document`]), the form in which it is stored ([`stored`]), rewriting of single
 //! values ([`edit`]), points in time ([`temporal`]), the paths of search parameters ([`path`]), patches
-//! ([`patch`]) and validation ([`validation`]). No clock, no I/O; no input panics.
+//! ([`patch`]), validation ([`validation`]) and XML ([`xml`]). No clock, no I/O; no input panics.
 
 mod document;
 pub mod edit;
@@ -12,6 +12,7 @@ pub mod stored;
 pub mod temporal;
 pub mod validation;
 mod writer;
+pub mod xml;
 
 pub use document::{Document, Entries, Items, Kind, Limits, Node};
 pub use parser::{ParseError, ParseProblem};

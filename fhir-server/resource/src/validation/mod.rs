@@ -10,6 +10,8 @@ mod terminology;
 
 use fhir_definitions::Definitions;
 
+pub(crate) use self::narrative::VOID as HTML_VOID;
+
 use crate::document::Node;
 
 pub use terminology::{Coded, Membership, NoTerminology, Terminology};

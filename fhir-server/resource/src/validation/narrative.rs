@@ -114,7 +114,7 @@ const ATTRIBUTES: &[&str] = &[
 ];
 
 /// Elements without content.
-const VOID: &[&str] = &["br", "col", "hr", "img"];
+pub const VOID: &[&str] = &["br", "col", "hr", "img"];
 /// Elements that the next one of their kind, or the end of what holds them, closes.
 const SELF_CLOSING: &[&str] = &[
     "colgroup", "dd", "dt", "li", "p", "tbody", "td", "tfoot", "th", "thead", "tr",

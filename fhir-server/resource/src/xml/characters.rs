@@ -13,7 +13,7 @@ pub fn is_char(next: char) -> bool {
 pub fn first_foreign(text: &str) -> Option<(usize, char)> {
     // Only control characters and U+FFFE, U+FFFF are missing: bytes tell most texts to be fine.
     let suspect = |&byte: &u8| (byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r')) || byte == 0xEF;
-    if !text.as_bytes().iter().any(|byte| suspect(byte)) {
+    if !text.as_bytes().iter().any(suspect) {
         return None;
     }
     text.char_indices().find(|(_, next)| !is_char(*next))

@@ -18,7 +18,7 @@ pub enum ReadProblem {
     #[error("the body must be UTF-8")]
     Utf8,
     /// A document type declaration: FHIR has none, and entities are not expanded.
-    #[error("document type declarations are not allowed")]
+    #[error("document type declarations are not allowed, leave `<!DOCTYPE …>` out")]
     Doctype,
     /// An entity beyond the five of XML, or a character reference to no character of XML.
     #[error("`&{0};` is neither a character reference nor one of `&lt;`, `&gt;`, `&amp;`, `&quot;`, `&apos;`")]
@@ -76,7 +76,7 @@ pub enum ReadProblem {
     #[error("`{0}` and `{1}` exclude each other: only one may be present")]
     Choice(&'static str, &'static str),
     /// Neither value nor content.
-    #[error("the element `{0}` is empty")]
+    #[error("the element `{0}` is empty, leave it out or give it content")]
     Nothing(String),
     /// An element that must hold one resource, and holds none or several.
     #[error("the element `{0}` must hold exactly one resource")]
@@ -147,6 +147,9 @@ pub enum WriteProblem {
     /// No `resourceType`, or one that the FHIR version doesn't have.
     #[error("a resource must have a known `resourceType`")]
     NoResource,
+    /// No JSON.
+    #[error("{0}")]
+    Json(String),
     /// JSON of another shape than the element has.
     #[error("{0} is not expected here")]
     Shape(&'static str),
@@ -160,6 +163,15 @@ pub struct WriteError {
     pub problem: WriteProblem,
     /// FHIRPath of the element.
     pub path: String,
+}
+
+impl WriteError {
+    pub(super) fn at_top(problem: WriteProblem) -> Self {
+        Self {
+            problem,
+            path: String::new(),
+        }
+    }
 }
 
 fn within(path: &str) -> String {

@@ -9,12 +9,7 @@ use super::source::{Attribute, Namespace, Source, Tag, Token};
 
 /// Copies the `div` that `root` opens, to its end, out of `text`, which `source` reads: names without prefix, in the
 /// namespace of XHTML by a declaration of its own. At most `depth` elements nest.
-pub fn copy<'x>(
-    source: &mut Source<'x>,
-    text: &'x str,
-    root: &Tag<'x>,
-    depth: usize,
-) -> Result<Cow<'x, str>, Located> {
+pub fn copy<'x>(source: &mut Source<'x>, text: &'x str, root: &Tag<'x>, depth: usize) -> Result<Cow<'x, str>, Located> {
     let mut copy = Copy {
         text,
         out: String::new(),
@@ -36,7 +31,7 @@ pub fn copy<'x>(
                 write_text(data, &mut escaped);
                 copy.replace(start, source.position(), &String::from_utf8_lossy(&escaped));
             }
-            Token::Text(_) | Token::Comment(_) => {}
+            Token::Text(_) | Token::Comment => {}
             Token::Instruction => return Err(ReadProblem::Instruction.at(start)),
             Token::End => {
                 let text = "the element `div` does not end".to_owned();
@@ -51,6 +46,17 @@ pub fn copy<'x>(
         copy.out.push_str(rest);
         Cow::Owned(copy.out)
     })
+}
+
+/// The narrative `text` of JSON as XML; none if it isn't XML.
+pub fn of_text(text: &str) -> Option<Cow<'_, str>> {
+    let text = text.trim_ascii();
+    let mut source = Source::xhtml(text);
+    let Ok(Token::Open(root)) = source.next() else {
+        return None;
+    };
+    let div = copy(&mut source, text, &root, usize::MAX).ok()?;
+    matches!(source.next(), Ok(Token::End)).then_some(div)
 }
 
 struct Copy<'x> {
@@ -87,7 +93,7 @@ impl<'x> Copy<'x> {
         if tag.has_prefix || tag.declares_prefix || undeclared {
             let mut opening = format!("<{}", tag.name);
             if is_root || tag.declares_default {
-                opening.push_str(&format!(" xmlns=\"{XHTML}\""));
+                opening.extend([" xmlns=\"", XHTML, "\""]);
             }
             opening.extend(tag.attributes.iter().map(Attribute::source));
             opening.push_str(if tag.is_empty { "/>" } else { ">" });

@@ -7,8 +7,8 @@ use fhir_definitions::{Definitions, Element, Max, Structure, StructureKind};
 use super::characters::first_foreign;
 use super::error::{Located, ReadError, ReadProblem, shortened};
 use super::path::Path;
-use super::source::{Namespace, Source, Tag, Token};
-use super::{FHIR, XHTML, narrative};
+use super::source::{Attribute, Namespace, Source, Tag, Token};
+use super::{FHIR, XHTML, is_attribute, narrative};
 use crate::document::Limits;
 use crate::writer::write_string;
 
@@ -37,9 +37,7 @@ pub fn read(definitions: &'static Definitions, bytes: &[u8], limits: Limits) -> 
     let mut out = Vec::with_capacity(bytes.len());
     match reader.document(&mut out) {
         Ok(()) => Ok(out),
-        Err(Located { problem, offset }) => {
-            Err(ReadError::at(problem, bytes, begin + offset, reader.path.to_string()))
-        }
+        Err(Located { problem, offset }) => Err(ReadError::at(problem, bytes, begin + offset, reader.path.to_string())),
     }
 }
 
@@ -76,7 +74,7 @@ impl<'x> Reader<'x> {
                     found = true;
                     self.resource(&tag, 0, out)?;
                 }
-                Token::Comment(_) | Token::Instruction => {}
+                Token::Comment | Token::Instruction => {}
                 Token::Text(text) if text.trim_ascii().is_empty() => {}
                 Token::End if found => return Ok(()),
                 Token::End => return Err(ReadProblem::Empty.at(at)),
@@ -125,7 +123,7 @@ impl<'x> Reader<'x> {
     /// The members of the object that `tag` is: attributes and child elements. Each begins with a comma unless it is
     /// the first after `{`. The value of a primitive type is left to the caller.
     fn members(&mut self, structure: Structure, tag: &Tag<'x>, depth: usize, out: &mut Vec<u8>) -> Result<()> {
-        self.attributes(structure, tag, out)?;
+        Self::attributes(structure, tag, out)?;
         if tag.is_empty {
             return Ok(());
         }
@@ -135,7 +133,7 @@ impl<'x> Reader<'x> {
             let child = match self.source.next()? {
                 Token::Open(child) => child,
                 Token::Close => break,
-                Token::Comment(_) => continue,
+                Token::Comment => continue,
                 Token::Text(text) if text.trim_ascii().is_empty() => continue,
                 Token::Text(_) | Token::Data(_) => return Err(ReadProblem::Text.at(at)),
                 Token::Instruction => return Err(ReadProblem::Instruction.at(at)),
@@ -144,7 +142,7 @@ impl<'x> Reader<'x> {
                     return Err(ReadProblem::Syntax(text).at(tag.at));
                 }
             };
-            let element = self.element_of(structure, &child)?;
+            let element = Self::element_of(structure, &child)?;
             let mut current = match run.take() {
                 Some(same) if same.element == element => same,
                 before => {
@@ -171,14 +169,14 @@ impl<'x> Reader<'x> {
         Ok(())
     }
 
-    fn attributes(&mut self, structure: Structure, tag: &Tag<'x>, out: &mut Vec<u8>) -> Result<()> {
-        let is_resource = structure.kind() == StructureKind::Resource;
+    fn attributes(structure: Structure, tag: &Tag<'x>, out: &mut Vec<u8>) -> Result<()> {
         for attribute in &tag.attributes {
             let is_member = match (attribute.namespace, attribute.name) {
                 (Namespace::SchemaInstance, _) => continue,
                 (Namespace::None, "value") if structure.kind() == StructureKind::Primitive => continue,
-                (Namespace::None, "id") => !is_resource && structure.element("id").is_some(),
-                (Namespace::None, "url") => structure.name() == "Extension",
+                (Namespace::None, name) => structure
+                    .element(name)
+                    .is_some_and(|element| is_attribute(structure, element)),
                 _ => false,
             };
             if !is_member {
@@ -192,16 +190,12 @@ impl<'x> Reader<'x> {
         Ok(())
     }
 
-    fn element_of(&self, structure: Structure, child: &Tag<'x>) -> Result<Element> {
+    fn element_of(structure: Structure, child: &Tag<'x>) -> Result<Element> {
         let unknown = || ReadProblem::UnknownElement(shortened(child.name)).at(child.at);
         let element = structure.element(child.name).ok_or_else(unknown)?;
-        let is_attribute = match element.name() {
-            "id" => structure.kind() != StructureKind::Resource,
-            "url" => structure.name() == "Extension",
-            // Of what a value has beside it only extensions are elements.
-            name => structure.kind() == StructureKind::Primitive && name != "extension",
-        };
-        if is_attribute || element.max() == Max::Zero {
+        // Of what stands beside a value only extensions are elements.
+        let is_value = structure.kind() == StructureKind::Primitive && element.name() != "extension";
+        if is_value || is_attribute(structure, element) || element.max() == Max::Zero {
             return Err(unknown());
         }
         let (wanted, namespace) = if element.structure().name() == "xhtml" {
@@ -270,20 +264,21 @@ impl<'x> Reader<'x> {
             return Err(ReadProblem::UnknownAttribute(shortened(attribute.name)).at(tag.at));
         }
         let mut found = false;
-        while !tag.is_empty {
+        let mut ended = tag.is_empty;
+        while !ended {
             let at = self.source.position();
             match self.source.next()? {
-                Token::Open(_) if found => break,
+                Token::Open(_) if found => ended = true,
                 Token::Open(resource) => {
                     self.resource(&resource, depth, out)?;
                     found = true;
                 }
                 Token::Close if found => return Ok(()),
-                Token::Comment(_) => {}
+                Token::Comment => {}
                 Token::Text(text) if text.trim_ascii().is_empty() => {}
                 Token::Text(_) | Token::Data(_) => return Err(ReadProblem::Text.at(at)),
                 Token::Instruction => return Err(ReadProblem::Instruction.at(at)),
-                Token::Close | Token::End => break,
+                Token::Close | Token::End => ended = true,
             }
         }
         Err(ReadProblem::OneResource(element.name()).at(tag.at))
@@ -292,7 +287,8 @@ impl<'x> Reader<'x> {
     /// A value, and what stands beside it.
     fn primitive(&mut self, run: &mut Run, tag: &Tag<'x>, depth: usize, out: &mut Vec<u8>) -> Result<()> {
         let structure = run.element.structure();
-        let has_value = match tag.attributes.iter().find(|attribute| attribute.name == "value") {
+        let is_value = |attribute: &&Attribute<'_>| attribute.namespace == Namespace::None && attribute.name == "value";
+        let has_value = match tag.attributes.iter().find(is_value) {
             Some(attribute) => {
                 write_literal(structure.name(), &attribute.value()?, tag.at, out)?;
                 true
@@ -302,9 +298,8 @@ impl<'x> Reader<'x> {
                 false
             }
         };
-        let is_beside = |name: &str| name != "value";
         let mut twin = Vec::new();
-        if !tag.is_empty || tag.attributes.iter().any(|attribute| is_beside(attribute.name)) {
+        if !tag.is_empty || !tag.attributes.iter().all(|attribute| is_value(&attribute)) {
             self.room(depth, tag.at)?;
             twin.push(b'{');
             self.members(structure, tag, depth + 1, &mut twin)?;
@@ -333,7 +328,8 @@ impl Run {
 
     fn fill_twins(&mut self, count: usize) {
         for index in self.twinned..count {
-            self.twins.extend_from_slice(if index == 0 { b"null" } else { b",null" });
+            self.twins
+                .extend_from_slice(if index == 0 { b"null" } else { b",null" });
         }
         self.twinned = self.twinned.max(count);
     }

@@ -60,6 +60,7 @@ impl<'x> Attribute<'x> {
 
 /// An opening tag.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the tag")]
 pub struct Tag<'x> {
     pub namespace: Namespace,
     /// Without its prefix.
@@ -84,8 +85,8 @@ pub enum Token<'x> {
     Text(&'x str),
     /// The inside of a CDATA section.
     Data(&'x str),
-    /// The inside of a comment.
-    Comment(&'x str),
+    /// A comment, or the XML declaration.
+    Comment,
     Instruction,
     End,
 }
@@ -166,8 +167,8 @@ impl<'x> Source<'x> {
                 None => Err(ReadProblem::Entity(shortened(inside(1, 1))).at(start)),
             },
             Kind::Data => Ok(Token::Data(inside(9, 3))),
-            Kind::Comment => Ok(Token::Comment(inside(4, 3))),
-            Kind::Declaration if first => declaration(inside(5, 2), start).map(|()| Token::Comment("")),
+            Kind::Comment => Ok(Token::Comment),
+            Kind::Declaration if first => declaration(inside(5, 2), start).map(|()| Token::Comment),
             Kind::Declaration => {
                 Err(ReadProblem::Syntax("the XML declaration must stand at the beginning".to_owned()).at(start))
             }
@@ -185,7 +186,9 @@ impl<'x> Source<'x> {
     }
 
     fn open(&mut self, inside: &'x str, at: usize, is_empty: bool) -> Result<Tag<'x>, Located> {
-        let length = inside.find(|next: char| next.is_ascii_whitespace()).unwrap_or(inside.len());
+        let length = inside
+            .find(|next: char| next.is_ascii_whitespace())
+            .unwrap_or(inside.len());
         let (name, source) = inside.split_at(length);
         self.level += 1;
         let (mut declares_default, mut declares_prefix) = (false, false);
@@ -288,7 +291,10 @@ impl Kind {
 }
 
 fn syntax(error: &Error, rest: &str) -> ReadProblem {
-    if rest.get(..9).is_some_and(|begin| begin.eq_ignore_ascii_case("<!doctype")) {
+    if rest
+        .get(..9)
+        .is_some_and(|begin| begin.eq_ignore_ascii_case("<!doctype"))
+    {
         return ReadProblem::Doctype;
     }
     let text = match error {
@@ -334,7 +340,8 @@ fn namespace_of(uri: &str) -> Namespace {
 
 fn split_name(name: &str, at: usize) -> Result<(&str, &str), Located> {
     let (prefix, local) = name.split_once(':').unwrap_or(("", name));
-    if is_plain_name(local) && (prefix.is_empty() != name.contains(':')) && (prefix.is_empty() || is_plain_name(prefix)) {
+    if is_plain_name(local) && (prefix.is_empty() != name.contains(':')) && (prefix.is_empty() || is_plain_name(prefix))
+    {
         Ok((prefix, local))
     } else {
         Err(ReadProblem::Syntax(format!("`{}` is not a name", shortened(name))).at(at))

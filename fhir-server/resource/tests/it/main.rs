@@ -1,7 +1,10 @@
 //! What the crate promises, from outside.
 
 mod document;
+mod generated;
 mod patch;
 mod path;
 mod stored;
 mod validation;
+mod xml;
+mod xml_round_trips;
