@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use daemon::logs;
 use daemon::options::Declared;
-use fhir_server_settings::{Database, ENVIRONMENT_PREFIX, LogFormat, Settings};
-use fhir_storage::{Store, StoreOptions};
+use fhir_server_settings::{ENVIRONMENT_PREFIX, LogFormat, Settings};
+use fhir_storage::{Database, Store, StoreOptions};
 
 type Failure = Box<dyn Error>;
 
@@ -91,21 +91,20 @@ async fn check(matches: ArgMatches) -> Result<(), Failure> {
         database: text("database").to_owned(),
         ..Settings::default()
     };
-    let Database::Sqlite(path) = settings.database()?;
-    if !path.exists() {
+    let database = crate::serve::database(&settings)?;
+    if let Database::Sqlite(path) = &database
+        && !path.exists()
+    {
         return Err(format!("there is no database `{}`", path.display()).into());
     }
     let store = Store::open(&StoreOptions {
-        path,
+        database,
         version,
         readers: 1,
-    })?;
-    let report = tokio::task::spawn_blocking({
-        let store = store.clone();
-        move || store.check()
-    });
-    let report = report.await??;
-    store.close();
+    })
+    .await?;
+    let report = store.check().await?;
+    store.close().await;
     println!(
         "{} resources, {} superseded versions",
         report.resources, report.superseded

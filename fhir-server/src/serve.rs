@@ -68,6 +68,13 @@ impl Running {
     }
 }
 
+/// Where the store is.
+pub(crate) fn database(settings: &Settings) -> Result<fhir_storage::Database, SettingsError> {
+    Ok(match settings.database()? {
+        Database::Sqlite(path) => fhir_storage::Database::Sqlite(path),
+    })
+}
+
 /// Opens the database and listens.
 pub async fn start(settings: Settings) -> Result<Running, StartError> {
     settings.validate()?;
@@ -75,13 +82,12 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         fhir_server_settings::FhirVersion::R4 => fhir_definitions::FhirVersion::R4,
         fhir_server_settings::FhirVersion::Stu3 => fhir_definitions::FhirVersion::Stu3,
     };
-    let Database::Sqlite(path) = settings.database()?;
     let options = StoreOptions {
-        path,
+        database: database(&settings)?,
         version,
         readers: daemon::process::processors().max(2),
     };
-    let store = Store::open(&options)?;
+    let store = Store::open(&options).await?;
     let mut supervisor = Supervisor::new(Duration::from_secs(u64::from(settings.drain_seconds)));
     let shutdown = supervisor.shutdown();
     let access = match (&settings.access_file, settings.access.clone()) {
@@ -146,7 +152,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         };
         supervisor.serve_management(listener, daemon::management::routes(&health, &registry, status));
     }
-    supervisor.on_close("database", async move { store.close() });
+    supervisor.on_close("database", async move { store.close().await });
     tracing::info!(%version, %address, anonymous = settings.anonymous, "serving");
     Ok(Running { address, supervisor })
 }

@@ -1,11 +1,12 @@
 //! What every request needs: definitions, storage, search, access, limits.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use fhir_definitions::{Definitions, FhirVersion};
 use fhir_search::{Extractor, InForce, Parameters, Parser};
 use fhir_server_settings::Limits;
-use fhir_storage::Store;
+use fhir_storage::{Effort, Store};
 use http::{HeaderMap, header};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -100,6 +101,11 @@ impl Server {
             .and_then(|host| host.to_str().ok())
             .unwrap_or("localhost");
         Arc::from(format!("{}://{host}", self.scheme))
+    }
+
+    /// What a request may ask of the database: it has ended by then, whatever the database would find.
+    pub fn effort(&self) -> Effort {
+        Effort::Until(Instant::now() + Duration::from_secs(u64::from(self.limits.request_seconds())))
     }
 
     /// A place among the requests that are served at a time.

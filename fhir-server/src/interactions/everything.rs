@@ -74,7 +74,7 @@ pub async fn everything(server: &Server, call: &Call<'_>, of: ResourceType, id: 
     let place = Place::of(call)?;
     let asked = Asked::of(server, call)?;
     let visible = call.principal.visible();
-    let people = People::of(server, id)?;
+    let people = People::of(server, id).await?;
     let mut issues = asked.issues.clone();
     if let Some(successor) = &people.replaced_by {
         let text =
@@ -87,7 +87,7 @@ pub async fn everything(server: &Server, call: &Call<'_>, of: ResourceType, id: 
     let phases = phases(server, &people, &asked, &visible)?;
     let mut entries: Vec<(Version, Mode)> = Vec::new();
     if place.phase == 0 && place.cursor.is_none() {
-        let shown = people.shown(server)?.into_iter();
+        let shown = people.shown(server).await?.into_iter();
         entries.extend(shown.filter(|(version, _)| asked.wants(version) && visible.sees(&version.resource_type)));
     }
     let (found, next) = page(server, phases, place).await?;
@@ -124,7 +124,7 @@ async fn page(server: &Server, phases: Vec<Plan>, place: Place) -> Result<(Vec<V
     let mut cursor = place.cursor;
     let last = phases.len();
     for (phase, plan) in phases.into_iter().enumerate().skip(place.phase) {
-        let page = search::page(server, plan, most - found.len(), cursor.take()).await?;
+        let page = search::page(server, &plan, most - found.len(), cursor.take().as_ref()).await?;
         found.extend(page.entries);
         if page.next.is_some() {
             let cursor = page.next;

@@ -8,7 +8,7 @@ use fhir_storage::{HistoryCursor, HistoryPage, HistoryQuery, Kind, Scope, Versio
 use http::StatusCode;
 use uuid::Uuid;
 
-use super::search::finished;
+use super::search;
 use super::searchset::now;
 use crate::access::Action;
 use crate::http::call::{Call, etag, query_string};
@@ -37,8 +37,8 @@ pub async fn history(server: &Server, call: &Call<'_>, interaction: &Interaction
     };
     let query = query(server, call, scope)?;
     let first_page = query.after.is_none() && query.since.is_none() && query.before.is_none();
-    let store = server.store.clone();
-    let page = finished(tokio::task::spawn_blocking(move || store.history(&query)).await)?;
+    let page = server.store.history(&query, server.effort()).await;
+    let page = page.map_err(|error| search::storage(&error))?;
     if let Interaction::HistoryInstance(of, id) = interaction
         && page.entries.is_empty()
         && first_page

@@ -43,7 +43,7 @@ pub async fn member_match(server: &Server, call: &Call<'_>, of: ResourceType) ->
         filters,
         sort: Sort::Creation,
     };
-    let page = search::page(server, plan, 2, None).await?;
+    let page = search::page(server, &plan, 2, None).await?;
     match page.entries.as_slice() {
         [only] => {
             let found = Document::parse(only.body.clone(), Limits::default())?;

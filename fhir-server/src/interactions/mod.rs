@@ -40,8 +40,8 @@ async fn single(server: &Arc<Server>, interaction: &Interaction, call: &Call<'_>
     match interaction {
         Interaction::Capabilities => conformance::capabilities(server, call),
         Interaction::Versions => Ok(conformance::versions(server)),
-        Interaction::Read(of, id) => read::read(server, call, *of, id),
-        Interaction::VersionRead(of, id, version) => read::version(server, call, *of, id, version),
+        Interaction::Read(of, id) => read::read(server, call, *of, id).await,
+        Interaction::VersionRead(of, id, version) => read::version(server, call, *of, id, version).await,
         Interaction::Create(of) => create::create(server, call, *of).await,
         Interaction::Update(of, id) => update::update(server, call, *of, id).await,
         Interaction::ConditionalUpdate(of) => update::conditional(server, call, *of).await,

@@ -22,7 +22,7 @@ pub async fn patch(server: &Server, call: &Call<'_>, of: ResourceType, id: &str)
     call.principal.require(Action::Write, of)?;
     let supplied = call.conditions.if_match.as_deref().map(version_of_etag).transpose()?;
     for _ in 0..TRIES {
-        let current = current(server, of, id)?;
+        let current = current(server, of, id).await?;
         if let Some(supplied) = supplied.filter(|supplied| *supplied != current.version) {
             return Err(conflict(supplied));
         }
@@ -54,7 +54,7 @@ pub async fn conditional(server: &Server, call: &Call<'_>, of: ResourceType) -> 
     call.principal.require(Action::Write, of)?;
     let search = writes::criteria(server, of, &call.query, &call.principal)?;
     let search = search.ok_or_else(|| writes::not_selective(of.name()))?;
-    let page = search::page(server, search.plan, 2, None).await?;
+    let page = search::page(server, &search.plan, 2, None).await?;
     match page.entries.as_slice() {
         [only] => patch(server, call, of, &only.id).await,
         [] => Err(nothing_found(of)),
@@ -69,10 +69,11 @@ pub fn nothing_found(of: ResourceType) -> Failure {
 }
 
 /// The version that is patched.
-pub fn current(server: &Server, of: ResourceType, id: &str) -> Result<Version> {
+pub async fn current(server: &Server, of: ResourceType, id: &str) -> Result<Version> {
     let found = server
         .store
         .read(of.name(), id)
+        .await
         .map_err(|error| search::storage(&error))?;
     let version = found.ok_or_else(|| Failure::not_found(of.name(), id))?;
     if version.kind == Kind::Deleted {

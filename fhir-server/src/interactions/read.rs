@@ -13,11 +13,12 @@ use crate::http::reply::{Reply, parse_http_date};
 use crate::server::Server;
 
 /// The current version; 410 when it is deleted.
-pub fn read(server: &Server, call: &Call<'_>, of: ResourceType, id: &str) -> Result<Reply> {
+pub async fn read(server: &Server, call: &Call<'_>, of: ResourceType, id: &str) -> Result<Reply> {
     call.principal.require(Action::Read, of)?;
     let found = server
         .store
         .read(of.name(), id)
+        .await
         .map_err(|error| search::storage(&error))?;
     let version = found.ok_or_else(|| Failure::not_found(of.name(), id))?;
     if version.kind == Kind::Deleted {
@@ -34,13 +35,14 @@ pub fn read(server: &Server, call: &Call<'_>, of: ResourceType, id: &str) -> Res
 }
 
 /// One version; 410 for the one that deleted the resource.
-pub fn version(server: &Server, call: &Call<'_>, of: ResourceType, id: &str, wanted: &str) -> Result<Reply> {
+pub async fn version(server: &Server, call: &Call<'_>, of: ResourceType, id: &str, wanted: &str) -> Result<Reply> {
     call.principal.require(Action::Read, of)?;
     let missing = || Failure::version_not_found(of.name(), id, wanted);
     let number = wanted.parse().map_err(|_| missing())?;
     let found = server
         .store
         .version(of.name(), id, number)
+        .await
         .map_err(|error| search::storage(&error))?;
     let version = found.ok_or_else(missing)?;
     if version.kind == Kind::Deleted {

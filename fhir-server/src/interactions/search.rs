@@ -1,11 +1,8 @@
 //! search: by type, over types, in a compartment; GET and POST.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
 use fhir_search::parse::{Summary, Target, Total};
 use fhir_search::{Handling, Plan, Search, SearchError};
-use fhir_storage::{Cursor, Effort, Included, Page, ReadError, Store};
+use fhir_storage::{Cursor, Included, Page, ReadError};
 use http::StatusCode;
 
 use super::searchset::{Mode, Searchset};
@@ -48,28 +45,25 @@ pub async fn search(server: &Server, call: &Call<'_>, interaction: &Interaction)
         .map_err(|error| refusal(&error))?;
     let only_count = search.summary == Summary::Count || search.count == 0;
     let page = if only_count {
-        Page {
-            entries: Vec::new(),
-            next: None,
-        }
+        Page::default()
     } else {
-        page(server, search.plan.clone(), search.count, cursor.clone()).await?
+        page(server, &search.plan, search.count, cursor.as_ref()).await?
     };
-    let page = Arc::new(page);
     let included = if search.includes.is_empty() {
         Included::default()
     } else {
-        let (includes, page) = (search.includes.clone(), Arc::clone(&page));
         let limit = usize::try_from(server.limits.includes()).unwrap_or(usize::MAX);
-        answered(server, move |store, effort| {
-            store.included(&page.entries, &includes, &visible, limit, effort)
-        })
-        .await?
+        let included = server
+            .store
+            .included(&page.entries, &search.includes, &visible, limit, server.effort())
+            .await;
+        included.map_err(|error| storage(&error))?
     };
     // A total is of the first page: further ones would count again and again.
     let counted = only_count || (search.total != Total::None && cursor.is_none());
     let total = if counted {
-        Some(count(server, search.plan.clone()).await?)
+        let total = server.store.count(&search.plan, server.effort()).await;
+        Some(total.map_err(|error| storage(&error))?)
     } else {
         None
     };
@@ -77,39 +71,9 @@ pub async fn search(server: &Server, call: &Call<'_>, interaction: &Interaction)
 }
 
 /// One page of a plan.
-pub async fn page(server: &Server, plan: Plan, count: usize, after: Option<Cursor>) -> Result<Page> {
-    answered(server, move |store, effort| {
-        store.search(&plan, count, after.as_ref(), effort)
-    })
-    .await
-}
-
-async fn count(server: &Server, plan: Plan) -> Result<u64> {
-    answered(server, move |store, effort| store.count(&plan, effort)).await
-}
-
-/// Most searches are done sooner than another thread would begin with them; the others are blocking work.
-async fn answered<T: Send + 'static>(
-    server: &Server,
-    ask: impl Fn(&Store, Effort) -> Result<T, ReadError> + Send + 'static,
-) -> Result<T> {
-    match ask(&server.store, Effort::Little) {
-        Err(ReadError::TooMuch) => {
-            let store = server.store.clone();
-            // the request has ended by then, whatever the search would find
-            let until = Instant::now() + Duration::from_secs(u64::from(server.limits.request_seconds()));
-            finished(tokio::task::spawn_blocking(move || ask(&store, Effort::Until(until))).await)
-        }
-        soon => finished(Ok(soon)),
-    }
-}
-
-/// The result of blocking work on the store.
-pub fn finished<T>(result: Result<Result<T, ReadError>, tokio::task::JoinError>) -> Result<T> {
-    match result {
-        Ok(result) => result.map_err(|error| storage(&error)),
-        Err(error) => Err(Failure::internal(&error)),
-    }
+pub async fn page(server: &Server, plan: &Plan, count: usize, after: Option<&Cursor>) -> Result<Page> {
+    let page = server.store.search(plan, count, after, server.effort()).await;
+    page.map_err(|error| storage(&error))
 }
 
 /// A read that the database failed.
@@ -117,7 +81,7 @@ pub fn storage(error: &ReadError) -> Failure {
     match error {
         ReadError::TooMuch => return Failure::too_costly(),
         ReadError::Cursor => return Failure::invalid(BAD_CURSOR),
-        ReadError::Sqlite(_) | ReadError::Damaged(_) => {}
+        ReadError::Failed(_) | ReadError::Damaged(_) => {}
     }
     tracing::error!(error = %daemon::process::describe(error), "the database can't be read");
     Failure::unavailable("The database can't be read at the moment.")

@@ -62,7 +62,7 @@ async fn put(
         let (ready, prepared) = writes::prepare(server, of, id, resource, edits)?;
         let proved = match call.provenance {
             None => None,
-            Some(provenance) => Some(proved(server, call, &ready, provenance)?),
+            Some(provenance) => Some(proved(server, call, &ready, provenance).await?),
         };
         let expected = match (supplied, &proved) {
             (Some(version), _) => Expected::Version(version),
@@ -97,10 +97,16 @@ async fn put(
 }
 
 /// The last version that there is, and the Provenance of the one that comes next; a write without effect makes none.
-fn proved(server: &Server, call: &Call<'_>, ready: &Ready, provenance: &Document) -> Result<(Option<u32>, Change)> {
+async fn proved(
+    server: &Server,
+    call: &Call<'_>,
+    ready: &Ready,
+    provenance: &Document,
+) -> Result<(Option<u32>, Change)> {
     let last = server
         .store
         .read(ready.of.name(), &ready.id)
+        .await
         .map_err(|error| search::storage(&error))?;
     let next = match &last {
         None => 1,
@@ -127,7 +133,7 @@ pub async fn conditional(server: &Server, call: &Call<'_>, of: ResourceType) -> 
     writes::conditional(server, resource, &call.principal, &mut edits).await?;
     let own_id = resource.text_of("id");
     for _ in 0..TRIES {
-        let page = search::page(server, search.plan.clone(), 2, None).await?;
+        let page = search::page(server, &search.plan, 2, None).await?;
         match page.entries.as_slice() {
             [only] => {
                 if let Some(own) = own_id.as_deref().filter(|own| *own != only.id) {
@@ -141,10 +147,10 @@ pub async fn conditional(server: &Server, call: &Call<'_>, of: ResourceType) -> 
                 // Somebody else may create a match meanwhile: the criteria are proved again where it is decided.
                 let id = own_id.as_deref().map_or_else(create::new_id, str::to_owned);
                 let (ready, resource) = writes::prepare(server, of, &id, resource, &edits)?;
-                let proved = call
-                    .provenance
-                    .map(|provenance| proved(server, call, &ready, provenance));
-                let proved = proved.transpose()?.map(|(_, change)| change);
+                let proved = match call.provenance {
+                    None => None,
+                    Some(provenance) => Some(proved(server, call, &ready, provenance).await?.1),
+                };
                 let change = if own_id.is_some() {
                     Change::Update {
                         resource,

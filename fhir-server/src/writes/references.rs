@@ -88,7 +88,7 @@ pub async fn conditional(server: &Server, resource: Node<'_>, principal: &Princi
             let text = format!("Given conditional reference '{text}' does not resolve to a resource.");
             return Err(Failure::invalid(text));
         };
-        let page = crate::interactions::search::page(server, search.plan, 2, None).await?;
+        let page = crate::interactions::search::page(server, &search.plan, 2, None).await?;
         match page.entries.as_slice() {
             [only] => edits.replace(node, format!("{}/{}", only.resource_type, only.id)),
             [] => {

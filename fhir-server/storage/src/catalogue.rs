@@ -4,10 +4,9 @@ use std::collections::HashMap;
 
 use fhir_definitions::{Definitions, FhirVersion};
 use fhir_search::ParamId;
-use rusqlite::Connection;
 
 /// Goes up when the extractor makes other rows from the same expression: the parameters get new numbers then.
-const EXTRACTOR_REVISION: i64 = 1;
+pub const EXTRACTOR_REVISION: i64 = 1;
 
 /// Names ↔ numbers; read once when the store opens.
 #[derive(Debug)]
@@ -15,6 +14,14 @@ pub struct Catalogue {
     types: HashMap<&'static str, i64>,
     names: HashMap<i64, &'static str>,
     params: HashMap<ParamId, Param>,
+}
+
+/// What a parameter's number stands for, with the extractor's revision.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Definition {
+    pub base: String,
+    pub code: String,
+    pub expression: String,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -25,33 +32,29 @@ struct Param {
 }
 
 impl Catalogue {
-    /// Reads the numbers and gives new ones to what has none.
-    pub fn load(connection: &mut Connection, version: FhirVersion) -> rusqlite::Result<Self> {
+    /// Everything that a version defines; `number_type` and `number_param` give known or new numbers.
+    pub fn of<E>(
+        version: FhirVersion,
+        mut number_type: impl FnMut(&str) -> Result<i64, E>,
+        mut number_param: impl FnMut(Definition) -> Result<i64, E>,
+    ) -> Result<Self, E> {
         let definitions = Definitions::of(version);
-        let transaction = connection.transaction()?;
         let mut catalogue = Self {
             types: HashMap::new(),
             names: HashMap::new(),
             params: HashMap::new(),
         };
-        {
-            let mut known = read_types(&transaction)?;
-            let mut insert = transaction.prepare("INSERT INTO type (name) VALUES (?1)")?;
-            for of in definitions.resource_types() {
-                let number = known.remove(of.name()).map_or_else(|| insert.insert([of.name()]), Ok)?;
-                catalogue.types.insert(of.name(), number);
-                catalogue.names.insert(number, of.name());
-            }
+        for of in definitions.resource_types() {
+            let number = number_type(of.name())?;
+            catalogue.types.insert(of.name(), number);
+            catalogue.names.insert(number, of.name());
         }
-        let mut known = read_params(&transaction)?;
         let mut number = |base: &str, code: &str, expression: &str| {
-            let key = (base.to_owned(), code.to_owned(), expression.to_owned());
-            match known.remove(&key) {
-                Some(number) => Ok(number),
-                None => transaction
-                    .prepare_cached("INSERT INTO param (base, code, expression, revision) VALUES (?1, ?2, ?3, ?4)")?
-                    .insert((base, code, expression, EXTRACTOR_REVISION)),
-            }
+            number_param(Definition {
+                base: base.to_owned(),
+                code: code.to_owned(),
+                expression: expression.to_owned(),
+            })
         };
         for parameter in definitions.all_search_parameters() {
             let of = catalogue.types.get(parameter.base()).copied();
@@ -77,7 +80,6 @@ impl Catalogue {
             };
             catalogue.params.insert(ParamId::of_compartment(index), param);
         }
-        transaction.commit()?;
         Ok(catalogue)
     }
 
@@ -100,21 +102,4 @@ impl Catalogue {
     pub fn param_type(&self, param: ParamId) -> Option<i64> {
         self.params.get(&param).and_then(|found| found.of)
     }
-}
-
-fn read_types(connection: &Connection) -> rusqlite::Result<HashMap<String, i64>> {
-    connection
-        .prepare("SELECT name, id FROM type")?
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect()
-}
-
-type Known = HashMap<(String, String, String), i64>;
-
-fn read_params(connection: &Connection) -> rusqlite::Result<Known> {
-    let mut select = connection.prepare("SELECT base, code, expression, id FROM param WHERE revision = ?1")?;
-    let rows = select.query_map([EXTRACTOR_REVISION], |row| {
-        Ok(((row.get(0)?, row.get(1)?, row.get(2)?), row.get(3)?))
-    })?;
-    rows.collect()
 }

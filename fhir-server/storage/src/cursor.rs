@@ -3,7 +3,6 @@
 use std::fmt::{self, Write};
 use std::str::FromStr;
 
-use rusqlite::types::{Value, ValueRef};
 use thiserror::Error;
 
 /// A cursor that this program didn't give.
@@ -32,28 +31,6 @@ pub enum Key {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HistoryCursor {
     pub(crate) updated: i64,
-}
-
-impl From<ValueRef<'_>> for Key {
-    fn from(value: ValueRef<'_>) -> Self {
-        match value {
-            ValueRef::Null | ValueRef::Real(_) => Self::Nothing,
-            ValueRef::Integer(number) => Self::Number(number),
-            ValueRef::Text(text) => Self::Text(String::from_utf8_lossy(text).into_owned()),
-            ValueRef::Blob(bytes) => Self::Bytes(bytes.to_vec()),
-        }
-    }
-}
-
-impl From<Key> for Value {
-    fn from(key: Key) -> Self {
-        match key {
-            Key::Nothing => Self::Null,
-            Key::Number(number) => Self::Integer(number),
-            Key::Text(text) => Self::Text(text),
-            Key::Bytes(bytes) => Self::Blob(bytes),
-        }
-    }
 }
 
 /// A letter and the value, in hexadecimal.

@@ -44,9 +44,9 @@ pub enum OpenError {
 /// Why something can't be read.
 #[derive(Debug, Error)]
 pub enum ReadError {
-    /// SQLite refused.
-    #[error("SQLite: {0}")]
-    Sqlite(rusqlite::Error),
+    /// The database failed.
+    #[error("the database failed: {0}")]
+    Failed(String),
     /// The answer would have taken more than the effort that was asked for.
     #[error("the search takes too long")]
     TooMuch,
@@ -110,26 +110,10 @@ pub enum CommitError {
     Storage(String),
 }
 
-impl From<rusqlite::Error> for ReadError {
-    fn from(error: rusqlite::Error) -> Self {
-        if error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted) {
-            Self::TooMuch
-        } else {
-            Self::Sqlite(error)
-        }
-    }
-}
-
-impl From<rusqlite::Error> for CommitError {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Storage(error.to_string())
-    }
-}
-
 impl From<ReadError> for CommitError {
     fn from(error: ReadError) -> Self {
         match error {
-            ReadError::Sqlite(error) => error.into(),
+            ReadError::Failed(error) => Self::Storage(error),
             ReadError::TooMuch | ReadError::Cursor => Self::Storage(error.to_string()),
             ReadError::Damaged(_) => Self::Damaged(error.to_string()),
         }

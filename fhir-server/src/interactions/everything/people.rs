@@ -25,13 +25,13 @@ pub struct People {
 
 impl People {
     /// Reads the patient and those that `link.type=seealso` names.
-    pub fn of(server: &Server, id: &str) -> Result<Self> {
+    pub async fn of(server: &Server, id: &str) -> Result<Self> {
         let mut people = Self {
             ids: vec![id.to_owned()],
             replaced_by: None,
             records: Vec::new(),
         };
-        let Some(patient) = live(server, "Patient", id)? else {
+        let Some(patient) = live(server, "Patient", id).await? else {
             return Ok(people);
         };
         let document = Document::parse(patient.body.clone(), Limits::default())?;
@@ -42,7 +42,7 @@ impl People {
             match link.text_of("type").as_deref() {
                 Some("replaced-by") => people.replaced_by = Some(other),
                 Some("seealso") if of == "Patient" && !people.ids.contains(&other) => {
-                    people.records.extend(live(server, "Patient", &other)?);
+                    people.records.extend(live(server, "Patient", &other).await?);
                     people.ids.push(other);
                 }
                 _ => {}
@@ -52,7 +52,7 @@ impl People {
     }
 
     /// The records and what they refer to, each once.
-    pub fn shown(&self, server: &Server) -> Result<Vec<(Version, Mode)>> {
+    pub async fn shown(&self, server: &Server) -> Result<Vec<(Version, Mode)>> {
         let mut shown = Vec::new();
         let mut seen = BTreeSet::new();
         for record in &self.records {
@@ -62,7 +62,7 @@ impl People {
             for node in members.flat_map(Node::each) {
                 let Some((of, id)) = target(server, node) else { continue };
                 if seen.insert((of, id.clone())) {
-                    shown.extend(live(server, of, &id)?.map(|version| (version, Mode::Include)));
+                    shown.extend(live(server, of, &id).await?.map(|version| (version, Mode::Include)));
                 }
             }
         }
@@ -70,8 +70,9 @@ impl People {
     }
 }
 
-fn live(server: &Server, of: &str, id: &str) -> Result<Option<Version>> {
-    let found = server.store.read(of, id).map_err(|error| search::storage(&error))?;
+async fn live(server: &Server, of: &str, id: &str) -> Result<Option<Version>> {
+    let found = server.store.read(of, id).await;
+    let found = found.map_err(|error| search::storage(&error))?;
     Ok(found.filter(|version| version.kind != Kind::Deleted))
 }
 

@@ -83,7 +83,7 @@ pub async fn step(server: &Server, entry: &Entry<'_>, guards: &mut Vec<Plan>) ->
         Interaction::ConditionalUpdate(of) => conditional_update(server, call, *of, guards).await,
         Interaction::Patch(of, id) => {
             call.principal.require(Action::Write, *of)?;
-            let version = patch::current(server, *of, id)?;
+            let version = patch::current(server, *of, id).await?;
             Ok(Step::Patch {
                 of: *of,
                 version: Box::new(version),
@@ -174,7 +174,7 @@ async fn matches(server: &Server, call: &Call<'_>, of: ResourceType, pairs: &cal
     let Some(criteria) = writes::criteria(server, of, pairs, &call.principal)? else {
         return Ok(None);
     };
-    let page = search::page(server, criteria.plan.clone(), 2, None).await?;
+    let page = search::page(server, &criteria.plan, 2, None).await?;
     Ok(Some(Found {
         plan: criteria.plan,
         entries: page.entries,

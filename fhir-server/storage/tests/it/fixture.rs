@@ -8,7 +8,7 @@ use fhir_resource::edit::Edits;
 use fhir_resource::stored::StoredForm;
 use fhir_resource::{Document, Limits};
 use fhir_search::{Access, Extractor, Handling, InForce, Parameters, Parser, Search, Target};
-use fhir_storage::{Change, CommitError, Effort, Expected, Outcome, Prepared, Store, StoreOptions, WriteSet};
+use fhir_storage::{Change, CommitError, Database, Effort, Expected, Outcome, Prepared, Store, StoreOptions, WriteSet};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -19,22 +19,23 @@ pub struct Fixture {
     extractor: Extractor,
 }
 
-pub fn open(path: &Path) -> Arc<Store> {
+pub async fn open(path: &Path) -> Arc<Store> {
     Store::open(&StoreOptions {
-        path: path.join("test.db"),
+        database: Database::Sqlite(path.join("test.db")),
         version: FhirVersion::R4,
         readers: 2,
     })
+    .await
     .expect("the store opens")
 }
 
 impl Fixture {
-    pub fn new() -> Self {
+    pub async fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let definitions = Definitions::of(FhirVersion::R4);
         let extractor = Extractor::new(definitions, vec!["http://own.example/fhir".to_owned()]);
         Self {
-            store: open(folder.path()),
+            store: open(folder.path()).await,
             folder,
             definitions,
             extractor,
@@ -110,13 +111,14 @@ impl Fixture {
     }
 
     /// Ids of all pages, in order; also proves that the count agrees.
-    pub fn found(&self, target: &str, query: &str) -> Vec<String> {
+    pub async fn found(&self, target: &str, query: &str) -> Vec<String> {
         let search = self.search(target, query);
         let (mut ids, mut after) = (Vec::new(), None);
         loop {
             let page = self
                 .store
                 .search(&search.plan, search.count, after.as_ref(), Effort::Any)
+                .await
                 .expect("a page");
             assert!(page.entries.len() <= search.count);
             ids.extend(page.entries.into_iter().map(|entry| entry.id));
@@ -128,7 +130,7 @@ impl Fixture {
             }
         }
         assert_eq!(
-            self.store.count(&search.plan, Effort::Any).expect("a count"),
+            self.store.count(&search.plan, Effort::Any).await.expect("a count"),
             ids.len() as u64,
             "{target}?{query}"
         );

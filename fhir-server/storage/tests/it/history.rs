@@ -1,6 +1,6 @@
 //! History of an instance, a type, the service; in pages.
 
-use fhir_storage::{HistoryQuery, Kind, Scope};
+use fhir_storage::{Effort, HistoryQuery, Kind, Scope};
 use serde_json::json;
 
 use crate::fixture::Fixture;
@@ -16,10 +16,10 @@ fn query(scope: Scope) -> HistoryQuery {
     }
 }
 
-fn all(fixture: &Fixture, mut query: HistoryQuery) -> Vec<(String, u32, Kind)> {
+async fn all(fixture: &Fixture, mut query: HistoryQuery) -> Vec<(String, u32, Kind)> {
     let mut found = Vec::new();
     loop {
-        let page = fixture.store.history(&query).unwrap();
+        let page = fixture.store.history(&query, Effort::Any).await.unwrap();
         found.extend(page.entries.into_iter().map(|v| (v.id, v.version, v.kind)));
         query.after = page.next;
         if query.after.is_none() {
@@ -30,7 +30,7 @@ fn all(fixture: &Fixture, mut query: HistoryQuery) -> Vec<(String, u32, Kind)> {
 
 #[tokio::test]
 async fn newest_first_in_every_scope() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::new().await;
     let patient = |family: &str| json!({"resourceType": "Patient", "id": "a", "name": [{"family": family}]});
     let device = json!({"resourceType": "Device", "id": "d"});
     fixture.put_all(&[patient("One"), device, patient("Two")]).await;
@@ -39,16 +39,25 @@ async fn newest_first_in_every_scope() {
     let (one, two) = (version("a", 1, Kind::Created), version("a", 2, Kind::Updated));
     let (gone, device) = (version("a", 3, Kind::Deleted), version("d", 1, Kind::Created));
     let instance = Scope::Instance("Patient".into(), "a".into());
-    assert_eq!(all(&fixture, query(instance)), [gone.clone(), two.clone(), one.clone()]);
     assert_eq!(
-        all(&fixture, query(Scope::Type("Patient".into()))),
+        all(&fixture, query(instance)).await,
         [gone.clone(), two.clone(), one.clone()]
     );
     assert_eq!(
-        all(&fixture, query(Scope::System)),
+        all(&fixture, query(Scope::Type("Patient".into()))).await,
+        [gone.clone(), two.clone(), one.clone()]
+    );
+    assert_eq!(
+        all(&fixture, query(Scope::System)).await,
         [gone.clone(), two.clone(), device.clone(), one.clone()]
     );
-    let since = fixture.store.version("Patient", "a", 2).unwrap().unwrap().last_updated;
+    let since = fixture
+        .store
+        .version("Patient", "a", 2)
+        .await
+        .unwrap()
+        .unwrap()
+        .last_updated;
     assert_eq!(
         all(
             &fixture,
@@ -56,7 +65,8 @@ async fn newest_first_in_every_scope() {
                 since: Some(since),
                 ..query(Scope::System)
             }
-        ),
+        )
+        .await,
         [gone, two]
     );
     assert_eq!(
@@ -66,7 +76,8 @@ async fn newest_first_in_every_scope() {
                 before: Some(since),
                 ..query(Scope::System)
             }
-        ),
+        )
+        .await,
         [device.clone(), one]
     );
     let types = Some(["Device".to_owned()].into());
@@ -77,11 +88,12 @@ async fn newest_first_in_every_scope() {
                 types,
                 ..query(Scope::System)
             }
-        ),
+        )
+        .await,
         [device]
     );
     assert_eq!(
-        all(&fixture, query(Scope::Instance("Patient".into(), "nobody".into()))),
+        all(&fixture, query(Scope::Instance("Patient".into(), "nobody".into()))).await,
         []
     );
 }

@@ -47,7 +47,7 @@ const SEARCHES: &[(&str, &str)] = &[
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_plan_searches_an_index() {
-    let mut fixture = Fixture::new();
+    let mut fixture = Fixture::new().await;
     fixture
         .put_all(&[
             json!({"resourceType": "Observation", "id": "o1", "status": "final", "meta": {"tag": [{"code": "x"}]},
@@ -58,12 +58,16 @@ async fn every_plan_searches_an_index() {
             json!({"resourceType": "ValueSet", "id": "v1", "status": "draft", "url": "http://example.org/vs/1"}),
         ])
         .await;
-    fixture.store.close();
+    fixture.store.close().await;
     grow(&fixture.folder.path().join("test.db"));
-    fixture.store = crate::fixture::open(fixture.folder.path());
+    fixture.store = crate::fixture::open(fixture.folder.path()).await;
     let mut scans = Vec::new();
     for (target, query) in SEARCHES {
-        let plan = fixture.store.explain(&fixture.search(target, query).plan).unwrap();
+        let plan = fixture
+            .store
+            .explain(&fixture.search(target, query).plan)
+            .await
+            .unwrap();
         println!("{target}?{query}\n    {}", plan.join("\n    "));
         let whole = |line: &&String| {
             line.starts_with("SCAN")
@@ -80,20 +84,19 @@ async fn every_plan_searches_an_index() {
         );
     }
     assert_eq!(scans, [""; 0]);
-    a_long_search_stops(&fixture);
+    a_long_search_stops(&fixture).await;
 }
 
 /// No name has this text, which only a look at every name can tell.
-fn a_long_search_stops(fixture: &Fixture) {
+async fn a_long_search_stops(fixture: &Fixture) {
     let long = fixture.search("Patient", "family:contains=nobody").plan;
     let ask = |effort| fixture.store.search(&long, 10, None, effort);
-    assert!(matches!(ask(Effort::Little), Err(ReadError::TooMuch)));
-    assert!(matches!(ask(Effort::Until(Instant::now())), Err(ReadError::TooMuch)));
+    assert!(matches!(
+        ask(Effort::Until(Instant::now())).await,
+        Err(ReadError::TooMuch)
+    ));
     // the connection that was stopped has forgotten it
-    assert!(ask(Effort::Any).unwrap().entries.is_empty());
-    let short = fixture.search("Observation", "_id=o1").plan;
-    let page = fixture.store.search(&short, 10, None, Effort::Little).unwrap();
-    assert_eq!(page.entries.len(), 1);
+    assert!(ask(Effort::Any).await.unwrap().entries.is_empty());
 }
 
 /// Copies each resource and its rows under new numbers.

@@ -147,34 +147,40 @@ fn data() -> Vec<Value> {
 #[case("Patient/p2/*", "", "r1")]
 #[tokio::test]
 async fn finds(#[case] target: &str, #[case] query: &str, #[case] ids: &str) {
-    let fixture = Fixture::new();
+    let fixture = Fixture::new().await;
     fixture.put_all(&data()).await;
     let wanted: Vec<_> = ids.split_whitespace().collect();
-    assert_eq!(fixture.found(target, query), wanted, "{target}?{query}");
+    assert_eq!(fixture.found(target, query).await, wanted, "{target}?{query}");
     let paged = format!("{query}{}_count=1", if query.is_empty() { "" } else { "&" });
-    assert_eq!(fixture.found(target, &paged), wanted, "{target}?{paged}");
+    assert_eq!(fixture.found(target, &paged).await, wanted, "{target}?{paged}");
 }
 
 #[tokio::test]
 async fn sorts_by_the_last_change() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::new().await;
     fixture.put_all(&data()).await;
     fixture
         .put_all(&[json!({"resourceType": "Patient", "id": "p1", "gender": "male"})])
         .await;
-    assert_eq!(fixture.found("Patient", "_sort=_lastUpdated&_count=1"), ["p2", "p1"]);
-    assert_eq!(fixture.found("Patient", "_sort=-_lastUpdated&_count=1"), ["p1", "p2"]);
     assert_eq!(
-        fixture.found("Patient", "gender=male&_sort=-_lastUpdated"),
+        fixture.found("Patient", "_sort=_lastUpdated&_count=1").await,
+        ["p2", "p1"]
+    );
+    assert_eq!(
+        fixture.found("Patient", "_sort=-_lastUpdated&_count=1").await,
+        ["p1", "p2"]
+    );
+    assert_eq!(
+        fixture.found("Patient", "gender=male&_sort=-_lastUpdated").await,
         ["p1", "p2"]
     );
     // creation order is what it was
-    assert_eq!(fixture.found("Patient", ""), ["p1", "p2"]);
+    assert_eq!(fixture.found("Patient", "").await, ["p1", "p2"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_neither_repeat_nor_skip_while_others_write() {
-    let fixture = Arc::new(Fixture::new());
+    let fixture = Arc::new(Fixture::new().await);
     let patient = |n: usize| json!({"resourceType": "Patient", "id": format!("p{n:04}"), "gender": "female"});
     fixture.put_all(&(0..200).map(patient).collect::<Vec<_>>()).await;
     let stop = Arc::new(AtomicBool::new(false));
@@ -198,6 +204,7 @@ async fn pages_neither_repeat_nor_skip_while_others_write() {
             let page = fixture
                 .store
                 .search(&search.plan, search.count, after.as_ref(), Effort::Any)
+                .await
                 .unwrap();
             ids.extend(page.entries.into_iter().map(|entry| entry.id));
             after = page.next;
@@ -236,8 +243,8 @@ proptest! {
         subjects in proptest::collection::vec(subject(), 1..30),
         gender in 0..3usize, family in 0..4usize, year in 1950..1960u32, negate in any::<bool>(), compare in 0..3usize,
     ) {
-        let fixture = Fixture::new();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let fixture = runtime.block_on(Fixture::new());
         let resources: Vec<_> = subjects.iter().enumerate().map(|(n, subject)| {
             let mut resource = json!({"resourceType": "Patient", "id": format!("p{n:02}")});
             if let Some(gender) = subject.gender { resource["gender"] = json!(GENDERS[gender]); }
@@ -255,6 +262,7 @@ proptest! {
             let born = subject.birth.is_some_and(|b| match compare { 0 => b < year, 1 => b >= year, _ => b == year });
             same != negate && named && born
         }).map(|(n, _)| format!("p{n:02}")).collect();
-        prop_assert_eq!(fixture.found("Patient", &query), wanted, "{}", query);
+        let found = runtime.block_on(fixture.found("Patient", &query));
+        prop_assert_eq!(found, wanted, "{}", query);
     }
 }

@@ -51,11 +51,11 @@ fn data() -> Vec<Value> {
 #[case::in_a_compartment("Patient/z/Observation", "_sort=code", "")]
 #[tokio::test]
 async fn sorts(#[case] target: &str, #[case] query: &str, #[case] ids: &str) {
-    let fixture = Fixture::new();
+    let fixture = Fixture::new().await;
     fixture.put_all(&data()).await;
     let wanted: Vec<_> = ids.split_whitespace().collect();
     for count in [100, 2, 1] {
         let paged = format!("{query}&_count={count}");
-        assert_eq!(fixture.found(target, &paged), wanted, "{target}?{paged}");
+        assert_eq!(fixture.found(target, &paged).await, wanted, "{target}?{paged}");
     }
 }

@@ -1,7 +1,9 @@
 //! Versions, preconditions, sets, the lock, what a restart finds.
 
 use fhir_definitions::FhirVersion;
-use fhir_storage::{Change, CommitError, Expected, Guard, Kind, OpenError, Outcome, Store, StoreOptions, WriteSet};
+use fhir_storage::{
+    Change, CommitError, Database, Expected, Guard, Kind, OpenError, Outcome, Store, StoreOptions, WriteSet,
+};
 use serde_json::{Value, json};
 
 use crate::fixture::{Fixture, open};
@@ -12,28 +14,31 @@ fn patient(id: &str, family: &str) -> Value {
 
 #[tokio::test]
 async fn a_resource_lives_changes_dies_and_comes_back() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::new().await;
     let put = async |family: &str| fixture.commit(vec![fixture.put(&patient("a", family))]).await.unwrap()[0];
     assert!(matches!(put("One").await, Outcome::Created(w) if w.version == 1));
     assert!(matches!(put("Two").await, Outcome::Updated(w) if w.version == 2));
     assert!(matches!(put("Two").await, Outcome::Unchanged(w) if w.version == 2));
-    assert_eq!(fixture.found("Patient", "family=one"), [""; 0]);
-    assert_eq!(fixture.found("Patient", "family=two"), ["a"]);
+    assert_eq!(fixture.found("Patient", "family=one").await, [""; 0]);
+    assert_eq!(fixture.found("Patient", "family=two").await, ["a"]);
     let deleted = fixture.commit(vec![Fixture::delete("Patient", "a")]).await.unwrap()[0];
     assert!(matches!(deleted, Outcome::Deleted(w) if w.version == 3));
-    assert_eq!(fixture.found("Patient", "family=two"), [""; 0]);
-    assert_eq!(fixture.found("Patient", ""), [""; 0]);
-    assert_eq!(fixture.store.read("Patient", "a").unwrap().unwrap().kind, Kind::Deleted);
+    assert_eq!(fixture.found("Patient", "family=two").await, [""; 0]);
+    assert_eq!(fixture.found("Patient", "").await, [""; 0]);
+    assert_eq!(
+        fixture.store.read("Patient", "a").await.unwrap().unwrap().kind,
+        Kind::Deleted
+    );
     assert_eq!(
         fixture.commit(vec![Fixture::delete("Patient", "a")]).await.unwrap()[0],
         Outcome::AlreadyDeleted
     );
     assert!(matches!(put("Three").await, Outcome::Created(w) if w.version == 4));
     let first: Value =
-        serde_json::from_slice(&fixture.store.version("Patient", "a", 1).unwrap().unwrap().body).unwrap();
+        serde_json::from_slice(&fixture.store.version("Patient", "a", 1).await.unwrap().unwrap().body).unwrap();
     assert_eq!(first["name"][0]["family"], "One");
     assert_eq!(first["meta"]["versionId"], "1");
-    assert_eq!(fixture.store.check().unwrap().problems, [""; 0]);
+    assert_eq!(fixture.store.check().await.unwrap().problems, [""; 0]);
 
     let purge = Change::Delete {
         resource_type: "Patient".into(),
@@ -42,15 +47,15 @@ async fn a_resource_lives_changes_dies_and_comes_back() {
         hard: true,
     };
     assert_eq!(fixture.commit(vec![purge]).await.unwrap()[0], Outcome::Purged);
-    assert!(fixture.store.read("Patient", "a").unwrap().is_none());
-    assert!(fixture.store.version("Patient", "a", 1).unwrap().is_none());
-    let report = fixture.store.check().unwrap();
+    assert!(fixture.store.read("Patient", "a").await.unwrap().is_none());
+    assert!(fixture.store.version("Patient", "a", 1).await.unwrap().is_none());
+    let report = fixture.store.check().await.unwrap();
     assert_eq!((report.resources, report.superseded, report.problems.len()), (0, 0, 0));
 }
 
 #[tokio::test]
 async fn a_set_is_all_or_nothing() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::new().await;
     fixture.put_all(&[patient("taken", "Old")]).await;
     let changes = vec![
         fixture.put(&patient("new", "New")),
@@ -61,17 +66,20 @@ async fn a_set_is_all_or_nothing() {
     ];
     let error = fixture.commit(changes).await.unwrap_err();
     assert!(matches!(error, CommitError::IdTaken { id, .. } if id == "taken"));
-    assert!(fixture.store.read("Patient", "new").unwrap().is_none());
-    assert_eq!(fixture.store.read("Patient", "taken").unwrap().unwrap().version, 1);
+    assert!(fixture.store.read("Patient", "new").await.unwrap().is_none());
+    assert_eq!(
+        fixture.store.read("Patient", "taken").await.unwrap().unwrap().version,
+        1
+    );
     // texts that the lost set brought are indexed again when they come back
     fixture.put_all(&[patient("new", "New")]).await;
-    assert_eq!(fixture.found("Patient", "family=new"), ["new"]);
-    assert_eq!(fixture.store.check().unwrap().problems, [""; 0]);
+    assert_eq!(fixture.found("Patient", "family=new").await, ["new"]);
+    assert_eq!(fixture.store.check().await.unwrap().problems, [""; 0]);
 }
 
 #[tokio::test]
 async fn a_stale_version_is_refused_and_a_neighbour_is_not() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::new().await;
     fixture.put_all(&[patient("a", "One"), patient("a", "Two")]).await;
     let stale = Change::Update {
         resource: fixture.prepare(&patient("a", "Three")),
@@ -100,7 +108,7 @@ async fn a_stale_version_is_refused_and_a_neighbour_is_not() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_conditional_creates_of_one_thing_make_one() {
-    let fixture = std::sync::Arc::new(Fixture::new());
+    let fixture = std::sync::Arc::new(Fixture::new().await);
     let creates = (0..64).map(|n| {
         let fixture = std::sync::Arc::clone(&fixture);
         tokio::spawn(async move {
@@ -124,7 +132,7 @@ async fn many_conditional_creates_of_one_thing_make_one() {
 
 #[tokio::test]
 async fn times_are_unique_and_in_commit_order_over_restarts() {
-    let mut fixture = Fixture::new();
+    let mut fixture = Fixture::new().await;
     let mut times = Vec::new();
     for round in 0..3 {
         for n in 0..50 {
@@ -137,42 +145,42 @@ async fn times_are_unique_and_in_commit_order_over_restarts() {
             };
             times.push(written.last_updated);
         }
-        fixture.store.close();
-        fixture.store = open(fixture.folder.path());
+        fixture.store.close().await;
+        fixture.store = open(fixture.folder.path()).await;
     }
     assert!(times.windows(2).all(|pair| pair[0] < pair[1]));
 }
 
-#[test]
-fn a_database_has_one_server_one_version_and_no_future() {
-    let fixture = Fixture::new();
+#[tokio::test]
+async fn a_database_has_one_server_one_version_and_no_future() {
+    let fixture = Fixture::new().await;
     let path = fixture.folder.path().join("test.db");
     let options = |version| StoreOptions {
-        path: path.clone(),
+        database: Database::Sqlite(path.clone()),
         version,
         readers: 1,
     };
     assert!(matches!(
-        Store::open(&options(FhirVersion::R4)),
+        Store::open(&options(FhirVersion::R4)).await,
         Err(OpenError::Locked(_))
     ));
     drop(fixture.store);
     assert!(matches!(
-        Store::open(&options(FhirVersion::Stu3)),
+        Store::open(&options(FhirVersion::Stu3)).await,
         Err(OpenError::OtherVersion { .. })
     ));
-    drop(Store::open(&options(FhirVersion::R4)).unwrap());
+    drop(Store::open(&options(FhirVersion::R4)).await.unwrap());
     let database = rusqlite::Connection::open(&path).unwrap();
     database.pragma_update(None, "user_version", 99).unwrap();
     assert!(matches!(
-        Store::open(&options(FhirVersion::R4)),
+        Store::open(&options(FhirVersion::R4)).await,
         Err(OpenError::Newer { found: 99, .. })
     ));
 }
 
 #[tokio::test]
 async fn the_log_is_folded_into_the_database_while_writes_go_on() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::new().await;
     // text that doesn't compress: 40 MB of it
     let mut noise = 1_u64;
     for n in 0..200 {

@@ -9,13 +9,13 @@ use rusqlite::hooks::Wal;
 use rusqlite::{Connection, OptionalExtension};
 use tokio::sync::{mpsc, oneshot};
 
+use super::clock::Clock;
+use super::rows::{Rows, Values};
+use super::search;
 use crate::bodies;
 use crate::catalogue::Catalogue;
-use crate::clock::Clock;
 use crate::commit::{Change, Expected, Guard, Outcome, Prepared, WriteSet, Written};
 use crate::error::CommitError;
-use crate::rows::{Rows, Values};
-use crate::search;
 use crate::version::Kind;
 
 /// Sets that share a commit at most: bounds the time that the first of them waits.

@@ -2,14 +2,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use fhir_resource::Micros;
 use fhir_search::Keys;
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::catalogue::Catalogue;
-
-/// Longer periods are kept apart, so that a search by overlap looks only a day back among the others.
-pub const LONG: Micros = 86_400_000_000;
+use crate::sql::statement::LONG;
 
 /// Texts whose numbers the writer remembers; then it forgets all of them.
 const REMEMBERED: usize = 50_000;

@@ -4,12 +4,14 @@ use std::fmt::Write as _;
 
 use fhir_search::{Sort, SortBy, SortKey};
 
+use super::Sql;
+use super::dialect::Dialect;
 use crate::catalogue::Catalogue;
 use crate::cursor::{Cursor, Key};
-use crate::sql::Sql;
+use crate::error::ReadError;
 
 /// How many values a cursor of this order has.
-pub fn keys(sort: &Sort) -> usize {
+fn keys(sort: &Sort) -> usize {
     match sort {
         Sort::Creation => 0,
         Sort::UpdatedAscending | Sort::UpdatedDescending => 1,
@@ -17,8 +19,16 @@ pub fn keys(sort: &Sort) -> usize {
     }
 }
 
+/// Whether a cursor is of this order.
+pub fn check(sort: &Sort, after: Option<&Cursor>) -> Result<(), ReadError> {
+    if after.is_some_and(|cursor| cursor.keys.len() != keys(sort)) {
+        return Err(ReadError::Cursor);
+    }
+    Ok(())
+}
+
 /// The value of the resource with the row `r`.
-pub fn value(catalogue: &Catalogue, key: &SortKey) -> Sql {
+pub fn value(dialect: Dialect, catalogue: &Catalogue, key: &SortKey) -> Sql {
     let best = if key.descending { "max" } else { "min" };
     let (text, param) = match key.by {
         SortBy::Id => return Sql::plain("r.id"),
@@ -26,26 +36,29 @@ pub fn value(catalogue: &Catalogue, key: &SortKey) -> Sql {
         SortBy::Exact(param, form) => {
             let behind = char::from_u32(u32::from(form) + 1).unwrap_or(form);
             let text = format!(
-                "(SELECT {best}(v.text) FROM ix_exact s INDEXED BY ix_exact_pk CROSS JOIN val v ON v.id = s.val \
-                 WHERE s.pk = r.pk AND s.param = ? AND v.text >= '{form}' AND v.text < '{behind}')"
+                "(SELECT {best}(v.text) FROM ix_exact s{} {} val v ON v.id = s.val \
+                 WHERE s.pk = r.pk AND s.param = ? AND v.text >= '{form}' AND v.text < '{behind}')",
+                dialect.by("ix_exact_pk"),
+                dialect.join(),
             );
             (text, param)
         }
         SortBy::Date(param) => {
             let end = if key.descending { "hi" } else { "lo" };
-            (of_table("ix_date", &format!("{best}(s.{end})")), param)
+            (of_table(dialect, "ix_date", &format!("{best}(s.{end})")), param)
         }
         SortBy::Number(param) => {
             let end = if key.descending { "hi" } else { "lo" };
-            (of_table("ix_number", &format!("{best}(s.{end})")), param)
+            (of_table(dialect, "ix_number", &format!("{best}(s.{end})")), param)
         }
-        SortBy::Text(param) => (of_table("ix_string", &format!("{best}(s.folded)")), param),
+        SortBy::Text(param) => (of_table(dialect, "ix_string", &format!("{best}(s.folded)")), param),
     };
     Sql::with(text, catalogue.param(param))
 }
 
-fn of_table(table: &str, best: &str) -> String {
-    format!("(SELECT {best} FROM {table} s INDEXED BY {table}_pk WHERE s.pk = r.pk AND s.param = ?)")
+fn of_table(dialect: Dialect, table: &str, best: &str) -> String {
+    let by = dialect.by(&format!("{table}_pk"));
+    format!("(SELECT {best} FROM {table} s{by} WHERE s.pk = r.pk AND s.param = ?)")
 }
 
 /// What lies behind a cursor, in the columns `k0`, `k1` … and `pk`.
@@ -56,7 +69,7 @@ pub fn behind(keys: &[SortKey], cursor: &Cursor) -> Sql {
         sql.append(match (value, key.descending) {
             (Key::Nothing, false) => Sql::plain(format!("k{at} IS NOT NULL")),
             // nothing comes last
-            (Key::Nothing, true) => Sql::plain("0"),
+            (Key::Nothing, true) => Sql::plain("FALSE"),
             (value, false) => Sql::with(format!("k{at} > ?"), value.clone()),
             (value, true) => Sql::with(format!("(k{at} < ? OR k{at} IS NULL)"), value.clone()),
         });
@@ -69,16 +82,21 @@ pub fn behind(keys: &[SortKey], cursor: &Cursor) -> Sql {
 
 fn equal(values: &[Key], sql: &mut Sql) {
     for (at, value) in values.iter().enumerate() {
-        sql.append(Sql::with(format!("k{at} IS ? AND "), value.clone()));
+        sql.append(Sql::with(format!("k{at} IS NOT DISTINCT FROM ? AND "), value.clone()));
     }
 }
 
-/// `k0, k1 DESC, pk`
+/// `k0 NULLS FIRST, k1 DESC NULLS LAST, pk`
 pub fn by(keys: &[SortKey]) -> String {
     let mut text = String::new();
     for (at, key) in keys.iter().enumerate() {
         // a String takes every write
-        let _ = write!(text, "k{at}{}, ", if key.descending { " DESC" } else { "" });
+        let nothing = if key.descending {
+            " DESC NULLS LAST"
+        } else {
+            " NULLS FIRST"
+        };
+        let _ = write!(text, "k{at}{nothing}, ");
     }
     text + "pk"
 }

@@ -1,26 +1,11 @@
-//! Reads by id.
+//! Reads by id, and the row of a version.
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use crate::bodies;
 use crate::catalogue::Catalogue;
 use crate::error::ReadError;
-use crate::version::{Kind, Version};
-
-/// The columns that [`Raw::of`] reads, of a table with the alias `r`.
-pub const COLUMNS: &str = "r.type, r.ver, r.upd, r.kind, r.dict, r.body, r.pk";
-
-/// A row before its body is unpacked.
-pub struct Raw {
-    type_number: i64,
-    id: String,
-    version: u32,
-    pub updated: i64,
-    kind: i64,
-    dictionary: i64,
-    body: Option<Vec<u8>>,
-    pub pk: i64,
-}
+use crate::sql::row::{COLUMNS, Raw};
+use crate::version::Version;
 
 impl Raw {
     /// Reads [`COLUMNS`], then the id.
@@ -34,29 +19,6 @@ impl Raw {
             body: row.get(5)?,
             pk: row.get(6)?,
             id: row.get(7)?,
-        })
-    }
-
-    /// The version as it is served.
-    pub fn serve(self, catalogue: &Catalogue) -> Result<Version, ReadError> {
-        let resource_type = catalogue.type_name(self.type_number);
-        let Self {
-            id, version, updated, ..
-        } = self;
-        let body = match &self.body {
-            Some(packed) => bodies::serve(packed, self.dictionary, version, updated, || {
-                format!("{resource_type}/{id}")
-            })?,
-            None => Vec::new(),
-        };
-        let resource_type = resource_type.to_owned();
-        Ok(Version {
-            resource_type,
-            id,
-            version,
-            last_updated: updated,
-            kind: Kind::of(self.kind),
-            body,
         })
     }
 }

@@ -1,15 +1,19 @@
 //! Chains and `_has` as SQL: from a resource along its references, and from what refers to it.
 
-use crate::search::{can_drive, driving_rows};
-use crate::sql::{self, At, Condition, Sql};
+use super::condition::{At, Condition};
+use super::dialect::Dialect;
+use super::statement::{can_drive, driving_rows};
+use super::{Sql, marks, prefixed};
 
 /// As a test of a resource: outer first, inner by probes.
 pub fn probe(condition: &Condition, at: &At) -> Sql {
     let d = at.depth;
+    let (dialect, join) = (at.dialect, at.dialect.join());
     let there = At {
         pk: format!("t{d}.pk"),
         row: format!("t{d}"),
         depth: d + 1,
+        dialect,
     };
     let (mut sql, inner) = match condition {
         Condition::Linked {
@@ -19,33 +23,37 @@ pub fn probe(condition: &Condition, at: &At) -> Sql {
             inner,
         } => {
             let mut sql = Sql::plain(format!(
-                "EXISTS (SELECT 1 FROM ix_exact l{d} INDEXED BY ix_exact_pk CROSS JOIN val v{d} ON v{d}.id = l{d}.val \
-                 CROSS JOIN res t{d} INDEXED BY res_id ON t{d}.type = {target} AND t{d}.id = substr(v{d}.text, {}) \
+                "EXISTS (SELECT 1 FROM ix_exact l{d}{} {join} val v{d} ON v{d}.id = l{d}.val \
+                 {join} res t{d}{} ON t{d}.type = {target} AND t{d}.id = substr(v{d}.text, {}) \
                  WHERE l{d}.pk = {} AND l{d}.param = ? AND t{d}.body IS NOT NULL",
+                dialect.by("ix_exact_pk"),
+                dialect.by("res_id"),
                 prefix.len() + 1,
                 at.pk,
             ));
             sql.bind(*param);
-            sql.and(sql::prefixed(&format!("v{d}.text"), prefix));
+            sql.and(prefixed(&format!("v{d}.text"), prefix));
             (sql, inner)
         }
         Condition::LinkedBy {
             param, prefix, inner, ..
         } => {
             let mut sql = Sql::plain(format!(
-                "EXISTS (SELECT 1 FROM val v{d} INDEXED BY val_text CROSS JOIN ix_exact l{d} ON l{d}.param = ? \
-                 AND l{d}.val = v{d}.id CROSS JOIN res t{d} ON t{d}.pk = l{d}.pk WHERE v{d}.text = ? || {}.id",
+                "EXISTS (SELECT 1 FROM val v{d}{} {join} ix_exact l{d} ON l{d}.param = ? \
+                 AND l{d}.val = v{d}.id {join} res t{d} ON t{d}.pk = l{d}.pk WHERE v{d}.text = ? || {}.id",
+                dialect.by("val_text"),
                 at.row,
             ));
             sql.bind(*param);
             sql.bind(prefix.clone());
             (sql, inner)
         }
-        _ => return Sql::plain("0"),
+        _ => return Sql::plain("FALSE"),
     };
     for condition in inner {
         sql.and(condition.probe_at(&there));
     }
+    sql.push(dialect.each_row());
     sql.push(")");
     sql
 }
@@ -67,13 +75,14 @@ pub fn driver(inner: &[Condition]) -> Option<(&Condition, Vec<&Condition>)> {
 }
 
 /// The pks of the other end's driver.
-pub fn other_end(driver: &Condition, of: i64) -> Sql {
+pub fn other_end(dialect: Dialect, driver: &Condition, of: i64) -> Sql {
     let Condition::Id(ids) = driver else {
-        return driving_rows(driver);
+        return driving_rows(dialect, driver);
     };
     let mut sql = Sql::plain(format!(
-        "SELECT r.pk AS pk FROM res r INDEXED BY res_id WHERE r.type = {of} AND r.body IS NOT NULL AND r.id IN ({})",
-        sql::marks(ids.len())
+        "SELECT r.pk AS pk FROM res r{} WHERE r.type = {of} AND r.body IS NOT NULL AND r.id IN ({})",
+        dialect.by("res_id"),
+        marks(ids.len())
     ));
     for id in ids {
         sql.bind(id.clone());
@@ -82,11 +91,13 @@ pub fn other_end(driver: &Condition, of: i64) -> Sql {
 }
 
 /// The pks of resources, inner first.
-pub fn rows(condition: &Condition) -> Sql {
+pub fn rows(dialect: Dialect, condition: &Condition) -> Sql {
+    let join = dialect.join();
     let there = At {
         pk: "q.pk".to_owned(),
         row: "q".to_owned(),
         depth: 1,
+        dialect,
     };
     let (mut sql, others) = match condition {
         Condition::Linked {
@@ -96,13 +107,14 @@ pub fn rows(condition: &Condition) -> Sql {
             inner,
         } => {
             let Some((first, others)) = driver(inner) else {
-                return Sql::plain("SELECT 0 AS pk WHERE 0");
+                return Sql::plain("SELECT 0 AS pk WHERE FALSE");
             };
             let mut sql = Sql::plain("SELECT x.pk AS pk FROM (");
-            sql.append(other_end(first, *target));
+            sql.append(other_end(dialect, first, *target));
             sql.push(&format!(
-                ") i CROSS JOIN res q ON q.pk = i.pk CROSS JOIN val w INDEXED BY val_text ON w.text = ? || q.id \
-                 CROSS JOIN ix_exact x ON x.param = ? AND x.val = w.id WHERE q.type = {target}"
+                ") i {join} res q ON q.pk = i.pk {join} val w{} ON w.text = ? || q.id \
+                 {join} ix_exact x ON x.param = ? AND x.val = w.id WHERE q.type = {target}",
+                dialect.by("val_text"),
             ));
             sql.bind(prefix.clone());
             sql.bind(*param);
@@ -116,21 +128,23 @@ pub fn rows(condition: &Condition) -> Sql {
             inner,
         } => {
             let Some((first, others)) = driver(inner) else {
-                return Sql::plain("SELECT 0 AS pk WHERE 0");
+                return Sql::plain("SELECT 0 AS pk WHERE FALSE");
             };
             let mut sql = Sql::plain("SELECT t.pk AS pk FROM (");
-            sql.append(other_end(first, *source));
+            sql.append(other_end(dialect, first, *source));
             sql.push(&format!(
-                ") i CROSS JOIN res q ON q.pk = i.pk CROSS JOIN ix_exact l INDEXED BY ix_exact_pk ON l.pk = i.pk \
-                 AND l.param = ? CROSS JOIN val w ON w.id = l.val CROSS JOIN res t INDEXED BY res_id \
+                ") i {join} res q ON q.pk = i.pk {join} ix_exact l{} ON l.pk = i.pk AND l.param = ? \
+                 {join} val w ON w.id = l.val {join} res t{} \
                  ON t.type = {target} AND t.id = substr(w.text, {}) WHERE t.body IS NOT NULL",
+                dialect.by("ix_exact_pk"),
+                dialect.by("res_id"),
                 prefix.len() + 1
             ));
             sql.bind(*param);
-            sql.and(sql::prefixed("w.text", prefix));
+            sql.and(prefixed("w.text", prefix));
             (sql, others)
         }
-        _ => return Sql::plain("SELECT 0 AS pk WHERE 0"),
+        _ => return Sql::plain("SELECT 0 AS pk WHERE FALSE"),
     };
     for condition in others {
         sql.and(condition.probe_at(&there));

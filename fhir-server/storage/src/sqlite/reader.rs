@@ -7,20 +7,20 @@ use std::time::Instant;
 
 use rusqlite::Connection;
 
+use crate::store::Effort;
+
 /// Steps of SQLite's machine between two looks at what is left.
 const STEPS: i32 = 2_000;
 /// What a little effort may cost, in steps: about a millisecond.
 const LITTLE: i64 = 30_000;
 
-/// How long an answer may take.
+/// What an answer may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effort {
+pub enum Limit {
     /// So little that a thread which serves others may do it.
     Little,
-    /// Until then.
-    Until(Instant),
-    /// As long as it takes.
-    Any,
+    /// As much as was asked for.
+    Effort(Effort),
 }
 
 /// A connection, used by one at a time.
@@ -51,21 +51,21 @@ impl Reader {
     }
 
     /// The connection, when nobody else has it.
-    pub fn take(&self, effort: Effort) -> Taken<'_> {
-        self.limited(lock(&self.connection), effort)
+    pub fn take(&self, limit: Limit) -> Taken<'_> {
+        self.limited(lock(&self.connection), limit)
     }
 
     /// The connection, if nobody else has it.
-    pub fn try_take(&self, effort: Effort) -> Option<Taken<'_>> {
+    pub fn try_take(&self, limit: Limit) -> Option<Taken<'_>> {
         let connection = self.connection.try_lock().ok()?;
-        Some(self.limited(connection, effort))
+        Some(self.limited(connection, limit))
     }
 
-    fn limited<'a>(&'a self, connection: MutexGuard<'a, Connection>, effort: Effort) -> Taken<'a> {
-        let (steps, until) = match effort {
-            Effort::Little => (LITTLE, None),
-            Effort::Until(moment) => (i64::MAX, Some(moment)),
-            Effort::Any => (i64::MAX, None),
+    fn limited<'a>(&'a self, connection: MutexGuard<'a, Connection>, limit: Limit) -> Taken<'a> {
+        let (steps, until) = match limit {
+            Limit::Little => (LITTLE, None),
+            Limit::Effort(Effort::Until(moment)) => (i64::MAX, Some(moment)),
+            Limit::Effort(Effort::Any) => (i64::MAX, None),
         };
         self.limits.steps.store(steps, Ordering::Relaxed);
         *lock(&self.limits.until) = until;

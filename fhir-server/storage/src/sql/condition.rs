@@ -1,0 +1,273 @@
+//! A condition on one resource as SQL (`p` is its pk, `r` its row).
+
+use fhir_search::plan::{NumberTest, Range, Table, TextTest};
+
+use super::dialect::Dialect;
+use super::{Sql, bounded, links, list, marks, prefixed};
+
+/// A resource within a statement.
+#[derive(Debug, Clone)]
+pub struct At {
+    /// Its pk.
+    pub pk: String,
+    /// The alias of its row, where the condition reads it.
+    pub row: String,
+    /// Links that lead to it: aliases of further ones have a number of their own.
+    pub depth: usize,
+    /// The engine's SQL.
+    pub dialect: Dialect,
+}
+
+/// A filter with its texts and parameters as numbers.
+#[derive(Debug, Clone)]
+pub enum Condition {
+    /// Always, or never.
+    Constant(bool),
+    Any(Vec<Condition>),
+    All(Vec<Condition>),
+    Not(Box<Condition>),
+    Exact {
+        param: i64,
+        values: Vec<i64>,
+    },
+    Prefix {
+        param: i64,
+        prefix: String,
+    },
+    Date {
+        param: i64,
+        low: Range<i64>,
+        high: Range<i64>,
+    },
+    Number {
+        param: i64,
+        test: NumberTest,
+        system: Option<i64>,
+        code: Option<i64>,
+    },
+    Text {
+        param: i64,
+        test: TextTest,
+    },
+    Present {
+        param: i64,
+        table: Table,
+    },
+    /// A reference leads to a resource with these; `prefix` is the beginning of its key, `rPatient/`.
+    Linked {
+        param: i64,
+        target: i64,
+        prefix: String,
+        inner: Vec<Condition>,
+    },
+    /// A resource of the type `source` with these refers to this one, whose key begins with `prefix`.
+    LinkedBy {
+        param: i64,
+        source: i64,
+        target: i64,
+        prefix: String,
+        inner: Vec<Condition>,
+    },
+    /// Of index rows of the same element.
+    Together(Vec<Condition>),
+    Id(Vec<String>),
+    Updated(Range<i64>),
+    Type(Vec<i64>),
+}
+
+impl Condition {
+    /// The conditions that must all hold.
+    pub fn conjuncts(self) -> Vec<Self> {
+        match self {
+            Self::All(conditions) => conditions.into_iter().flat_map(Self::conjuncts).collect(),
+            other => vec![other],
+        }
+    }
+
+    /// As a test of the resource whose pk is `p` and whose row is `r`.
+    pub fn probe(&self, dialect: Dialect, p: &str) -> Sql {
+        let at = At {
+            pk: p.to_owned(),
+            row: "r".to_owned(),
+            depth: 0,
+            dialect,
+        };
+        self.probe_at(&at)
+    }
+
+    /// As a test of a resource: each is a probe of the index that leads from the resource to values.
+    pub fn probe_at(&self, at: &At) -> Sql {
+        let (p, row) = (&at.pk, &at.row);
+        match self {
+            Self::Constant(value) => Sql::plain(if *value { "TRUE" } else { "FALSE" }),
+            Self::Any(conditions) => joined(conditions, at, " OR "),
+            Self::All(conditions) => joined(conditions, at, " AND "),
+            Self::Not(condition) => {
+                let mut sql = Sql::plain("NOT ");
+                sql.append(condition.probe_at(at));
+                sql
+            }
+            Self::Id(ids) => {
+                let mut sql = Sql::plain(format!("{row}.id IN ({})", marks(ids.len())));
+                for id in ids {
+                    sql.bind(id.clone());
+                }
+                sql
+            }
+            Self::Updated(range) => bounded(&format!("{row}.upd"), range),
+            Self::Type(types) => Sql::plain(format!("{row}.type IN ({})", list(types))),
+            Self::Linked { .. } | Self::LinkedBy { .. } => links::probe(self, at),
+            Self::Together(parts) => {
+                let mut sql = Sql::plain("EXISTS (SELECT 1 FROM ");
+                sql.append(same_element(at.dialect, parts, Some(p)));
+                sql.push(at.dialect.each_row());
+                sql.push(")");
+                sql
+            }
+            rows => {
+                let (table, test) = rows.rows();
+                let by = at.dialect.by(&format!("{table}_pk"));
+                let mut sql = Sql::plain(format!("EXISTS (SELECT 1 FROM {table} x{by} WHERE x.pk = {p} AND "));
+                sql.append(test);
+                sql.push(at.dialect.each_row());
+                sql.push(")");
+                sql
+            }
+        }
+    }
+
+    /// For conditions on index rows: the table and the test of its row `x`.
+    pub fn rows(&self) -> (&'static str, Sql) {
+        match self {
+            Self::Exact { param, values } => {
+                let mut sql = Sql::with("x.param = ? AND x.val ", *param);
+                match values.as_slice() {
+                    [one] => sql.append(Sql::with("= ?", *one)),
+                    several => {
+                        sql.push(&format!("IN ({})", marks(several.len())));
+                        for value in several {
+                            sql.bind(*value);
+                        }
+                    }
+                }
+                ("ix_exact", sql)
+            }
+            Self::Prefix { param, prefix } => {
+                let mut sql = Sql::with("x.param = ? AND x.val IN (SELECT v.id FROM val v WHERE ", *param);
+                sql.append(prefixed("v.text", prefix));
+                sql.push(")");
+                ("ix_exact", sql)
+            }
+            Self::Date { param, low, high } => {
+                let mut sql = Sql::with("x.param = ?", *param);
+                sql.and(bounded("x.lo", low));
+                sql.and(bounded("x.hi", high));
+                ("ix_date", sql)
+            }
+            Self::Number {
+                param,
+                test,
+                system,
+                code,
+            } => {
+                let mut sql = Sql::with("x.param = ?", *param);
+                sql.and(bounded("x.lo", &test.low));
+                sql.and(bounded("x.hi", &test.high));
+                for (column, unit) in [("x.system", system), ("x.code", code)] {
+                    if let Some(unit) = unit {
+                        sql.and(Sql::with(format!("{column} = ?"), *unit));
+                    }
+                }
+                ("ix_number", sql)
+            }
+            Self::Text { param, test } => {
+                let mut sql = Sql::with("x.param = ?", *param);
+                sql.and(match test {
+                    TextTest::StartsWith(text) => prefixed("x.folded", text),
+                    TextTest::Contains(text) => Sql::with("instr(x.folded, ?) > 0", text.clone()),
+                    TextTest::Exact(folded, exact) => {
+                        let exact = if folded == exact { String::new() } else { exact.clone() };
+                        Sql {
+                            text: "x.folded = ? AND x.exact = ?".to_owned(),
+                            arguments: vec![folded.clone().into(), exact.into()],
+                        }
+                    }
+                });
+                ("ix_string", sql)
+            }
+            Self::Present { param, table } => {
+                let table = match table {
+                    Table::Exact => "ix_exact",
+                    Table::Dates => "ix_date",
+                    Table::Numbers => "ix_number",
+                    Table::Strings => "ix_string",
+                };
+                (table, Sql::with("x.param = ?", *param))
+            }
+            Self::Constant(_)
+            | Self::Any(_)
+            | Self::All(_)
+            | Self::Not(_)
+            | Self::Linked { .. }
+            | Self::LinkedBy { .. }
+            | Self::Together(_)
+            | Self::Id(_)
+            | Self::Updated(_)
+            | Self::Type(_) => ("res", Sql::plain("FALSE")),
+        }
+    }
+
+    /// Whether the test reads the resource's own row.
+    pub fn reads_row(&self) -> bool {
+        match self {
+            Self::Any(conditions) | Self::All(conditions) => conditions.iter().any(Self::reads_row),
+            Self::Not(condition) => condition.reads_row(),
+            Self::Id(_) | Self::Updated(_) | Self::Type(_) | Self::LinkedBy { .. } => true,
+            _ => false,
+        }
+    }
+}
+
+/// Rows of several conditions with the same resource and element: `table x0 CROSS JOIN table x1 … WHERE …`, of the
+/// resource `p` or of any, whose pk is `x0.pk` then.
+pub fn same_element(dialect: Dialect, parts: &[Condition], p: Option<&str>) -> Sql {
+    let (mut from, mut tests) = (Sql::default(), Sql::plain("TRUE"));
+    for (index, part) in parts.iter().enumerate() {
+        let (table, test) = part.rows();
+        let by_resource = index > 0 || p.is_some();
+        let index_used = if by_resource {
+            dialect.by(&format!("{table}_pk"))
+        } else {
+            String::new()
+        };
+        if index > 0 {
+            from.push(" CROSS JOIN ");
+        }
+        from.push(&format!("{table} x{index}{index_used}"));
+        if index > 0 {
+            tests.push(&format!(" AND x{index}.pk = x0.pk AND x{index}.elem = x0.elem"));
+        }
+        tests.and(Sql {
+            text: test.text.replace("x.", &format!("x{index}.")),
+            arguments: test.arguments,
+        });
+    }
+    from.push(" WHERE ");
+    if let Some(p) = p {
+        from.push(&format!("x0.pk = {p} AND "));
+    }
+    from.append(tests);
+    from
+}
+
+fn joined(conditions: &[Condition], at: &At, between: &str) -> Sql {
+    let mut sql = Sql::plain("(");
+    for (index, condition) in conditions.iter().enumerate() {
+        if index > 0 {
+            sql.push(between);
+        }
+        sql.append(condition.probe_at(at));
+    }
+    sql.push(")");
+    sql
+}

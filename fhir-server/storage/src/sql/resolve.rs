@@ -1,0 +1,138 @@
+//! A filter as a condition: with numbers for its texts and parameters. A text without a number is one that no resource
+//! has.
+
+use fhir_search::{Filter, key};
+
+use super::condition::Condition;
+use crate::catalogue::Catalogue;
+
+/// Gives the number of a text, if it has one.
+pub type Find<'a, E> = dyn FnMut(&str) -> Result<Option<i64>, E> + 'a;
+
+/// Looks up what a filter names.
+pub fn resolve<E>(catalogue: &Catalogue, filter: &Filter, find: &mut Find<'_, E>) -> Result<Condition, E> {
+    let mut each = |filters: &[Filter]| {
+        filters
+            .iter()
+            .map(|filter| resolve(catalogue, filter, find))
+            .collect::<Result<Vec<_>, E>>()
+    };
+    Ok(match filter {
+        Filter::Any(filters) => any(each(filters)?),
+        Filter::All(filters) => all(each(filters)?),
+        Filter::Not(filter) => match resolve(catalogue, filter, find)? {
+            Condition::Constant(value) => Condition::Constant(!value),
+            other => Condition::Not(Box::new(other)),
+        },
+        Filter::Exact(param, texts) => {
+            let mut values = Vec::with_capacity(texts.len());
+            for text in texts {
+                values.extend(find(text)?);
+            }
+            values.sort_unstable();
+            values.dedup();
+            if values.is_empty() {
+                Condition::Constant(false)
+            } else {
+                Condition::Exact {
+                    param: catalogue.param(*param),
+                    values,
+                }
+            }
+        }
+        Filter::Prefix(param, prefix) => Condition::Prefix {
+            param: catalogue.param(*param),
+            prefix: prefix.clone(),
+        },
+        Filter::Date(param, low, high) => Condition::Date {
+            param: catalogue.param(*param),
+            low: low.clone(),
+            high: high.clone(),
+        },
+        Filter::Number(param, test) => {
+            let mut unit = |text: &Option<String>| text.as_deref().map(&mut *find).transpose();
+            match (unit(&test.system)?, unit(&test.code)?) {
+                (Some(None), _) | (_, Some(None)) => Condition::Constant(false),
+                (system, code) => Condition::Number {
+                    param: catalogue.param(*param),
+                    test: test.clone(),
+                    system: system.flatten(),
+                    code: code.flatten(),
+                },
+            }
+        }
+        Filter::Text(param, test) => Condition::Text {
+            param: catalogue.param(*param),
+            test: test.clone(),
+        },
+        Filter::Present(param, table) => Condition::Present {
+            param: catalogue.param(*param),
+            table: *table,
+        },
+        Filter::Linked { param, target, filters } | Filter::LinkedBy { param, target, filters } => {
+            let (Some(number), Condition::All(inner)) = (
+                catalogue.type_number(target),
+                match all(each(filters)?) {
+                    Condition::Constant(true) => Condition::All(Vec::new()),
+                    Condition::Constant(false) => return Ok(Condition::Constant(false)),
+                    other => Condition::All(other.conjuncts()),
+                },
+            ) else {
+                return Ok(Condition::Constant(false));
+            };
+            let source = catalogue.param_type(*param).unwrap_or_default();
+            let (param, prefix) = (catalogue.param(*param), key::reference(&format!("{target}/")));
+            if matches!(filter, Filter::Linked { .. }) {
+                Condition::Linked {
+                    param,
+                    target: number,
+                    prefix,
+                    inner,
+                }
+            } else {
+                Condition::LinkedBy {
+                    param,
+                    source,
+                    target: number,
+                    prefix,
+                    inner,
+                }
+            }
+        }
+        Filter::Together(filters) => {
+            let parts = each(filters)?;
+            if parts.iter().any(|part| matches!(part, Condition::Constant(false))) {
+                Condition::Constant(false)
+            } else {
+                Condition::Together(parts)
+            }
+        }
+        Filter::Id(ids) => Condition::Id(ids.clone()),
+        Filter::Updated(range) => Condition::Updated(range.clone()),
+        Filter::Type(names) => Condition::Type(names.iter().filter_map(|name| catalogue.type_number(name)).collect()),
+    })
+}
+
+fn any(mut conditions: Vec<Condition>) -> Condition {
+    if conditions.iter().any(|c| matches!(c, Condition::Constant(true))) {
+        return Condition::Constant(true);
+    }
+    conditions.retain(|c| !matches!(c, Condition::Constant(false)));
+    match conditions.len() {
+        0 => Condition::Constant(false),
+        1 => conditions.remove(0),
+        _ => Condition::Any(conditions),
+    }
+}
+
+fn all(mut conditions: Vec<Condition>) -> Condition {
+    if conditions.iter().any(|c| matches!(c, Condition::Constant(false))) {
+        return Condition::Constant(false);
+    }
+    conditions.retain(|c| !matches!(c, Condition::Constant(true)));
+    match conditions.len() {
+        0 => Condition::Constant(true),
+        1 => conditions.remove(0),
+        _ => Condition::All(conditions),
+    }
+}

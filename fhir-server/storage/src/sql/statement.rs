@@ -1,0 +1,403 @@
+//! A plan as statements: a page and a count.
+//!
+//! One condition drives: its index gives resources in the order of the page, or few enough to be sorted. All others are
+//! probed for each resource. Which one drives is chosen by counting up to a limit in the indexes at hand, at the time of
+//! the search, so that skewed values can't mislead it.
+
+use fhir_search::plan::Range;
+use fhir_search::{Filter, Plan, Sort, SortKey};
+
+use super::condition::{Condition, same_element};
+use super::dialect::Dialect;
+use super::resolve::{Find, resolve};
+use super::row::COLUMNS;
+use super::{Sql, bounded, links, list, order};
+use crate::catalogue::Catalogue;
+use crate::cursor::{Cursor, Key};
+
+/// Longer periods are kept apart, so that a search by overlap looks only a day back among the others.
+pub const LONG: i64 = 86_400_000_000;
+/// Up to here hits are counted, and a driver's hits may be sorted.
+pub const FEW: i64 = 512;
+/// Resources at the other end of a chain up to which the search begins there.
+pub const MANY: i64 = 5_000;
+
+/// What leads the search.
+enum Driver {
+    /// Rows of an index, by pk where `ordered`.
+    Rows { condition: Condition, ordered: bool },
+    /// Few ids.
+    Ids(Vec<String>),
+    /// Resources in the order of the page, by their own indexes.
+    List,
+}
+
+/// How a search is done.
+pub struct Chosen {
+    dialect: Dialect,
+    driver: Driver,
+    /// The driver has few hits: they can be sorted.
+    few: bool,
+    /// What the driver doesn't prove.
+    rest: Vec<Condition>,
+    types: Vec<i64>,
+    /// All hits of the driver are of the types asked for.
+    typed: bool,
+}
+
+/// What must hold.
+pub struct Conditions {
+    all: Vec<Condition>,
+    types: Vec<i64>,
+    /// All rows of one of them are of the types asked for.
+    typed: bool,
+}
+
+/// The conditions of a plan; `None`: nothing can match.
+pub fn conditions<E>(catalogue: &Catalogue, plan: &Plan, find: &mut Find<'_, E>) -> Result<Option<Conditions>, E> {
+    let mut all = Vec::new();
+    let mut typed = plan.types.is_empty();
+    let mut types = plan.types.iter();
+    let only = types.next().filter(|_| types.next().is_none());
+    for filter in &plan.filters {
+        if let (Filter::Exact(param, _), Some(only)) = (filter, only) {
+            typed |= catalogue
+                .param_type(*param)
+                .is_some_and(|of| catalogue.type_number(only) == Some(of));
+        }
+        for condition in resolve(catalogue, filter, find)?.conjuncts() {
+            match condition {
+                Condition::Constant(true) => {}
+                Condition::Constant(false) => return Ok(None),
+                other => all.push(other),
+            }
+        }
+    }
+    let types = plan
+        .types
+        .iter()
+        .filter_map(|name| catalogue.type_number(name))
+        .collect();
+    Ok(Some(Conditions { all, types, typed }))
+}
+
+/// Chooses what leads; `hits` counts a condition's hits in its own index up to a limit.
+pub fn choose<E>(
+    dialect: Dialect,
+    conditions: Conditions,
+    sort: &Sort,
+    hits: &mut dyn FnMut(&Condition, i64) -> Result<i64, E>,
+) -> Result<Chosen, E> {
+    let Conditions {
+        all: mut rest,
+        types,
+        typed,
+    } = conditions;
+    let (driver, few) = pick(&mut rest, sort, hits)?;
+    Ok(Chosen {
+        dialect,
+        driver,
+        few,
+        rest,
+        types,
+        typed,
+    })
+}
+
+/// Takes the driver out of the conditions.
+fn pick<E>(
+    conditions: &mut Vec<Condition>,
+    sort: &Sort,
+    hits: &mut dyn FnMut(&Condition, i64) -> Result<i64, E>,
+) -> Result<(Driver, bool), E> {
+    if let Some(at) = conditions.iter().position(|c| matches!(c, Condition::Id(_)))
+        && let Condition::Id(ids) = conditions.remove(at)
+    {
+        return Ok((Driver::Ids(ids), true));
+    }
+    let keyed = |c: &Condition| matches!(c, Condition::Exact { values, .. } if values.len() == 1);
+    let drivers: Vec<usize> = (0..conditions.len()).filter(|at| can_drive(&conditions[*at])).collect();
+    if let [only] = drivers[..]
+        && *sort == Sort::Creation
+        && keyed(&conditions[only])
+    {
+        let condition = conditions.remove(only);
+        return Ok((
+            Driver::Rows {
+                condition,
+                ordered: true,
+            },
+            false,
+        ));
+    }
+    let mut best: Option<(usize, i64)> = None;
+    for at in drivers {
+        let condition = &conditions[at];
+        // one more than the fewest hits so far is as bad as any number
+        let limit = best.map_or(FEW, |(_, fewest)| (fewest + 1).min(FEW));
+        let hits = hits(condition, limit)?;
+        // at the limit only an ordered driver is worth more than a list
+        let better = best.is_none_or(|(other, fewest)| {
+            hits < fewest || (hits == fewest && keyed(condition) && !keyed(&conditions[other]))
+        });
+        if better {
+            best = Some((at, hits));
+        }
+    }
+    Ok(match best {
+        Some((at, hits)) if hits < FEW || keyed(&conditions[at]) => {
+            let ordered = keyed(&conditions[at]);
+            (
+                Driver::Rows {
+                    condition: conditions.remove(at),
+                    ordered,
+                },
+                hits < FEW,
+            )
+        }
+        _ => (Driver::List, false),
+    })
+}
+
+/// Whether its index can begin a search.
+pub fn can_drive(condition: &Condition) -> bool {
+    use fhir_search::plan::TextTest::Contains;
+    match condition {
+        Condition::Exact { .. }
+        | Condition::Date { .. }
+        | Condition::Number { .. }
+        | Condition::Prefix { .. }
+        | Condition::Together(_) => true,
+        Condition::Text { test, .. } => !matches!(test, Contains(_)),
+        Condition::Linked { inner, .. } | Condition::LinkedBy { inner, .. } => links::driver(inner).is_some(),
+        _ => false,
+    }
+}
+
+/// How many rows a statement gives, up to a limit.
+pub fn counted(rows: Sql, limit: i64) -> Sql {
+    let mut statement = Sql::plain("SELECT count(*) FROM (");
+    statement.append(rows);
+    statement.append(Sql::with(" LIMIT ?) n", limit));
+    statement
+}
+
+/// For a chain: the pks of its other end's driver. Where they are too many, its outer resources are tested one by one.
+pub fn other_end(dialect: Dialect, condition: &Condition) -> Option<Sql> {
+    match condition {
+        Condition::Linked { inner, target: of, .. } | Condition::LinkedBy { inner, source: of, .. } => {
+            links::driver(inner).map(|(first, _)| links::other_end(dialect, first, *of))
+        }
+        _ => None,
+    }
+}
+
+/// The pks that a condition's own index gives.
+pub fn driving_rows(dialect: Dialect, condition: &Condition) -> Sql {
+    if let Condition::Date { param, low, high } = condition {
+        return overlapping(*param, low, high);
+    }
+    if let Condition::Linked { .. } | Condition::LinkedBy { .. } = condition {
+        return links::rows(dialect, condition);
+    }
+    if let Condition::Together(parts) = condition {
+        let mut sql = Sql::plain("SELECT x0.pk AS pk FROM ");
+        sql.append(same_element(dialect, parts, None));
+        return sql;
+    }
+    let (table, test) = condition.rows();
+    let mut sql = Sql::plain(format!("SELECT x.pk FROM {table} x WHERE "));
+    sql.append(test);
+    sql
+}
+
+/// Periods by their ends: those up to a day long begin at most a day before the range of their ends; longer ones are few.
+fn overlapping(param: i64, low: &Range<i64>, high: &Range<i64>) -> Sql {
+    let mut near = low.clone();
+    if let (None, Some((from, edge))) = (&near.from, &high.from) {
+        near.from = Some((from.saturating_sub(LONG), *edge));
+    }
+    let mut sql = Sql::plain("");
+    for (long, low) in [(0, &near), (1, low)] {
+        if long == 1 {
+            sql.push(" UNION ALL ");
+        }
+        sql.append(Sql::with(
+            format!("SELECT x.pk FROM ix_date x WHERE x.param = ? AND x.long = {long}"),
+            param,
+        ));
+        sql.and(bounded("x.lo", low));
+        sql.and(bounded("x.hi", high));
+    }
+    sql
+}
+
+impl Chosen {
+    /// A page of at most `count` matches behind `after`, and one more if there is one: [`COLUMNS`], the id, then the values
+    /// that are sorted by.
+    pub fn page(mut self, catalogue: &Catalogue, sort: &Sort, count: usize, after: Option<&Cursor>) -> Sql {
+        if let Sort::Values(keys) = sort {
+            return self.sorted(catalogue, keys, count, after);
+        }
+        if *sort != Sort::Creation && !self.few {
+            self.back_to_list();
+        }
+        let mut statement = Sql::plain(format!("SELECT {COLUMNS}, r.id FROM "));
+        let p = self.from(&mut statement, sort, after.is_some());
+        self.tests(&mut statement, p);
+        if let Some(cursor) = after {
+            let test = match sort {
+                Sort::UpdatedAscending => "r.upd > ?".to_owned(),
+                Sort::UpdatedDescending => "r.upd < ?".to_owned(),
+                _ => format!("{p} > ?"),
+            };
+            let from = cursor.keys.first().cloned().unwrap_or(Key::Number(cursor.pk));
+            statement.and(Sql::with(test, from));
+        }
+        statement.push(match sort {
+            Sort::UpdatedAscending => " ORDER BY r.upd",
+            Sort::UpdatedDescending => " ORDER BY r.upd DESC",
+            _ if p == "d.pk" => " ORDER BY d.pk",
+            _ => " ORDER BY r.pk",
+        });
+        statement.push(&format!(" LIMIT {}", count + 1));
+        statement
+    }
+
+    /// How many resources match.
+    pub fn count(&self) -> Sql {
+        let mut statement = Sql::plain("SELECT count(*) FROM ");
+        // index rows belong to live resources only, so the resource's row needn't be read to count them
+        if let Driver::Rows {
+            condition,
+            ordered: true,
+        } = &self.driver
+            && self.typed
+            && !self.rest.iter().any(Condition::reads_row)
+        {
+            let (table, test) = condition.rows();
+            statement.push(&format!("{table} d WHERE "));
+            statement.append(renamed(test));
+            for condition in &self.rest {
+                statement.and(condition.probe(self.dialect, "d.pk"));
+            }
+            return statement;
+        }
+        let p = self.from(&mut statement, &Sort::Creation, false);
+        self.tests(&mut statement, p);
+        statement
+    }
+
+    /// Every match with its values, the page of them in order, and only then their bodies.
+    fn sorted(&self, catalogue: &Catalogue, keys: &[SortKey], count: usize, after: Option<&Cursor>) -> Sql {
+        let mut statement = Sql::plain(format!("SELECT {COLUMNS}, r.id"));
+        for at in 0..keys.len() {
+            statement.push(&format!(", o.k{at}"));
+        }
+        statement.push(" FROM (SELECT * FROM (SELECT r.pk AS pk");
+        for (at, key) in keys.iter().enumerate() {
+            statement.push(", ");
+            statement.append(order::value(self.dialect, catalogue, key));
+            statement.push(&format!(" AS k{at}"));
+        }
+        statement.push(" FROM ");
+        let p = self.from(&mut statement, &Sort::Creation, false);
+        self.tests(&mut statement, p);
+        statement.push(") m");
+        if let Some(cursor) = after {
+            statement.push(" WHERE ");
+            statement.append(order::behind(keys, cursor));
+        }
+        let by = order::by(keys);
+        statement.push(&format!(
+            " ORDER BY {by} LIMIT {}) o {} res r ON r.pk = o.pk ORDER BY {}",
+            count + 1,
+            self.dialect.join(),
+            by.replace("pk", "o.pk")
+        ));
+        statement
+    }
+
+    /// The order of the page comes from the resources' own index; the driver becomes one more test.
+    fn back_to_list(&mut self) {
+        if let Driver::Rows { condition, .. } = std::mem::replace(&mut self.driver, Driver::List) {
+            self.rest.insert(0, condition);
+        }
+    }
+
+    /// Appends where resources come from, up to its own test; gives the name of the pk.
+    fn from(&self, statement: &mut Sql, sort: &Sort, goes_on: bool) -> &'static str {
+        let join = self.dialect.join();
+        match &self.driver {
+            Driver::Rows {
+                condition,
+                ordered: true,
+            } => {
+                let (table, test) = condition.rows();
+                statement.push(&format!("{table} d {join} res r ON r.pk = d.pk WHERE "));
+                statement.append(renamed(test));
+                "d.pk"
+            }
+            Driver::Rows {
+                condition,
+                ordered: false,
+            } => {
+                statement.push("(SELECT DISTINCT pk FROM (");
+                statement.append(driving_rows(self.dialect, condition));
+                statement.push(&format!(") n) d {join} res r ON r.pk = d.pk WHERE TRUE"));
+                "d.pk"
+            }
+            Driver::Ids(ids) => {
+                let types = if self.types.is_empty() {
+                    "SELECT t.id FROM type t".to_owned()
+                } else {
+                    list(&self.types)
+                };
+                statement.push(&format!(
+                    "res r{} WHERE r.type IN ({types}) AND r.body IS NOT NULL AND ",
+                    self.dialect.by("res_id")
+                ));
+                statement.append(Condition::Id(ids.clone()).probe(self.dialect, "r.pk"));
+                "r.pk"
+            }
+            Driver::List => {
+                let index = match (self.types.len(), sort) {
+                    (1, Sort::Creation) => self.dialect.by("res_live"),
+                    (1, _) => self.dialect.by("res_type_upd"),
+                    (_, Sort::Creation) => self.dialect.by_pk().to_owned(),
+                    (_, _) => self.dialect.by("res_upd"),
+                };
+                statement.push(&format!("res r{index} WHERE r.body IS NOT NULL"));
+                // a range that begins somewhere, so that the index is searched and not scanned
+                match (goes_on, sort) {
+                    (false, Sort::Creation) => statement.push(" AND r.pk > 0"),
+                    (false, _) => statement.push(" AND r.upd > 0"),
+                    (true, _) => {}
+                }
+                "r.pk"
+            }
+        }
+    }
+
+    /// Appends everything that the driver doesn't prove.
+    fn tests(&self, statement: &mut Sql, p: &str) {
+        let by_type = matches!(self.driver, Driver::List | Driver::Ids(_)) || !self.typed;
+        if by_type && !self.types.is_empty() {
+            match self.types.as_slice() {
+                [one] => statement.and(Sql::plain(format!("r.type = {one}"))),
+                several => statement.and(Sql::plain(format!("r.type IN ({})", list(several)))),
+            }
+        }
+        for condition in &self.rest {
+            statement.and(condition.probe(self.dialect, p));
+        }
+    }
+}
+
+/// The driver's own row is called `d`; probes call theirs `x`.
+fn renamed(test: Sql) -> Sql {
+    Sql {
+        text: test.text.replace("x.", "d."),
+        arguments: test.arguments,
+    }
+}

@@ -1,0 +1,151 @@
+//! From resources to those that they refer to, and back: what `_include` and `_revinclude` ask for.
+
+use std::collections::HashSet;
+
+use fhir_search::{Access, Include, key};
+use rusqlite::{Connection, OptionalExtension};
+
+use super::{read, rows};
+use crate::catalogue::Catalogue;
+use crate::error::ReadError;
+use crate::linked::{Included, Name, ROUNDS};
+use crate::sql;
+use crate::sql::row::{COLUMNS, Raw};
+use crate::version::Version;
+
+/// Follows `includes` from the resources of a page; gives at most `limit`.
+pub fn included(
+    connection: &Connection,
+    catalogue: &Catalogue,
+    page: &[Name],
+    includes: &[Include],
+    access: &Access,
+    limit: usize,
+) -> Result<Included, ReadError> {
+    let mut walk = Walk {
+        connection,
+        catalogue,
+        access,
+        limit,
+        seen: page.iter().cloned().collect(),
+        found: Included::default(),
+    };
+    let mut from = page.to_vec();
+    for round in 0..ROUNDS {
+        let before = walk.found.entries.len();
+        for include in includes.iter().filter(|include| round == 0 || include.iterate) {
+            for (resource_type, id) in &from {
+                if include.reverse {
+                    walk.backwards(include, resource_type, id)?;
+                } else {
+                    walk.forwards(include, resource_type, id)?;
+                }
+                if walk.found.cut {
+                    return Ok(walk.found);
+                }
+            }
+        }
+        from = walk.found.entries[before..].iter().map(Version::name).collect();
+        if from.is_empty() {
+            break;
+        }
+    }
+    Ok(walk.found)
+}
+
+struct Walk<'a> {
+    connection: &'a Connection,
+    catalogue: &'a Catalogue,
+    access: &'a Access,
+    limit: usize,
+    seen: HashSet<Name>,
+    found: Included,
+}
+
+impl Walk<'_> {
+    /// To what a resource refers to.
+    fn forwards(&mut self, include: &Include, resource_type: &str, id: &str) -> Result<(), ReadError> {
+        let parameters = self.numbers(include, Some(resource_type));
+        let Some(number) = self.catalogue.type_number(resource_type) else {
+            return Ok(());
+        };
+        if parameters.is_empty() {
+            return Ok(());
+        }
+        let text = format!(
+            "SELECT DISTINCT v.text FROM res r CROSS JOIN ix_exact x INDEXED BY ix_exact_pk ON x.pk = r.pk \
+             CROSS JOIN val v ON v.id = x.val WHERE r.type = ?1 AND r.id = ?2 AND x.param IN ({})",
+            sql::list(&parameters)
+        );
+        let mut select = self.connection.prepare_cached(&text)?;
+        let targets = select.query_map((number, id), |row| row.get::<_, String>(0))?;
+        for target in targets {
+            let target = target?;
+            let Some((of, id)) = key::text(&target).split_once('/') else {
+                continue;
+            };
+            let wanted = include.target.is_none_or(|target| target == of);
+            if !wanted || self.is_known(of, id) {
+                continue;
+            }
+            if let Some(version) = read::current(self.connection, self.catalogue, of, id)?.filter(Version::is_live) {
+                self.take(version);
+            }
+        }
+        Ok(())
+    }
+
+    /// To what refers to a resource.
+    fn backwards(&mut self, include: &Include, resource_type: &str, id: &str) -> Result<(), ReadError> {
+        if include.target.is_some_and(|target| target != resource_type) {
+            return Ok(());
+        }
+        let parameters = self.numbers(include, None);
+        let own = key::reference(&format!("{resource_type}/{id}"));
+        let Some(value) = rows::find(self.connection, &own)? else {
+            return Ok(());
+        };
+        let text = format!(
+            "SELECT DISTINCT x.pk FROM ix_exact x WHERE x.param IN ({}) AND x.val = ?1 ORDER BY x.pk LIMIT ?2",
+            sql::list(&parameters)
+        );
+        let most = i64::try_from(self.seen.len() + self.limit + 1).unwrap_or(i64::MAX);
+        let mut select = self.connection.prepare_cached(&text)?;
+        let found = select.query_map((value, most), |row| row.get(0))?;
+        for pk in found {
+            let pk: i64 = pk?;
+            let text = format!("SELECT {COLUMNS}, r.id FROM res r WHERE r.pk = ?1 AND r.body IS NOT NULL");
+            let mut select = self.connection.prepare_cached(&text)?;
+            let Some(raw) = select.query_row([pk], Raw::of).optional()? else {
+                continue;
+            };
+            let version = raw.serve(self.catalogue)?;
+            if !self.is_known(&version.resource_type, &version.id) {
+                self.take(version);
+            }
+        }
+        Ok(())
+    }
+
+    /// The numbers of the include's parameters, of all types or of one.
+    fn numbers(&self, include: &Include, of: Option<&str>) -> Vec<i64> {
+        let wanted = include
+            .parameters
+            .iter()
+            .filter(|(source, _)| of.is_none_or(|of| of == *source) && self.access.sees(source));
+        wanted.map(|(_, param)| self.catalogue.param(*param)).collect()
+    }
+
+    fn is_known(&self, resource_type: &str, id: &str) -> bool {
+        !self.access.sees(resource_type) || self.seen.contains(&(resource_type.to_owned(), id.to_owned()))
+    }
+
+    fn take(&mut self, version: Version) {
+        if self.found.entries.len() == self.limit {
+            self.found.cut = true;
+            return;
+        }
+        self.seen.insert((version.resource_type.clone(), version.id.clone()));
+        self.found.entries.push(version);
+    }
+}

@@ -1,0 +1,249 @@
+//! SQLite: readers for everybody, one writer thread behind a bounded queue. Every read sees every acknowledged write.
+
+mod catalogue;
+mod check;
+mod clock;
+mod error;
+mod linked;
+mod lock;
+mod open;
+mod read;
+mod reader;
+mod rows;
+mod schema;
+mod search;
+mod value;
+mod write;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use fhir_definitions::FhirVersion;
+use fhir_search::{Access, Include, Plan};
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use self::lock::Lock;
+use self::reader::{Limit, Reader, Taken, lock};
+use self::write::Job;
+use crate::catalogue::Catalogue;
+use crate::check::CheckReport;
+use crate::commit::{Outcome, WriteSet};
+use crate::cursor::Cursor;
+use crate::error::{CommitError, OpenError, ReadError};
+use crate::history::{HistoryPage, HistoryQuery};
+use crate::linked::{Included, Name};
+use crate::page::Page;
+use crate::sql::dialect::Dialect;
+use crate::sql::history;
+use crate::sql::row::Raw;
+use crate::store::Effort;
+use crate::version::Version;
+
+/// An open SQLite database.
+#[derive(Debug)]
+pub struct Sqlite {
+    /// The first is for what is done in microseconds only.
+    readers: Vec<Reader>,
+    next_reader: AtomicUsize,
+    catalogue: Arc<Catalogue>,
+    jobs: Mutex<Option<mpsc::Sender<Job>>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    lock: Mutex<Option<Lock>>,
+}
+
+impl Sqlite {
+    /// Opens the database, brings it to the current schema and starts the writer. Blocks.
+    pub fn open(path: &Path, version: FhirVersion, readers: usize) -> Result<Arc<Self>, OpenError> {
+        let open::Opened {
+            lock,
+            readers,
+            catalogue,
+            jobs,
+            writer,
+        } = open::open(path, version, readers)?;
+        Ok(Arc::new(Self {
+            readers,
+            next_reader: AtomicUsize::new(0),
+            catalogue,
+            jobs: Mutex::new(Some(jobs)),
+            writer: Mutex::new(Some(writer)),
+            lock: Mutex::new(Some(lock)),
+        }))
+    }
+
+    /// The schema of every open database.
+    pub const SCHEMA: u32 = schema::CURRENT;
+
+    /// Writes a set and answers once it is on disk.
+    pub async fn commit(&self, set: WriteSet) -> Result<Vec<Outcome>, CommitError> {
+        let jobs = lock(&self.jobs).clone().ok_or(CommitError::Closed)?;
+        let (reply, outcome) = oneshot::channel();
+        jobs.try_send(Job { set, reply }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => CommitError::Busy,
+            mpsc::error::TrySendError::Closed(_) => CommitError::Closed,
+        })?;
+        drop(jobs);
+        outcome.await.unwrap_or(Err(CommitError::Closed))
+    }
+
+    /// The current version of a resource.
+    pub fn read(&self, resource_type: &str, id: &str) -> Result<Option<Version>, ReadError> {
+        read::current(&self.quick(), &self.catalogue, resource_type, id)
+    }
+
+    /// One version of a resource.
+    pub fn version(&self, resource_type: &str, id: &str, version: u32) -> Result<Option<Version>, ReadError> {
+        read::version(&self.quick(), &self.catalogue, resource_type, id, version)
+    }
+
+    /// A page of history.
+    pub async fn history(self: &Arc<Self>, query: &HistoryQuery, effort: Effort) -> Result<HistoryPage, ReadError> {
+        match self.soon(|connection| past(connection, &self.catalogue, query)) {
+            Err(ReadError::TooMuch) => {
+                let query = query.clone();
+                self.later(effort, move |connection, catalogue| past(connection, catalogue, &query))
+                    .await
+            }
+            soon => soon,
+        }
+    }
+
+    /// A page of matches.
+    pub async fn search(
+        self: &Arc<Self>,
+        plan: &Plan,
+        count: usize,
+        after: Option<&Cursor>,
+        effort: Effort,
+    ) -> Result<Page, ReadError> {
+        match self.soon(|connection| search::page(connection, &self.catalogue, plan, count, after)) {
+            Err(ReadError::TooMuch) => {
+                let (plan, after) = (plan.clone(), after.cloned());
+                self.later(effort, move |connection, catalogue| {
+                    search::page(connection, catalogue, &plan, count, after.as_ref())
+                })
+                .await
+            }
+            soon => soon,
+        }
+    }
+
+    /// What is included with a page.
+    pub async fn included(
+        self: &Arc<Self>,
+        page: &[Version],
+        includes: &[Include],
+        access: &Access,
+        limit: usize,
+        effort: Effort,
+    ) -> Result<Included, ReadError> {
+        let page: Vec<Name> = page.iter().map(Version::name).collect();
+        match self.soon(|connection| linked::included(connection, &self.catalogue, &page, includes, access, limit)) {
+            Err(ReadError::TooMuch) => {
+                let (includes, access) = (includes.to_vec(), access.clone());
+                self.later(effort, move |connection, catalogue| {
+                    linked::included(connection, catalogue, &page, &includes, &access, limit)
+                })
+                .await
+            }
+            soon => soon,
+        }
+    }
+
+    /// How many resources match.
+    pub async fn count(self: &Arc<Self>, plan: &Plan, effort: Effort) -> Result<u64, ReadError> {
+        match self.soon(|connection| search::count(connection, &self.catalogue, plan)) {
+            Err(ReadError::TooMuch) => {
+                let plan = plan.clone();
+                self.later(effort, move |connection, catalogue| {
+                    search::count(connection, catalogue, &plan)
+                })
+                .await
+            }
+            soon => soon,
+        }
+    }
+
+    /// What SQLite would do for a search.
+    pub async fn explain(self: &Arc<Self>, plan: &Plan) -> Result<Vec<String>, ReadError> {
+        let plan = plan.clone();
+        self.later(Effort::Any, move |connection, catalogue| {
+            search::explain(connection, catalogue, &plan)
+        })
+        .await
+    }
+
+    /// Proves that the database agrees with itself.
+    pub async fn check(self: &Arc<Self>) -> Result<CheckReport, ReadError> {
+        self.later(Effort::Any, |connection, _| check::run(connection)).await
+    }
+
+    /// Takes no more writes, finishes those that wait, folds the log into the database file and lets go of its lock.
+    /// Blocks.
+    pub fn close(&self) {
+        lock(&self.jobs).take();
+        if let Some(writer) = lock(&self.writer).take()
+            && writer.join().is_err()
+        {
+            tracing::error!("the writer thread panicked");
+        }
+        lock(&self.lock).take();
+    }
+
+    /// For what is done in microseconds: any free connection, else the one that nothing long may have.
+    fn quick(&self) -> Taken<'_> {
+        let any = Limit::Effort(Effort::Any);
+        free(&self.readers, any).unwrap_or_else(|| self.readers[0].take(any))
+    }
+
+    /// Most answers are found sooner than another thread would begin with them: tries it here, with little effort.
+    fn soon<T>(&self, ask: impl FnOnce(&Connection) -> Result<T, ReadError>) -> Result<T, ReadError> {
+        ask(&*free(&self.readers, Limit::Little).ok_or(ReadError::TooMuch)?)
+    }
+
+    /// Blocking work, never on the first connection.
+    async fn later<T: Send + 'static>(
+        self: &Arc<Self>,
+        effort: Effort,
+        ask: impl FnOnce(&Connection, &Catalogue) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<T, ReadError> {
+        let store = Arc::clone(self);
+        let work = move || {
+            let others = &store.readers[1..];
+            let limit = Limit::Effort(effort);
+            let reader = free(others, limit).unwrap_or_else(|| {
+                let turn = store.next_reader.fetch_add(1, Ordering::Relaxed) % others.len();
+                others[turn].take(limit)
+            });
+            ask(&reader, &store.catalogue)
+        };
+        tokio::task::spawn_blocking(work)
+            .await
+            .map_err(|error| ReadError::Failed(error.to_string()))?
+    }
+}
+
+/// One that nobody has.
+fn free(readers: &[Reader], limit: Limit) -> Option<Taken<'_>> {
+    readers.iter().find_map(|reader| reader.try_take(limit))
+}
+
+fn past(connection: &Connection, catalogue: &Catalogue, query: &HistoryQuery) -> Result<HistoryPage, ReadError> {
+    let Some(statement) = history::statement(Dialect::Sqlite, catalogue, query) else {
+        return Ok(HistoryPage::default());
+    };
+    let mut select = connection.prepare_cached(&statement.text)?;
+    let raws = select
+        .query_map(rusqlite::params_from_iter(statement.arguments), Raw::of)?
+        .collect::<Result<Vec<_>, _>>()?;
+    history::page(raws, catalogue, query.count)
+}
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

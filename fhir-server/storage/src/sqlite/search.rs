@@ -1,0 +1,100 @@
+//! Searches: pages, counts, plans.
+
+use fhir_search::{Plan, Sort};
+use rusqlite::Connection;
+
+use super::rows;
+use crate::catalogue::Catalogue;
+use crate::cursor::{Cursor, Key};
+use crate::error::ReadError;
+use crate::page::Page;
+use crate::sql::condition::Condition;
+use crate::sql::dialect::Dialect;
+use crate::sql::row::{Raw, WIDTH};
+use crate::sql::statement::{self, Chosen, MANY};
+use crate::sql::{Sql, order};
+
+/// A page of at most `count` matches behind `after`.
+pub fn page(
+    connection: &Connection,
+    catalogue: &Catalogue,
+    plan: &Plan,
+    count: usize,
+    after: Option<&Cursor>,
+) -> Result<Page, ReadError> {
+    order::check(&plan.sort, after)?;
+    let mut page = Page::default();
+    let Some(chosen) = choose(connection, catalogue, plan)? else {
+        return Ok(page);
+    };
+    let statement = chosen.page(catalogue, &plan.sort, count, after);
+    let mut select = connection.prepare_cached(&statement.text)?;
+    let mut rows = select.query(rusqlite::params_from_iter(statement.arguments))?;
+    let mut last = None;
+    while let Some(row) = rows.next()? {
+        let raw = Raw::of(row)?;
+        if page.entries.len() == count {
+            page.next = last;
+            break;
+        }
+        let keys = match &plan.sort {
+            Sort::Creation => Vec::new(),
+            Sort::UpdatedAscending | Sort::UpdatedDescending => vec![Key::Number(raw.updated)],
+            Sort::Values(keys) => (WIDTH..WIDTH + keys.len())
+                .map(|at| row.get_ref(at).map(Key::from))
+                .collect::<Result<_, _>>()?,
+        };
+        last = Some(Cursor { keys, pk: raw.pk });
+        page.entries.push(raw.serve(catalogue)?);
+    }
+    Ok(page)
+}
+
+/// How many resources match.
+pub fn count(connection: &Connection, catalogue: &Catalogue, plan: &Plan) -> Result<u64, ReadError> {
+    let Some(chosen) = choose(connection, catalogue, plan)? else {
+        return Ok(0);
+    };
+    Ok(number(connection, chosen.count())?.unsigned_abs())
+}
+
+/// SQLite's plans of a first page and of a count.
+pub fn explain(connection: &Connection, catalogue: &Catalogue, plan: &Plan) -> Result<Vec<String>, ReadError> {
+    let mut lines = Vec::new();
+    let page = choose(connection, catalogue, plan)?.map(|chosen| chosen.page(catalogue, &plan.sort, 10, None));
+    let count = choose(connection, catalogue, plan)?.map(|chosen| chosen.count());
+    for statement in [page, count].into_iter().flatten() {
+        let mut select = connection.prepare(&format!("EXPLAIN QUERY PLAN {}", statement.text))?;
+        let rows = select.query_map(rusqlite::params_from_iter(statement.arguments), |row| {
+            row.get::<_, String>(3)
+        })?;
+        lines.extend(rows.collect::<Result<Vec<_>, _>>()?);
+    }
+    Ok(lines)
+}
+
+/// `None`: nothing can match.
+fn choose(connection: &Connection, catalogue: &Catalogue, plan: &Plan) -> rusqlite::Result<Option<Chosen>> {
+    let mut find = |text: &str| rows::find(connection, text);
+    let Some(conditions) = statement::conditions(catalogue, plan, &mut find)? else {
+        return Ok(None);
+    };
+    let mut hits = |condition: &Condition, limit| hits(connection, condition, limit);
+    statement::choose(Dialect::Sqlite, conditions, &plan.sort, &mut hits).map(Some)
+}
+
+/// Hits of a condition in its own index, counted up to the limit.
+fn hits(connection: &Connection, condition: &Condition, limit: i64) -> rusqlite::Result<i64> {
+    if let Some(other_end) = statement::other_end(Dialect::Sqlite, condition)
+        && number(connection, statement::counted(other_end, MANY))? >= MANY
+    {
+        return Ok(limit);
+    }
+    let rows = statement::driving_rows(Dialect::Sqlite, condition);
+    number(connection, statement::counted(rows, limit))
+}
+
+fn number(connection: &Connection, statement: Sql) -> rusqlite::Result<i64> {
+    let mut select = connection.prepare_cached(&statement.text)?;
+    select.query_row(rusqlite::params_from_iter(statement.arguments), |row| row.get(0))
+}
