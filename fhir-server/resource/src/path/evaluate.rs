@@ -5,15 +5,18 @@ use std::sync::OnceLock;
 
 use fhir_definitions::{Definitions, Structure, StructureKind};
 
-use super::steps::{Case, Lowered, Member};
+use super::steps::{Case, Lowered};
 use crate::document::{Document, Kind, Node};
 use crate::reference;
 
 /// A value on the way: for primitives maybe with its `_name` twin, or the twin alone.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct Item<'a> {
+    /// The value; a primitive may have extensions alone.
     pub value: Option<Node<'a>>,
+    /// `_name`: id and extensions of a primitive.
     pub extra: Option<Node<'a>>,
+    /// Its type.
     pub structure: Structure,
 }
 
@@ -141,32 +144,27 @@ fn children<'a>(item: Item<'a>, cases: &[Case], name: &str, twins: bool, sink: S
     match cases.iter().find(|case| case.owner == item.structure) {
         Some(case) => {
             for member in &case.members {
-                member_values(
-                    object,
-                    member.name,
-                    member.twin.as_deref().filter(|_| twins),
-                    member.structure,
-                    sink,
-                );
+                let twin = member.twin.as_deref().filter(|_| twins);
+                let extra = twin.and_then(|twin| object.get(twin));
+                member_values(object.get(member.name), extra, member.structure, sink);
             }
         }
         // The static type was abstract (an entry of a bundle): its own tables say what the name means.
         None => {
             for element in item.structure.elements_named(name) {
-                let member = Member {
-                    name: element.name(),
-                    twin: None,
-                    structure: element.structure(),
-                };
-                member_values(object, member.name, None, member.structure, sink);
+                member_values(object.get(element.name()), None, element.structure(), sink);
             }
         }
     }
 }
 
-fn member_values<'a>(object: Node<'a>, name: &str, twin: Option<&str>, structure: Structure, sink: Sink<'_, 'a>) {
-    let value = object.get(name);
-    let extra = twin.and_then(|twin| object.get(twin));
+/// The values of a member, one after the other, each with what its `_name` twin says of it.
+pub fn member_values<'a>(
+    value: Option<Node<'a>>,
+    extra: Option<Node<'a>>,
+    structure: Structure,
+    sink: &mut dyn FnMut(Item<'a>),
+) {
     match (value, extra) {
         (None, None) => {}
         (Some(value), None) => {
@@ -203,7 +201,7 @@ fn member_values<'a>(object: Node<'a>, name: &str, twin: Option<&str>, structure
 }
 
 /// The type of a value: resources inside others say it themselves.
-fn actual(value: Node<'_>, structure: Structure) -> Structure {
+pub fn actual(value: Node<'_>, structure: Structure) -> Structure {
     if structure.kind() == StructureKind::Resource
         && let Some(name) = value.text_of("resourceType")
         && let Some(own) = Definitions::of(structure.version()).structure(&name)

@@ -3,8 +3,10 @@
 use fhir_definitions::{Definitions, Structure, StructureKind};
 
 use super::PathError;
+use super::engine::Constant;
+use super::function::Function;
 use super::steps::{Case, Lowered, Member};
-use super::syntax::Syntax;
+use super::syntax::{Operator, Syntax, TypeName};
 
 type Typed = (Lowered, Vec<Structure>);
 type Pair = (Box<Lowered>, Box<Lowered>);
@@ -33,9 +35,13 @@ impl Lowering {
         let boolean = || self.primitive("boolean");
         Ok(Some(match syntax {
             Syntax::This => (Lowered::This, this.to_vec()),
-            Syntax::Resource => (Lowered::Resource, vec![self.resource]),
-            Syntax::Text(text) | Syntax::Number(text) => (Lowered::Text(text.clone()), self.primitive("string")),
-            Syntax::Bool(value) => (Lowered::Bool(*value), boolean()),
+            Syntax::Variable(name) if matches!(name.as_str(), "resource" | "context") => {
+                (Lowered::Resource, vec![self.resource])
+            }
+            Syntax::Constant(Constant::Bool(value)) => (Lowered::Bool(*value), boolean()),
+            Syntax::Constant(constant) if let Some(text) = constant.search_text() => {
+                (Lowered::Text(text), self.primitive("string"))
+            }
             Syntax::Name(name) => {
                 if this.iter().any(|structure| structure.is_a(name)) {
                     return Ok(Some((Lowered::This, this.to_vec())));
@@ -55,14 +61,19 @@ impl Lowering {
                 };
                 child(of, name)?
             }
-            Syntax::Index(of, index) => {
+            Syntax::At(of, index) => {
                 let Some((of, types)) = self.expression(of, this)? else {
                     return Ok(None);
                 };
+                let index = match &**index {
+                    Syntax::Constant(Constant::Integer(index)) => usize::try_from(*index).ok(),
+                    _ => None,
+                };
+                let index = index.ok_or_else(|| PathError::Unsupported("[…]".to_owned()))?;
                 (
                     Lowered::Pick {
                         of: Box::new(of),
-                        index: *index,
+                        index,
                     },
                     types,
                 )
@@ -74,37 +85,21 @@ impl Lowering {
                 self.of_type(of, name)?
             }
             Syntax::Is(of, name) => return self.is(of, name, this),
-            Syntax::Union(parts) => {
-                let mut union = Vec::new();
-                let mut types: Vec<Structure> = Vec::new();
-                for part in parts {
-                    if let Some((lowered, of_part)) = self.expression(part, this)? {
-                        union.push(lowered);
-                        types.extend(of_part);
-                    }
-                }
-                types.sort_unstable();
-                types.dedup();
-                match union.len() {
-                    0 => return Ok(None),
-                    1 => (union.remove(0), types),
-                    _ => (Lowered::Union(union), types),
-                }
-            }
-            Syntax::Equal(left, right) | Syntax::Unequal(left, right) => {
-                let wanted = matches!(syntax, Syntax::Equal(..));
+            Syntax::Union(parts) => return self.union(parts, this),
+            Syntax::Binary(operator @ (Operator::Equal | Operator::Unequal), left, right) => {
+                let wanted = *operator == Operator::Equal;
                 let Some((left, right)) = self.pair(left, right, this)? else {
                     return Ok(None);
                 };
                 (Lowered::Equal { left, right, wanted }, boolean())
             }
-            Syntax::And(left, right) => {
+            Syntax::Binary(Operator::And, left, right) => {
                 let Some((left, right)) = self.pair(left, right, this)? else {
                     return Ok(None);
                 };
                 (Lowered::And(left, right), boolean())
             }
-            Syntax::Or(left, right) => {
+            Syntax::Binary(Operator::Or, left, right) => {
                 let Some((left, right)) = self.pair(left, right, this)? else {
                     return Ok(None);
                 };
@@ -120,9 +115,29 @@ impl Lowering {
                         of
                     }
                 };
-                self.call(of, name, arguments)?
+                self.call(of, *name, arguments)?
             }
+            other => return Err(PathError::Unsupported(other.shown())),
         }))
+    }
+
+    /// Alternatives that begin at another type are left out.
+    fn union(&self, parts: &[Syntax], this: &[Structure]) -> Result<Option<Typed>, PathError> {
+        let mut union = Vec::new();
+        let mut types: Vec<Structure> = Vec::new();
+        for part in parts {
+            if let Some((lowered, of_part)) = self.expression(part, this)? {
+                union.push(lowered);
+                types.extend(of_part);
+            }
+        }
+        types.sort_unstable();
+        types.dedup();
+        Ok(match union.len() {
+            0 => None,
+            1 => Some((union.remove(0), types)),
+            _ => Some((Lowered::Union(union), types)),
+        })
     }
 
     fn pair(&self, left: &Syntax, right: &Syntax, this: &[Structure]) -> Result<Option<Pair>, PathError> {
@@ -132,12 +147,12 @@ impl Lowering {
             .map(|((left, _), (right, _))| (Box::new(left), Box::new(right))))
     }
 
-    fn call(&self, of: Typed, name: &str, arguments: &[Syntax]) -> Result<Typed, PathError> {
-        let unsupported = || PathError::Unsupported(format!("{name}()"));
-        match (name, arguments) {
-            ("as" | "ofType", [Syntax::Name(type_name)]) => self.of_type(of, type_name),
-            ("is", [Syntax::Name(type_name)]) => {
-                let wanted = self.named(type_name)?;
+    fn call(&self, of: Typed, function: Function, arguments: &[Syntax]) -> Result<Typed, PathError> {
+        let unsupported = || PathError::Unsupported(format!("{}()", function.name()));
+        match (function, arguments) {
+            (Function::As | Function::OfType, [Syntax::Type(type_name)]) => self.of_type(of, type_name),
+            (Function::Is, [Syntax::Type(type_name)]) => {
+                let wanted = self.named(&type_name.name)?;
                 Ok((
                     Lowered::Is {
                         of: Box::new(of.0),
@@ -146,12 +161,12 @@ impl Lowering {
                     self.primitive("boolean"),
                 ))
             }
-            ("extension", [Syntax::Text(url)]) => {
+            (Function::Extension, [Syntax::Constant(Constant::Text(url))]) => {
                 let extension = self.structure("Extension")?;
                 let of = Box::new(with_twins(of.0));
                 Ok((Lowered::Extension { of, url: url.clone() }, vec![extension]))
             }
-            ("where", [condition]) => {
+            (Function::Where, [condition]) => {
                 let condition = self.condition(condition, &of.1)?;
                 Ok((
                     Lowered::Where {
@@ -161,9 +176,9 @@ impl Lowering {
                     of.1,
                 ))
             }
-            ("exists" | "empty", arguments @ ([] | [_])) => {
+            (Function::Exists | Function::Empty, arguments @ ([] | [_])) => {
                 let of = match arguments {
-                    [condition] if name == "exists" => {
+                    [condition] if function == Function::Exists => {
                         let condition = self.condition(condition, &of.1)?;
                         Lowered::Where {
                             of: Box::new(with_twins(of.0)),
@@ -173,7 +188,7 @@ impl Lowering {
                     [] => with_twins(of.0),
                     _ => return Err(unsupported()),
                 };
-                let wanted = name == "exists";
+                let wanted = function == Function::Exists;
                 Ok((
                     Lowered::Exists {
                         of: Box::new(of),
@@ -182,8 +197,8 @@ impl Lowering {
                     self.primitive("boolean"),
                 ))
             }
-            ("not", []) => Ok((Lowered::Not(Box::new(of.0)), self.primitive("boolean"))),
-            ("first", []) => Ok((
+            (Function::Not, []) => Ok((Lowered::Not(Box::new(of.0)), self.primitive("boolean"))),
+            (Function::First, []) => Ok((
                 Lowered::Pick {
                     of: Box::new(of.0),
                     index: 0,
@@ -203,10 +218,10 @@ impl Lowering {
     }
 
     /// `resolve() is T` asks where a reference points to; any other `is` asks for the type of a value.
-    fn is(&self, of: &Syntax, type_name: &str, this: &[Structure]) -> Result<Option<Typed>, PathError> {
-        let wanted = self.named(type_name)?;
+    fn is(&self, of: &Syntax, type_name: &TypeName, this: &[Structure]) -> Result<Option<Typed>, PathError> {
+        let wanted = self.named(&type_name.name)?;
         if let Syntax::Call(reference, name, arguments) = of
-            && name == "resolve"
+            && *name == Function::Resolve
             && arguments.is_empty()
         {
             let reference = match reference {
@@ -235,8 +250,8 @@ impl Lowering {
         )))
     }
 
-    fn of_type(&self, (of, types): Typed, type_name: &str) -> Result<Typed, PathError> {
-        let wanted = self.named(type_name)?;
+    fn of_type(&self, (of, types): Typed, type_name: &TypeName) -> Result<Typed, PathError> {
+        let wanted = self.named(&type_name.name)?;
         let mut kept: Vec<Structure> = types
             .iter()
             .copied()

@@ -1,11 +1,17 @@
-//! The paths of search parameters: a subset of FHIRPath, lowered over the tables of a FHIR version.
+//! FHIRPath: one parser and one syntax tree, walked in two ways. [`Expression`] is all of FHIRPath, for invariants and
+//! profiles. [`Program`] is what search parameters and patches need of it, lowered over the tables of a FHIR version, so
+//! that nothing is looked up or allocated while a resource is indexed.
 //!
-//! It has paths with choice types, `as`, `is`, `ofType()`, `extension(url)`, `where(…)` and `exists(…)` with `=`, `!=`,
+//! A program has paths with choice types, `as`, `is`, `ofType()`, `extension(url)`, `where(…)` and `exists(…)` with `=`, `!=`,
 //! `and`, `or`, `not()`, `exists()`, `empty()`; `first()`, indexes, `resolve() is T`, `|`, `%resource` and `$this`. Anything
 //! else is refused by name when it is compiled. The same functions serve base and custom search parameters.
 
+mod engine;
 mod evaluate;
+mod function;
+mod lexer;
 mod lower;
+mod parser;
 mod steps;
 mod syntax;
 
@@ -13,8 +19,11 @@ use fhir_definitions::{Definitions, Structure};
 use thiserror::Error;
 
 use crate::document::Node;
-use evaluate::{Context, Item};
+use evaluate::Context;
 use steps::Lowered;
+
+pub use engine::{Budget, Conforms, Entries, Expression, Fault, Value, World};
+pub use evaluate::Item;
 
 /// Why an expression is no path of a search parameter.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -25,6 +34,12 @@ pub enum PathError {
     /// FHIRPath that search parameters don't have here.
     #[error("`{0}` isn't supported in the expression of a search parameter")]
     Unsupported(String),
+    /// A function that FHIRPath doesn't have.
+    #[error("unknown function `{0}()`")]
+    UnknownFunction(String),
+    /// A function with too few or too many arguments.
+    #[error("`{0}()` doesn't take this number of arguments")]
+    Arguments(&'static str),
     /// A type that the FHIR version doesn't have.
     #[error("unknown type `{0}`")]
     UnknownType(String),
@@ -75,7 +90,7 @@ impl Program {
         from: &[Structure],
         resource: Structure,
     ) -> Result<Program, PathError> {
-        let syntax = syntax::parse(expression)?;
+        let syntax = parser::parse(expression)?;
         let (expression, results) = lower::lower(&syntax, definitions, from, resource)?;
         Ok(Program {
             definitions,

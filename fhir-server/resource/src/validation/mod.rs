@@ -68,6 +68,11 @@ pub fn is_primitive(type_name: &str, value: Node<'_>) -> bool {
     primitive::check(type_name, value).is_ok()
 }
 
+/// Whether an XHTML text is a narrative that FHIR allows.
+pub(crate) fn is_safe_narrative(text: &str) -> bool {
+    narrative::problems(text).is_empty()
+}
+
 /// Whether `issues` refuse a write of the resource.
 pub fn refuses(issues: &[Issue]) -> bool {
     issues

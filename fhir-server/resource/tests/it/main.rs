@@ -1,6 +1,7 @@
 //! What the crate promises, from outside.
 
 mod document;
+mod fhirpath;
 mod generated;
 mod patch;
 mod path;
