@@ -11,3 +11,4 @@ mod expect;
 mod path;
 pub mod play;
 mod scope;
+pub mod shared;

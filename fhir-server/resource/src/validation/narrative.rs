@@ -163,7 +163,7 @@ struct Reader<'t> {
     open: Vec<String>,
     /// Elements at the top.
     roots: usize,
-    /// Whether the outer element has anything but whitespace in it.
+    /// Whether the outer element has anything in it but blanks.
     content: bool,
     /// Elements and attributes that FHIR doesn't allow.
     illegal: Vec<String>,
@@ -184,12 +184,13 @@ impl Reader<'_> {
     fn read(&mut self) -> Result<(), String> {
         while self.at < self.text.len() {
             let plain = memchr::memchr(b'<', self.rest().as_bytes()).unwrap_or(self.rest().len());
-            if !self.rest()[..plain].trim().is_empty() {
-                if self.open.is_empty() {
-                    return Err(OUTER.to_owned());
-                }
-                self.content = true;
+            let text = &self.rest()[..plain];
+            let (blank, broken) = (text.trim().is_empty(), text.contains('\n'));
+            if !blank && self.open.is_empty() {
+                return Err(OUTER.to_owned());
             }
+            // a line break is what HL7's own examples hold where there was nothing to say
+            self.content |= !self.open.is_empty() && (!blank || broken);
             self.at += plain;
             let rest = self.rest();
             if rest.is_empty() {

@@ -35,6 +35,7 @@ fn issues(version: FhirVersion, json: &str) -> Vec<String> {
 #[case(r#"{"resourceType":"Basic","code":{"text":"x"},"extension":[{"url":"http://e","extension":[{"url":"a","valueInteger":-1}]}]}"#)]
 #[case(r#"{"resourceType":"Patient","text":{"status":"generated","div":"<div xmlns=\"http://www.w3.org/1999/xhtml\"><p>A<br>B<img src='a.png' alt=\"\"/><p>C</div>"}}"#)]
 #[case(r#"{"resourceType":"Patient","text":{"status":"generated","div":"<div>%3Cscript src=http://attacker%3E and 'DROP TABLE' &lt;script&gt;</div>"}}"#)]
+#[case(r#"{"resourceType":"Patient","text":{"status":"generated","div":"<div xmlns=\"http://www.w3.org/1999/xhtml\">\n    </div>"}}"#)]
 #[case(r#"{"resourceType":"Patient","photo":[{"contentType":"image/x-own","data":"SGVs bG8=","language":"en"}]}"#)]
 fn accepted(#[case] json: &str, #[values(R4, STU3)] version: FhirVersion) {
     assert_eq!(issues(version, json), Vec::<String>::new());
