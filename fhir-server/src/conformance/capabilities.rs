@@ -8,6 +8,7 @@ use fhir_search::include::Directory;
 use crate::http::call::Call;
 use crate::http::failure::{Failure, Result};
 use crate::http::json::Json;
+use crate::http::negotiation::FORMATS;
 use crate::http::operation::SERVED;
 use crate::http::reply::Reply;
 use crate::server::Server;
@@ -22,20 +23,6 @@ const INTERACTIONS: [&str; 8] = [
     "history-type",
     "create",
 ];
-
-/// `GET $versions`
-pub fn versions(server: &Server) -> Reply {
-    let release = server.version.release();
-    let short = release.rsplit_once('.').map_or(release, |(short, _)| short);
-    let mut json = Json::default();
-    json.object(|json| {
-        json.name("versions").array(|json| {
-            json.text(short);
-        });
-        json.member("default", short);
-    });
-    Reply::ok(json.finish())
-}
 
 /// `GET metadata`
 pub fn capabilities(server: &Server, call: &Call<'_>) -> Result<Reply> {
@@ -67,7 +54,9 @@ pub fn capabilities(server: &Server, call: &Call<'_>) -> Result<Reply> {
             json.member("acceptUnknown", "extensions");
         }
         json.name("format").array(|json| {
-            json.text("application/fhir+json").text("json");
+            for format in FORMATS {
+                json.text(format);
+            }
         });
         json.name("patchFormat").array(|json| {
             json.text("application/json-patch+json").text("application/fhir+json");

@@ -1,5 +1,7 @@
 //! What the server says about itself: capabilities, versions.
 
 mod capabilities;
+mod versions;
 
-pub use capabilities::{capabilities, versions};
+pub use capabilities::capabilities;
+pub use versions::versions;

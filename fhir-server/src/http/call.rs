@@ -6,7 +6,7 @@ use fhir_resource::{Document, Node};
 use http::{HeaderMap, Method, header};
 
 use super::failure::Result;
-use super::negotiation::Prefer;
+use super::negotiation::{Prefer, Wanted};
 use crate::access::Principal;
 
 /// Decoded name and value pairs, in order.
@@ -57,6 +57,8 @@ pub struct Call<'a> {
     pub conditions: Conditions,
     /// Preferences.
     pub prefer: Prefer,
+    /// What the answer shall look like; an entry of a bundle is JSON until all of it is written.
+    pub wanted: Wanted,
     /// The base URL as this client sees it, without a final slash.
     pub base: Arc<str>,
     /// Who asks.

@@ -1,8 +1,8 @@
 //! Every refusal is an OperationOutcome: status, issue code, what to do, and the FHIRPath where there is one. The words are
 //! those of Microsoft's FHIR server wherever clients may show them.
 
-use fhir_resource::ParseError;
 use fhir_resource::validation::Issue;
+use fhir_resource::{ParseError, xml};
 use http::StatusCode;
 
 use super::json::Json;
@@ -214,6 +214,16 @@ impl Failure {
     /// The OperationOutcome.
     pub fn body(&self) -> Vec<u8> {
         outcome(&self.issues)
+    }
+}
+
+impl From<xml::ReadError> for Failure {
+    fn from(error: xml::ReadError) -> Self {
+        let mut failure = Failure::new(StatusCode::BAD_REQUEST, "structure", error.to_string());
+        if let Some(issue) = failure.issues.first_mut() {
+            issue.expression = error.path;
+        }
+        failure
     }
 }
 

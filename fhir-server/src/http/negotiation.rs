@@ -4,6 +4,15 @@ use http::{HeaderMap, StatusCode, header};
 
 use super::failure::{Failure, Result};
 
+/// How FHIR is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// JSON
+    Json,
+    /// XML
+    Xml,
+}
+
 /// The media type of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum MediaType {
@@ -12,24 +21,65 @@ pub enum MediaType {
     FhirJson,
     /// `application/json`
     Json,
+    /// `application/fhir+xml`
+    FhirXml,
+    /// `application/xml`
+    Xml,
+    /// `text/xml`
+    TextXml,
 }
+
+/// What FHIR is sent and answered as, in the order of a CapabilityStatement.
+pub const FORMATS: [&str; 4] = ["application/fhir+json", "json", "application/fhir+xml", "xml"];
 
 impl MediaType {
     /// The value of `Content-Type`.
     pub fn content_type(self) -> &'static str {
         match self {
-            MediaType::FhirJson => "application/fhir+json; charset=utf-8",
-            MediaType::Json => "application/json; charset=utf-8",
+            Self::FhirJson => "application/fhir+json; charset=utf-8",
+            Self::Json => "application/json; charset=utf-8",
+            Self::FhirXml => "application/fhir+xml; charset=utf-8",
+            Self::Xml => "application/xml; charset=utf-8",
+            Self::TextXml => "text/xml; charset=utf-8",
         }
     }
 
-    fn named(name: &str) -> Option<Self> {
+    /// JSON or XML.
+    pub fn format(self) -> Format {
+        match self {
+            Self::FhirJson | Self::Json => Format::Json,
+            Self::FhirXml | Self::Xml | Self::TextXml => Format::Xml,
+        }
+    }
+
+    /// By its name in a header, without parameters; `+json` and `+xml` stood first in drafts of STU3.
+    fn of_header(name: &str) -> Option<Self> {
         match name.trim().to_ascii_lowercase().as_str() {
-            "application/fhir+json" | "application/json+fhir" | "json" | "*/*" | "application/*" => {
-                Some(Self::FhirJson)
-            }
+            "application/fhir+json" | "application/json+fhir" => Some(Self::FhirJson),
             "application/json" | "text/json" => Some(Self::Json),
+            "application/fhir+xml" | "application/xml+fhir" => Some(Self::FhirXml),
+            "application/xml" => Some(Self::Xml),
+            "text/xml" => Some(Self::TextXml),
             _ => None,
+        }
+    }
+
+    /// By a range of `Accept`.
+    fn of_range(range: &str) -> Option<Self> {
+        match range.trim() {
+            "*/*" | "application/*" => Some(Self::FhirJson),
+            "text/*" => Some(Self::TextXml),
+            name => Self::of_header(name),
+        }
+    }
+
+    /// By a value of `_format`, in which a plus sign is a blank.
+    fn of_parameter(value: &str) -> Option<Self> {
+        let name = value.split(';').next().unwrap_or(value).trim().replace(' ', "+");
+        match name.as_str() {
+            "json" => Some(Self::FhirJson),
+            "xml" => Some(Self::FhirXml),
+            name => Self::of_range(name),
         }
     }
 }
@@ -53,28 +103,21 @@ impl Wanted {
                 .map(|(_, value)| value.as_str())
         };
         let pretty = match parameter("_pretty") {
-            None | Some("false") => false,
-            Some("true") => true,
-            Some(other) => {
-                return Err(Failure::invalid(format!(
-                    "The '_pretty' parameter value '{other}' is not a valid boolean."
-                )));
-            }
+            None => false,
+            Some(value) if value.eq_ignore_ascii_case("false") => false,
+            Some(value) if value.eq_ignore_ascii_case("true") => true,
+            Some(_) => return Err(Failure::invalid("The requested \"_pretty\" parameter is invalid.")),
         };
-        let media_type = match parameter("_format") {
-            Some(format) => {
-                // A plus sign in a query is a blank.
-                let format = format.split(';').next().unwrap_or(format).trim().replace(' ', "+");
-                MediaType::named(&format).ok_or_else(not_acceptable)?
-            }
+        let media_type = match parameter("_format").filter(|format| !format.is_empty()) {
+            Some(format) => MediaType::of_parameter(format)
+                .ok_or_else(|| not_acceptable("The requested \"_format\" parameter is not supported."))?,
             None => accepted(headers)?,
         };
         Ok(Self { media_type, pretty })
     }
 }
 
-fn not_acceptable() -> Failure {
-    let text = "The requested format is not supported, use `application/fhir+json`.";
+fn not_acceptable(text: &str) -> Failure {
     Failure::new(StatusCode::NOT_ACCEPTABLE, "not-supported", text)
 }
 
@@ -91,7 +134,7 @@ fn accepted(headers: &HeaderMap) -> Result<MediaType> {
         {
             listed = true;
             let mut parts = range.split(';');
-            let Some(media_type) = parts.next().and_then(MediaType::named) else {
+            let Some(media_type) = parts.next().and_then(MediaType::of_range) else {
                 continue;
             };
             let weight = parts
@@ -104,34 +147,41 @@ fn accepted(headers: &HeaderMap) -> Result<MediaType> {
     }
     match best {
         Some((_, media_type)) => Ok(media_type),
-        None if listed => Err(not_acceptable()),
+        None if listed => Err(not_acceptable(
+            "Value supplied for the \"Accept\" header is not supported.",
+        )),
         None => Ok(MediaType::default()),
     }
 }
 
-/// The media type of the body, without its parameters.
-fn content_type(headers: &HeaderMap) -> Option<String> {
-    let value = headers.get(header::CONTENT_TYPE)?.to_str().unwrap_or_default();
-    Some(value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+/// What a body is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// A resource.
+    Fhir(Format),
+    /// JSON Patch.
+    JsonPatch,
 }
 
-/// Whether the body is a JSON Patch; refuses what is neither one nor FHIR in JSON.
-pub fn require_patch(headers: &HeaderMap) -> Result<bool> {
-    if content_type(headers).as_deref() == Some("application/json-patch+json") {
-        return Ok(true);
+/// What `Content-Type` says that the body is.
+pub fn content(headers: &HeaderMap) -> Result<Content> {
+    let value = headers.get(header::CONTENT_TYPE).ok_or_else(|| {
+        let text = "The \"content-type\" header is required.";
+        Failure::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-supported", text)
+    })?;
+    let name = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
+    if name.trim().eq_ignore_ascii_case("application/json-patch+json") {
+        return Ok(Content::JsonPatch);
     }
-    require_json(headers).map(|()| false)
+    MediaType::of_header(name)
+        .map(|media_type| Content::Fhir(media_type.format()))
+        .ok_or_else(unsupported_content)
 }
 
-/// Refuses a body that isn't FHIR in JSON.
-pub fn require_json(headers: &HeaderMap) -> Result<()> {
-    match content_type(headers).as_deref() {
-        None | Some("application/fhir+json" | "application/json" | "application/json+fhir" | "text/json") => Ok(()),
-        Some(_) => {
-            let text = "The request's content type is not supported, use `application/fhir+json`.";
-            Err(Failure::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-supported", text))
-        }
-    }
+/// 415 for a body of another type.
+pub fn unsupported_content() -> Failure {
+    let text = "Value supplied for the \"Content-Type\" header is not supported.";
+    Failure::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-supported", text)
 }
 
 /// What a write answers with.
@@ -205,14 +255,53 @@ mod tests {
     #[case(None, &[], Ok(MediaType::FhirJson))]
     #[case(Some("*/*"), &[("_format", "application/json")], Ok(MediaType::Json))]
     #[case(Some("text/html;q=0.5, application/fhir+json"), &[], Ok(MediaType::FhirJson))]
-    #[case(Some("text/html,application/xml;q=0.9,*/*;q=0.8"), &[], Ok(MediaType::FhirJson))]
+    #[case(Some("text/html,application/xml;q=0.9,*/*;q=0.8"), &[], Ok(MediaType::Xml))]
     #[case(Some("application/fhir+json;q=0.1, application/json"), &[], Ok(MediaType::Json))]
+    #[case(Some("application/fhir+xml;q=0.5, application/fhir+json;q=0.4"), &[], Ok(MediaType::FhirXml))]
+    #[case(Some("Application/FHIR+XML; charset=utf-8; fhirVersion=4.0"), &[], Ok(MediaType::FhirXml))]
+    #[case(Some("application/xml+fhir"), &[], Ok(MediaType::FhirXml))]
+    #[case(Some("application/json+fhir"), &[], Ok(MediaType::FhirJson))]
+    #[case(Some("text/xml"), &[], Ok(MediaType::TextXml))]
     #[case(Some("application/json1"), &[], Err(406))]
+    #[case(Some("applicaiton/xml"), &[], Err(406))]
+    #[case(Some("text/turtle"), &[], Err(406))]
     #[case(Some("application/fhir+json;q=0"), &[], Err(406))]
+    #[case(Some("text/turtle"), &[("_format", "json")], Ok(MediaType::FhirJson))]
+    #[case(Some("application/fhir+json"), &[("_format", "xml")], Ok(MediaType::FhirXml))]
     #[case(None, &[("_format", "application/fhir json")], Ok(MediaType::FhirJson))]
+    #[case(None, &[("_format", "application/fhir xml; charset=utf-8")], Ok(MediaType::FhirXml))]
+    #[case(None, &[("_format", "text/xml")], Ok(MediaType::TextXml))]
+    #[case(None, &[("_format", "")], Ok(MediaType::FhirJson))]
     #[case(None, &[("_format", "blah")], Err(406))]
+    #[case(None, &[("_format", "ttl")], Err(406))]
+    #[case(None, &[("_pretty", "True")], Ok(MediaType::FhirJson))]
     #[case(None, &[("_pretty", "1")], Err(400))]
     fn formats(#[case] accept: Option<&str>, #[case] query: &[(&str, &str)], #[case] expected: Result<MediaType, u16>) {
         assert_eq!(wanted(accept, query).map(|wanted| wanted.media_type), expected);
+    }
+
+    #[rstest]
+    #[case(None, Err("The \"content-type\" header is required."))]
+    #[case(Some("application/fhir+json;charset=utf-8"), Ok(Content::Fhir(Format::Json)))]
+    #[case(Some("application/json"), Ok(Content::Fhir(Format::Json)))]
+    #[case(Some("application/json+fhir"), Ok(Content::Fhir(Format::Json)))]
+    #[case(Some("application/xml+fhir"), Ok(Content::Fhir(Format::Xml)))]
+    #[case(Some("TEXT/XML"), Ok(Content::Fhir(Format::Xml)))]
+    #[case(Some("application/json-patch+json"), Ok(Content::JsonPatch))]
+    #[case(
+        Some("json"),
+        Err("Value supplied for the \"Content-Type\" header is not supported.")
+    )]
+    #[case(Some("*/*"), Err("Value supplied for the \"Content-Type\" header is not supported."))]
+    fn contents(#[case] content_type: Option<&str>, #[case] expected: Result<Content, &str>) {
+        let mut headers = HeaderMap::new();
+        if let Some(content_type) = content_type {
+            headers.insert(header::CONTENT_TYPE, content_type.parse().expect("header"));
+        }
+        let found = content(&headers).map_err(|failure| failure.issues[0].diagnostics.clone());
+        assert_eq!(
+            found.as_ref().map_err(String::as_str),
+            expected.as_ref().map_err(|text| *text)
+        );
     }
 }

@@ -13,6 +13,8 @@ pub struct Reply {
     pub status: StatusCode,
     /// JSON; empty for none.
     pub body: Vec<u8>,
+    /// The `Content-Type` of a body that is no resource, and goes as it is.
+    pub foreign: Option<&'static str>,
     /// `ETag`, as a version.
     pub version: Option<u32>,
     /// `Last-Modified`

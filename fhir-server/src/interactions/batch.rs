@@ -11,6 +11,7 @@ use super::{single, transaction};
 use crate::http::call::{self, Call, Conditions};
 use crate::http::failure::{Failure, Result, outcome};
 use crate::http::json::Json;
+use crate::http::negotiation::Wanted;
 use crate::http::reply::Reply;
 use crate::http::route::Interaction;
 use crate::server::Server;
@@ -134,6 +135,7 @@ fn entry<'a>(server: &Server, bundle: &Call<'a>, node: Node<'a>) -> Result<Entry
                 if_modified_since: text("ifModifiedSince"),
             },
             prefer: bundle.prefer,
+            wanted: Wanted::default(),
             base: Arc::clone(&bundle.base),
             principal: Arc::clone(&bundle.principal),
             resource: node.get("resource"),

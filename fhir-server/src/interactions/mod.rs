@@ -39,7 +39,7 @@ pub async fn perform(server: &Arc<Server>, interaction: &Interaction, call: &Cal
 async fn single(server: &Arc<Server>, interaction: &Interaction, call: &Call<'_>) -> Result<Reply> {
     match interaction {
         Interaction::Capabilities => conformance::capabilities(server, call),
-        Interaction::Versions => Ok(conformance::versions(server)),
+        Interaction::Versions => Ok(conformance::versions(server, call)),
         Interaction::Read(of, id) => read::read(server, call, *of, id).await,
         Interaction::VersionRead(of, id, version) => read::version(server, call, *of, id, version).await,
         Interaction::Create(of) => create::create(server, call, *of).await,

@@ -3,7 +3,9 @@
 mod access;
 mod begun;
 mod bundles;
+mod compression;
 mod everything;
+mod formats;
 mod includes;
 mod life;
 mod limits;

@@ -23,16 +23,37 @@ pub struct Answer {
     pub body: Value,
 }
 
+/// What was answered, as bytes.
+pub struct RawAnswer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl RawAnswer {
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("UTF-8")
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        header(&self.headers, name)
+    }
+}
+
+fn header<'h>(headers: &'h HeaderMap, name: &str) -> &'h str {
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+}
+
 impl Answer {
     pub fn text(&self, pointer: &str) -> &str {
         self.body.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
     }
 
     pub fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
+        header(&self.headers, name)
     }
 }
 
@@ -94,9 +115,31 @@ impl Service {
 
     /// One request; `body` as FHIR JSON.
     pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<&str>) -> Answer {
+        let body = body.map(|body| body.as_bytes().to_vec());
+        let answer = self.exchange(method, path, headers, body).await;
+        let body = if answer.body.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_slice(&answer.body).expect("JSON")
+        };
+        Answer {
+            status: answer.status,
+            headers: answer.headers,
+            body,
+        }
+    }
+
+    /// One request whose answer may be anything.
+    pub async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<Vec<u8>>,
+    ) -> RawAnswer {
         let mut request = self.client.request(method, format!("{}/{path}", self.base));
         if let Some(body) = body {
-            request = request.body(body.to_owned());
+            request = request.body(body);
             if !headers.iter().any(|(name, _)| *name == "content-type") {
                 request = request.header("content-type", "application/fhir+json");
             }
@@ -106,14 +149,11 @@ impl Service {
             request = request.header(name, HeaderValue::from_str(value).expect("value"));
         }
         let response = request.send().await.expect("answer");
-        let (status, headers) = (response.status(), response.headers().clone());
-        let text = response.text().await.expect("body");
-        let body = if text.is_empty() {
-            Value::Null
-        } else {
-            serde_json::from_str(&text).expect("JSON")
-        };
-        Answer { status, headers, body }
+        RawAnswer {
+            status: response.status(),
+            headers: response.headers().clone(),
+            body: response.bytes().await.expect("body").to_vec(),
+        }
     }
 
     pub async fn get(&self, path: &str) -> Answer {
