@@ -6,8 +6,10 @@ mod conformance;
 mod http;
 mod interactions;
 mod metrics;
+mod operations;
 mod serve;
 mod server;
+mod terminology;
 mod writes;
 
 pub use serve::{Running, StartError, start};

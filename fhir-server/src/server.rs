@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::access::AccessControl;
 use crate::metrics::Metrics;
+use crate::terminology::Reader;
 
 /// Matches a page where a search doesn't say (Microsoft's default).
 const DEFAULT_COUNT: usize = 10;
@@ -32,6 +33,8 @@ pub struct Server {
     pub parser: Parser,
     /// Who may do what.
     pub access: AccessControl,
+    /// Value sets and code systems.
+    pub terminology: Reader,
     /// Limits of the API.
     pub limits: Limits,
     /// Counters.
@@ -83,6 +86,7 @@ impl Server {
             },
             parameters,
             access,
+            terminology: Reader::new(definitions),
             requests: Semaphore::new(usize::try_from(limits.concurrent_requests()).unwrap_or(Semaphore::MAX_PERMITS)),
             limits,
             metrics,

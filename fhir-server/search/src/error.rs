@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::terms::Need;
+
 /// A refusal of a search, with the words of Microsoft's server where clients may show them.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SearchError {
@@ -24,6 +26,9 @@ pub enum SearchError {
         /// The parameter's code.
         parameter: String,
     },
+    /// Something that terminology must say first; see [`crate::terms`].
+    #[error("The value sets and code systems that the search is about aren't looked up here.")]
+    Needs(Need),
     /// Something else that can't be done in a search.
     #[error("{0}")]
     NotSupported(String),
@@ -34,7 +39,7 @@ impl SearchError {
     pub fn status(&self) -> u16 {
         match self {
             Self::BadValue(_) | Self::UnknownParameter { .. } => 400,
-            Self::Modifier { .. } | Self::NotSupported(_) => 403,
+            Self::Modifier { .. } | Self::Needs(_) | Self::NotSupported(_) => 403,
         }
     }
 
@@ -42,7 +47,9 @@ impl SearchError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::BadValue(_) => "invalid",
-            Self::UnknownParameter { .. } | Self::Modifier { .. } | Self::NotSupported(_) => "not-supported",
+            Self::UnknownParameter { .. } | Self::Modifier { .. } | Self::Needs(_) | Self::NotSupported(_) => {
+                "not-supported"
+            }
         }
     }
 }

@@ -16,6 +16,7 @@ pub mod parameters;
 pub mod parse;
 pub mod plan;
 mod targets;
+pub mod terms;
 mod value;
 
 pub use access::Access;
@@ -26,3 +27,4 @@ pub use key::{Keys, ParamId};
 pub use parameters::{InForce, Parameters, Readiness};
 pub use parse::{Handling, Parser, Search, Summary, Target, Total};
 pub use plan::{Filter, Plan, Sort, SortBy, SortKey};
+pub use terms::{Need, Terms};

@@ -12,8 +12,9 @@ use crate::access::Access;
 use crate::error::SearchError;
 use crate::include::{self, Include};
 use crate::key::{self, ParamId};
-use crate::parameters::{InForce, Parameters};
+use crate::parameters::InForce;
 use crate::plan::{Filter, Plan, Sort, SortBy, SortKey};
+use crate::terms::Terms;
 use crate::value;
 
 /// What a search runs over.
@@ -120,8 +121,27 @@ impl Parser {
         handling: Handling,
         access: &Access,
     ) -> Result<Search, SearchError> {
+        self.parse_knowing(target, pairs, handling, access, &Terms::default())
+    }
+
+    /// The same, with what terminology has said ([`SearchError::Needs`]).
+    pub fn parse_knowing(
+        &self,
+        target: &Target,
+        pairs: &[(String, String)],
+        handling: Handling,
+        access: &Access,
+        terms: &Terms,
+    ) -> Result<Search, SearchError> {
         let parameters = self.in_force.load();
-        let mut reading = Reading::new(self, &parameters, target, handling, access);
+        let conditions = Conditions {
+            definitions: self.definitions,
+            parameters: &parameters,
+            bases: &self.bases,
+            access,
+            terms,
+        };
+        let mut reading = Reading::new(self, conditions, target, handling);
         reading.types(target, pairs)?;
         let mut seen = BTreeSet::new();
         for pair in pairs {
@@ -145,13 +165,7 @@ struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    fn new(
-        parser: &'a Parser,
-        parameters: &'a Parameters,
-        target: &Target,
-        handling: Handling,
-        access: &'a Access,
-    ) -> Self {
+    fn new(parser: &'a Parser, conditions: Conditions<'a>, target: &Target, handling: Handling) -> Self {
         let plan = Plan {
             types: BTreeSet::new(),
             filters: Vec::new(),
@@ -170,12 +184,6 @@ impl<'a> Reading<'a> {
         let types = match target {
             Target::Type(of) | Target::Compartment { of: Some(of), .. } => vec![*of],
             Target::System | Target::Compartment { .. } => Vec::new(),
-        };
-        let conditions = Conditions {
-            definitions: parser.definitions,
-            parameters,
-            bases: &parser.bases,
-            access,
         };
         Self {
             parser,

@@ -12,6 +12,14 @@ pub enum Name {
     Everything,
     /// Who a member of another payer is here.
     MemberMatch,
+    /// The members of a value set.
+    Expand,
+    /// Whether a code is in a value set or a code system.
+    ValidateCode,
+    /// What a code means.
+    Lookup,
+    /// Which of two codes is the wider one.
+    Subsumes,
 }
 
 /// Where an operation is called.
@@ -41,7 +49,7 @@ pub struct Served {
 }
 
 /// Everything that is served.
-pub static SERVED: [Served; 2] = [
+pub static SERVED: [Served; 7] = [
     Served {
         name: Name::Everything,
         code: "everything",
@@ -57,6 +65,46 @@ pub static SERVED: [Served; 2] = [
         methods: &[Method::POST],
         levels: &[Level::Type],
         types: &["Patient"],
+    },
+    Served {
+        name: Name::Expand,
+        code: "expand",
+        definition: "http://hl7.org/fhir/OperationDefinition/ValueSet-expand",
+        methods: &[Method::GET, Method::POST],
+        levels: &[Level::Type, Level::Instance],
+        types: &["ValueSet"],
+    },
+    Served {
+        name: Name::ValidateCode,
+        code: "validate-code",
+        definition: "http://hl7.org/fhir/OperationDefinition/ValueSet-validate-code",
+        methods: &[Method::GET, Method::POST],
+        levels: &[Level::Type, Level::Instance],
+        types: &["ValueSet"],
+    },
+    Served {
+        name: Name::ValidateCode,
+        code: "validate-code",
+        definition: "http://hl7.org/fhir/OperationDefinition/CodeSystem-validate-code",
+        methods: &[Method::GET, Method::POST],
+        levels: &[Level::Type, Level::Instance],
+        types: &["CodeSystem"],
+    },
+    Served {
+        name: Name::Lookup,
+        code: "lookup",
+        definition: "http://hl7.org/fhir/OperationDefinition/CodeSystem-lookup",
+        methods: &[Method::GET, Method::POST],
+        levels: &[Level::Type],
+        types: &["CodeSystem"],
+    },
+    Served {
+        name: Name::Subsumes,
+        code: "subsumes",
+        definition: "http://hl7.org/fhir/OperationDefinition/CodeSystem-subsumes",
+        methods: &[Method::GET, Method::POST],
+        levels: &[Level::Type, Level::Instance],
+        types: &["CodeSystem"],
     },
 ];
 

@@ -31,7 +31,7 @@ pub async fn create(server: &Server, call: &Call<'_>, of: ResourceType) -> Resul
     let guard = match &call.conditions.if_none_exist {
         None => None,
         Some(query) => {
-            let search = writes::criteria(server, of, &call::pairs(query), &call.principal)?;
+            let search = writes::criteria(server, of, &call::pairs(query), &call.principal).await?;
             let search = search.ok_or_else(|| writes::no_criteria(of.name()))?;
             Some(Guard { plan: search.plan })
         }

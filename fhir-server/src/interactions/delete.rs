@@ -65,7 +65,7 @@ pub async fn conditional(server: &Server, call: &Call<'_>, of: ResourceType) -> 
         .filter(|(name, _)| is_criterion(name))
         .cloned()
         .collect();
-    let criteria = writes::criteria(server, of, &pairs, &call.principal)?;
+    let criteria = writes::criteria(server, of, &pairs, &call.principal).await?;
     let criteria = criteria.ok_or_else(|| writes::not_selective(of.name()))?;
     let page = search::page(server, &criteria.plan, count.unwrap_or(2), None).await?;
     if count.is_none() && page.entries.len() > 1 {

@@ -22,6 +22,7 @@ use crate::http::failure::{Failure, Result};
 use crate::http::operation::{Name, Operation};
 use crate::http::reply::Reply;
 use crate::http::route::Interaction;
+use crate::operations;
 use crate::server::Server;
 
 /// Does what is asked.
@@ -64,6 +65,10 @@ async fn perform_operation(server: &Arc<Server>, operation: &Operation, call: &C
     match (operation.served.name, operation.of, operation.id.as_deref()) {
         (Name::Everything, Some(of), Some(id)) => everything::everything(server, call, of, id).await,
         (Name::MemberMatch, Some(of), None) => member_match::member_match(server, call, of).await,
+        (Name::Expand, Some(of), id) => operations::expand::expand(server, call, of, id).await,
+        (Name::ValidateCode, Some(of), id) => operations::validate_code::validate_code(server, call, of, id).await,
+        (Name::Lookup, Some(of), None) => operations::lookup::lookup(server, call, of).await,
+        (Name::Subsumes, Some(of), id) => operations::subsumes::subsumes(server, call, of, id).await,
         _ => Err(Failure::unknown_route()),
     }
 }

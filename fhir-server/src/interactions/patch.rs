@@ -52,7 +52,7 @@ pub async fn patch(server: &Server, call: &Call<'_>, of: ResourceType, id: &str)
 /// Changes a part of the only resource that the criteria find.
 pub async fn conditional(server: &Server, call: &Call<'_>, of: ResourceType) -> Result<Reply> {
     call.principal.require(Action::Write, of)?;
-    let search = writes::criteria(server, of, &call.query, &call.principal)?;
+    let search = writes::criteria(server, of, &call.query, &call.principal).await?;
     let search = search.ok_or_else(|| writes::not_selective(of.name()))?;
     let page = search::page(server, &search.plan, 2, None).await?;
     match page.entries.as_slice() {

@@ -12,6 +12,7 @@ use crate::http::failure::{Failure, OutcomeIssue, Result};
 use crate::http::reply::Reply;
 use crate::http::route::Interaction;
 use crate::server::Server;
+use crate::terminology;
 
 /// What is said of a place that this server didn't give.
 pub const BAD_CURSOR: &str = "The continuation token is invalid.";
@@ -39,10 +40,7 @@ pub async fn search(server: &Server, call: &Call<'_>, interaction: &Interaction)
         Handling::Lenient
     };
     let visible = call.principal.visible();
-    let search = server
-        .parser
-        .parse(&target, &pairs, handling, &visible)
-        .map_err(|error| refusal(&error))?;
+    let search = terminology::search::parse(server, &target, &pairs, handling, &visible).await?;
     let only_count = search.summary == Summary::Count || search.count == 0;
     let page = if only_count {
         Page::default()

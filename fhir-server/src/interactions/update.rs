@@ -127,7 +127,7 @@ pub async fn conditional(server: &Server, call: &Call<'_>, of: ResourceType) -> 
         .resource
         .ok_or_else(|| Failure::invalid("The request has no resource."))?;
     writes::validate(server, of, resource)?;
-    let search = writes::criteria(server, of, &call.query, &call.principal)?;
+    let search = writes::criteria(server, of, &call.query, &call.principal).await?;
     let search = search.ok_or_else(|| writes::no_criteria(of.name()))?;
     let mut edits = Edits::default();
     writes::conditional(server, resource, &call.principal, &mut edits).await?;

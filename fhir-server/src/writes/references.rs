@@ -14,17 +14,22 @@ use crate::access::Principal;
 use crate::http::call::{self, Pairs};
 use crate::http::failure::{Failure, Result};
 use crate::server::Server;
+use crate::terminology;
 
 /// What the references of a transaction's own entries become: fullUrl → `Type/id`.
 pub type Resolved = HashMap<String, String>;
 
 /// The search that criteria stand for; `None` if they say nothing that narrows it.
-pub fn criteria(server: &Server, of: ResourceType, pairs: &Pairs, principal: &Principal) -> Result<Option<Search>> {
+pub async fn criteria(
+    server: &Server,
+    of: ResourceType,
+    pairs: &Pairs,
+    principal: &Principal,
+) -> Result<Option<Search>> {
     let meaningful: Pairs = pairs.iter().filter(|(_, value)| !value.is_empty()).cloned().collect();
-    let search = server
-        .parser
-        .parse(&Target::Type(of), &meaningful, Handling::Lenient, &principal.visible())
-        .map_err(|error| crate::interactions::search::refusal(&error))?;
+    let target = Target::Type(of);
+    let search =
+        terminology::search::parse(server, &target, &meaningful, Handling::Lenient, &principal.visible()).await?;
     let narrows = |(name, _): &(String, String)| {
         !matches!(
             name.as_str(),
@@ -83,7 +88,7 @@ pub async fn conditional(server: &Server, resource: Node<'_>, principal: &Princi
     })?;
     for (node, of, query) in found {
         let text = node.as_str().unwrap_or_default();
-        let search = criteria(server, of, &call::pairs(&query), principal)?;
+        let search = criteria(server, of, &call::pairs(&query), principal).await?;
         let Some(search) = search else {
             let text = format!("Given conditional reference '{text}' does not resolve to a resource.");
             return Err(Failure::invalid(text));

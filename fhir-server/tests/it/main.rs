@@ -13,6 +13,7 @@ mod patch;
 mod process;
 mod provenance;
 mod service;
+mod terminology;
 mod tokens;
 
 use service::Service;

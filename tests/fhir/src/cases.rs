@@ -14,7 +14,6 @@ pub const SETUP_CAPABILITIES: &[&str] = &[
     "convert-data",
     "proxy-headers",
     "purge-history",
-    "expand",
     "docref",
     "bulk-update",
     "isolated-db",

@@ -10,6 +10,7 @@ use crate::key::{self, ParamId};
 use crate::parameters::Parameters;
 use crate::plan::{Filter, SortBy};
 use crate::targets;
+use crate::terms::Terms;
 
 /// Parameters that a later release serves; ignoring them would give wrong answers.
 const LATER: &[&str] = &[
@@ -33,6 +34,8 @@ pub struct Conditions<'a> {
     pub bases: &'a [String],
     /// What the caller sees: a chain never leads anywhere else.
     pub access: &'a Access,
+    /// What terminology has said.
+    pub terms: &'a Terms,
 }
 
 impl Conditions<'_> {
@@ -96,6 +99,7 @@ impl Conditions<'_> {
             definitions: self.definitions,
             parameters: self.parameters,
             bases: self.bases,
+            terms: self.terms,
         };
         let each = self.lookup(types, code)?.into_iter().map(|(of, parameter)| {
             let filter = filters::of_parameter(&context, parameter, modifier, text)?;

@@ -14,6 +14,7 @@ use crate::key::{self, ParamId};
 use crate::parameters::Parameters;
 use crate::plan::{Edge, Filter, NumberTest, Range, Table, TextTest};
 use crate::targets;
+use crate::terms::{self, Need, Terms};
 use crate::value::{self, Prefix, unescape};
 
 /// What reading a value needs.
@@ -21,6 +22,7 @@ pub struct Context<'a> {
     pub definitions: &'static Definitions,
     pub parameters: &'a Parameters,
     pub bases: &'a [String],
+    pub terms: &'a Terms,
 }
 
 /// Parameters that the resource's own row answers; `None`: it is another one.
@@ -101,6 +103,9 @@ fn of_values(
     match (parameter.kind(), modifier) {
         (ParamKind::Token, None) => Ok(Filter::Exact(param, tokens(parameter, values)?)),
         (ParamKind::Token, Some("not")) => Ok(Filter::Not(Box::new(Filter::Exact(param, tokens(parameter, values)?)))),
+        (ParamKind::Token, Some("in" | "not-in" | "above" | "below")) => {
+            by_terms(context, parameter, param, modifier, values)
+        }
         (ParamKind::Reference, None) => Ok(Filter::Exact(param, references(context, parameter, None, values))),
         (ParamKind::Reference, Some(of)) if context.definitions.resource_type(of).is_some() => {
             Ok(Filter::Exact(param, references(context, parameter, Some(of), values)))
@@ -176,6 +181,40 @@ fn tokens(parameter: SearchParameter, values: &[&str]) -> Result<Vec<String>, Se
         }
     };
     values.iter().map(token).collect()
+}
+
+/// Codes that terminology knows of.
+fn by_terms(
+    context: &Context<'_>,
+    parameter: SearchParameter,
+    param: ParamId,
+    modifier: Option<&str>,
+    values: &[&str],
+) -> Result<Filter, SearchError> {
+    let without_system = terms::is_code(context.definitions, parameter);
+    let mut keys = Vec::new();
+    for text in values {
+        let need = match modifier {
+            Some("in" | "not-in") => Need::Members(unescape(text)),
+            _ => {
+                let parts: Vec<_> = value::split(text, '|').into_iter().map(unescape).collect();
+                let [system, code] = <[String; 2]>::try_from(parts)
+                    .map_err(|_| bad(parameter.code(), text, "a code with its system: `system|code`"))?;
+                if modifier == Some("above") {
+                    Need::Above { system, code }
+                } else {
+                    Need::Below { system, code }
+                }
+            }
+        };
+        keys.extend(context.terms.keys(need, without_system)?);
+    }
+    let filter = Filter::Exact(param, keys);
+    Ok(if modifier == Some("not-in") {
+        Filter::Not(Box::new(filter))
+    } else {
+        filter
+    })
 }
 
 fn references(context: &Context<'_>, parameter: SearchParameter, of: Option<&str>, values: &[&str]) -> Vec<String> {

@@ -3,3 +3,4 @@
 mod extract;
 mod parameters;
 mod parse;
+mod terms;

@@ -171,7 +171,7 @@ struct Found {
 
 /// Up to two resources that criteria find; `None` for criteria that say nothing.
 async fn matches(server: &Server, call: &Call<'_>, of: ResourceType, pairs: &call::Pairs) -> Result<Option<Found>> {
-    let Some(criteria) = writes::criteria(server, of, pairs, &call.principal)? else {
+    let Some(criteria) = writes::criteria(server, of, pairs, &call.principal).await? else {
         return Ok(None);
     };
     let page = search::page(server, &criteria.plan, 2, None).await?;

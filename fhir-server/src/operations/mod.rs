@@ -1,0 +1,8 @@
+//! One file a `$operation`; `http/operation.rs` says which there are.
+
+mod asked;
+pub mod expand;
+pub mod lookup;
+mod parameters;
+pub mod subsumes;
+pub mod validate_code;

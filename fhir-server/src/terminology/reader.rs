@@ -1,0 +1,207 @@
+//! Reads stored value sets and code systems into a [`Library`]. Each is looked up anew for each request, so that a change
+//! is seen at once, on any replica; only what was read of one version is kept.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use fhir_definitions::Definitions;
+use fhir_resource::{Document, Limits, Micros, Node};
+use fhir_search::parse::Target;
+use fhir_search::{Access, Handling, Plan, Sort};
+use fhir_storage::Version;
+
+use super::base::Base;
+use super::canonical::Canonical;
+use super::code_system::CodeSystem;
+use super::kept::Kept;
+use super::library::Library;
+use super::value_set::ValueSet;
+use crate::http::failure::{Failure, Result};
+use crate::interactions::search;
+use crate::server::Server;
+
+/// The most bytes of stored content that stay read, of each kind.
+const MOST_BYTES: usize = 4 << 20;
+
+/// Resources under one URL that are looked at, the ones that were changed last: they differ in their business version.
+const MOST_VERSIONS: usize = 50;
+
+/// Value sets and code systems that one request may look up.
+const MOST_LOOKUPS: usize = 2_000;
+
+/// One version of a resource for ever: its id and when it was committed.
+type Identity = (String, Micros);
+
+/// What was read and may be needed again.
+pub struct Reader {
+    base: Arc<Base>,
+    value_sets: Kept<Identity, ValueSet>,
+    code_systems: Kept<Identity, CodeSystem>,
+}
+
+/// What to look up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// A value set, and all that it is made of, by canonical reference.
+    ValueSet(String),
+    /// A code system by URL.
+    CodeSystem(String),
+}
+
+impl Reader {
+    /// Has read nothing yet.
+    pub fn new(definitions: &'static Definitions) -> Self {
+        Self {
+            base: Arc::new(Base::new(definitions)),
+            value_sets: Kept::within(MOST_BYTES),
+            code_systems: Kept::within(MOST_BYTES),
+        }
+    }
+
+    /// The base content alone.
+    pub fn base(&self) -> Library {
+        Library::of(&self.base)
+    }
+
+    fn value_set(&self, version: &Version) -> Result<Arc<ValueSet>> {
+        let identity = (version.id.clone(), version.last_updated);
+        if let Some(known) = self.value_sets.get(&identity) {
+            return Ok(known);
+        }
+        let read = Arc::new(ValueSet::of(parse(version)?));
+        self.value_sets.put(identity, Arc::clone(&read), read.weight());
+        Ok(read)
+    }
+
+    fn code_system(&self, version: &Version) -> Result<Arc<CodeSystem>> {
+        let identity = (version.id.clone(), version.last_updated);
+        if let Some(known) = self.code_systems.get(&identity) {
+            return Ok(known);
+        }
+        let read = Arc::new(CodeSystem::of(parse(version)?));
+        self.code_systems.put(identity, Arc::clone(&read), read.weight());
+        Ok(read)
+    }
+}
+
+fn parse(version: &Version) -> Result<Document> {
+    Ok(Document::parse(version.body.clone(), Limits::default())?)
+}
+
+/// A value set that came with the request.
+pub fn inline(node: Node<'_>) -> Result<Arc<ValueSet>> {
+    Ok(Arc::new(ValueSet::of(Document::parse(node.raw(), Limits::default())?)))
+}
+
+/// A code system that came with the request.
+pub fn inline_code_system(node: Node<'_>) -> Result<Arc<CodeSystem>> {
+    Ok(Arc::new(CodeSystem::of(Document::parse(
+        node.raw(),
+        Limits::default(),
+    )?)))
+}
+
+/// The stored value set with this id.
+pub async fn value_set_by_id(server: &Server, access: &Access, id: &str) -> Result<Arc<ValueSet>> {
+    let version = by_id(server, access, "ValueSet", id).await?;
+    server.terminology.value_set(&version)
+}
+
+/// The stored code system with this id.
+pub async fn code_system_by_id(server: &Server, access: &Access, id: &str) -> Result<Arc<CodeSystem>> {
+    let version = by_id(server, access, "CodeSystem", id).await?;
+    server.terminology.code_system(&version)
+}
+
+/// The base content, and what is stored of `wanted` and of all that it is made of.
+pub async fn library(server: &Server, access: &Access, wanted: Vec<Wanted>) -> Result<Library> {
+    let mut library = server.terminology.base();
+    extend(server, access, &mut library, wanted).await?;
+    Ok(library)
+}
+
+/// What a value set is made of.
+pub fn parts_of(value_set: &ValueSet) -> Vec<Wanted> {
+    let systems = value_set.systems().into_iter().map(Wanted::CodeSystem);
+    let imports = value_set.imports().map(|import| {
+        let version = import.version;
+        Wanted::ValueSet(super::canonical::text(import.url, version))
+    });
+    systems.chain(imports).collect()
+}
+
+/// Adds what is stored of `wanted` and of all that it is made of.
+pub async fn extend(server: &Server, access: &Access, library: &mut Library, wanted: Vec<Wanted>) -> Result<()> {
+    let mut pending = wanted;
+    let mut seen = HashSet::new();
+    let mut lookups = 0;
+    while let Some(next) = pending.pop() {
+        if lookups > MOST_LOOKUPS {
+            return Err(Failure::too_costly());
+        }
+        match next {
+            Wanted::CodeSystem(url) => {
+                if !library.has_code_systems(&url) {
+                    lookups += 1;
+                    let found = by_url(server, access, "CodeSystem", &url).await?;
+                    let read = found.iter().map(|version| server.terminology.code_system(version));
+                    library.add_code_systems(&url, read.collect::<Result<_>>()?);
+                }
+            }
+            Wanted::ValueSet(reference) => {
+                let canonical = Canonical::of(&reference);
+                if !library.has_value_sets(canonical.url) {
+                    lookups += 1;
+                    let found = by_url(server, access, "ValueSet", canonical.url).await?;
+                    let read = found.iter().map(|version| server.terminology.value_set(version));
+                    library.add_value_sets(canonical.url, read.collect::<Result<_>>()?);
+                }
+                if let Some(found) = library.value_set(canonical)
+                    && seen.insert(reference)
+                {
+                    pending.extend(parts_of(&found));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn by_url(server: &Server, access: &Access, of: &str, url: &str) -> Result<Vec<Version>> {
+    found(server, access, of, "url", url).await
+}
+
+async fn by_id(server: &Server, access: &Access, of: &str, id: &str) -> Result<Version> {
+    let found = found(server, access, of, "_id", id).await?;
+    found.into_iter().next().ok_or_else(|| Failure::not_found(of, id))
+}
+
+/// Current resources, the one that was changed last first.
+async fn found(server: &Server, access: &Access, of: &str, parameter: &str, value: &str) -> Result<Vec<Version>> {
+    let of = server
+        .definitions
+        .resource_type(of)
+        .ok_or_else(Failure::unknown_route)?;
+    let pairs = [(parameter.to_owned(), escaped(value))];
+    let search = server
+        .parser
+        .parse(&Target::Type(of), &pairs, Handling::Strict, access)
+        .map_err(|error| search::refusal(&error))?;
+    let plan = Plan {
+        sort: Sort::UpdatedDescending,
+        ..search.plan
+    };
+    Ok(search::page(server, &plan, MOST_VERSIONS, None).await?.entries)
+}
+
+/// A value as search parameters write it.
+fn escaped(value: &str) -> String {
+    let mut out = String::with_capacity(value.len());
+    for letter in value.chars() {
+        if matches!(letter, '\\' | ',' | '|' | '$') {
+            out.push('\\');
+        }
+        out.push(letter);
+    }
+    out
+}
