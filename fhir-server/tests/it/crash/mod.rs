@@ -1,0 +1,100 @@
+//! Killed at random points under mixed load: every acknowledged write is there, no transaction is there by half, and
+//! bodies, index rows and history agree.
+//!
+//! `LONG_TESTS=1` kills a thousand times, `CRASH_SEED` repeats the decisions of a run (not the moments of the kernel).
+
+mod client;
+mod dice;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures::future::join_all;
+use reqwest::StatusCode;
+use tempfile::TempDir;
+
+use crate::program::{self, Program};
+use client::Client;
+use dice::Dice;
+
+/// Who writes at a time, each to resources of its own but for conditional creates.
+const CLIENTS: u64 = 6;
+/// Kills after which the database is proved by itself, too.
+const CHECK_EVERY: usize = 10;
+/// Acknowledged writes before a kill, at most.
+const MOST: usize = 120;
+
+fn kills() -> usize {
+    if std::env::var_os("LONG_TESTS").is_some() {
+        1_000
+    } else {
+        20
+    }
+}
+
+fn seed() -> u64 {
+    let given = std::env::var("CRASH_SEED").ok().and_then(|text| text.parse().ok());
+    given.unwrap_or_else(|| u64::from(std::process::id()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_killed_under_load_keeps_what_it_acknowledged() {
+    let seed = seed();
+    println!("CRASH_SEED={seed}");
+    let folder = TempDir::new().expect("a folder");
+    let database = program::database(folder.path());
+    let mut dice = Dice::new(seed);
+    let mut clients: Vec<Client> = (0..CLIENTS).map(|name| Client::new(name, seed)).collect();
+    for kill in 0..kills() {
+        if dice.below(5) == 0 {
+            killed_early(&database, &mut dice).await;
+        }
+        let mut program = Program::ready(&database).await;
+        for client in &mut clients {
+            client.settle(&program).await;
+        }
+        let acknowledged = Arc::new(AtomicUsize::new(0));
+        let enough = dice.below(MOST);
+        let base: Arc<str> = Arc::from(program.base.as_str());
+        let working = clients.into_iter().map(|client| {
+            let (base, acknowledged) = (Arc::clone(&base), Arc::clone(&acknowledged));
+            tokio::spawn(client.work(base, acknowledged))
+        });
+        let working: Vec<_> = working.collect();
+        while acknowledged.load(Ordering::Relaxed) < enough {
+            assert!(
+                !working.iter().any(tokio::task::JoinHandle::is_finished),
+                "kill {kill}: a client ended before"
+            );
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..dice.below(2_000) {
+            tokio::task::yield_now().await;
+        }
+        program.kill();
+        let ended = join_all(working).await;
+        clients = ended.into_iter().map(|client| client.expect("no panic")).collect();
+        if (kill + 1) % CHECK_EVERY == 0 {
+            program::check(&database);
+        }
+    }
+    let program = Program::ready(&database).await;
+    for client in &mut clients {
+        client.settle(&program).await;
+        client.prove_all(&program).await;
+    }
+    client::prove_single(&program, &clients).await;
+    drop(program);
+    program::check(&database);
+}
+
+/// Kills it while it starts.
+async fn killed_early(database: &str, dice: &mut Dice) {
+    let mut program = Program::begin(database);
+    for _ in 0..dice.below(40) {
+        if program.status("health/ready").await == Some(StatusCode::OK) {
+            break;
+        }
+    }
+    program.kill();
+}
