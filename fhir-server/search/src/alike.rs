@@ -8,10 +8,10 @@ use crate::plan::{Filter, NumberTest, Range, TextTest};
 /// One condition for each value that `keys` hold: codes with their system where there is one, periods that overlap,
 /// strings from their begin. References say who somebody is elsewhere, and are left out unless they are asked for.
 pub fn filters(keys: &Keys, with_references: bool) -> Vec<Filter> {
-    let own = |param: &ParamId| !param.is_compartment();
+    let own = |param: &ParamId| !param.is_compartment() && !param.is_further();
     let exact = keys.exact.iter().filter(|(param, _)| own(param));
     let exact = exact.filter(|(param, key)| match key.as_bytes().first() {
-        Some(b's') => false,
+        Some(b's' | b'x') => false,
         // the code alone says less than the code in its system
         Some(b'c') => !keys
             .exact
@@ -26,7 +26,7 @@ pub fn filters(keys: &Keys, with_references: bool) -> Vec<Filter> {
     exact
         .chain(dates)
         .chain(strings)
-        .chain(keys.numbers.iter().map(number))
+        .chain(keys.numbers.iter().filter(|row| own(&row.param)).map(number))
         .collect()
 }
 

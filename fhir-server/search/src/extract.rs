@@ -14,8 +14,10 @@ use fhir_resource::{Micros, Node, reference, temporal};
 use crate::composite::Composite;
 use crate::decimal::Decimal;
 use crate::fold::fold;
-use crate::key::{self, Keys, NumberRow, ParamId};
+use crate::key::{self, Further, Keys, NumberRow, ParamId, PlaceRow};
+use crate::near;
 use crate::parameters::{InForce, Parameters};
+use crate::ucum;
 
 /// Before and after every date that FHIR can write.
 pub(crate) const EARLIEST: Micros = -62_135_596_800_000_000;
@@ -102,14 +104,20 @@ impl Extractor {
                 continue;
             }
             let param = ParamId::of(*parameter);
+            let kind = if near::is(*parameter) {
+                ParamKind::Special
+            } else {
+                parameter.kind()
+            };
             program.evaluate(resource, &mut |value, type_name| {
                 let mut row = Row {
                     keys: &mut keys,
                     param,
                     definitions: self.definitions,
                     bases: &self.bases,
+                    is_component: false,
                 };
-                row.add(parameter.kind(), value, type_name);
+                row.add(kind, value, type_name);
             });
         }
         for (composite, needs) in &compiled.composites {
@@ -145,6 +153,7 @@ impl Extractor {
                             param: component.param,
                             definitions: self.definitions,
                             bases: &self.bases,
+                            is_component: true,
                         };
                         row.add(component.like.kind(), value, type_name);
                     });
@@ -183,7 +192,11 @@ impl TypeExtractor {
     fn compile(known: &Parameters, of: ResourceType) -> Self {
         let definitions = known.definitions();
         let indexed = known.indexed(of).filter(|parameter| {
-            let by_path = !matches!(parameter.kind(), ParamKind::Composite | ParamKind::Special);
+            let by_path = match parameter.kind() {
+                ParamKind::Composite => false,
+                ParamKind::Special => near::is(*parameter),
+                _ => !near::is_distance(*parameter),
+            };
             by_path && !parameter.expression().is_empty() && !OWN_ROW.contains(&parameter.code())
         });
         // every base expression compiles (a test of fhir-resource), and so does every stored one, or it were refused
@@ -258,23 +271,49 @@ struct Row<'a> {
     param: ParamId,
     definitions: &'static Definitions,
     bases: &'a [String],
+    /// It is a part of a composite.
+    is_component: bool,
 }
 
 impl Row<'_> {
     fn add(&mut self, kind: ParamKind, value: Node<'_>, type_name: &str) {
         match kind {
-            ParamKind::Token => self.token(value, type_name),
-            ParamKind::Reference => self.reference(value, type_name),
+            ParamKind::Token | ParamKind::Reference => {
+                let before = self.keys.exact.len();
+                if kind == ParamKind::Token {
+                    self.token(value, type_name);
+                } else {
+                    self.reference(value, type_name);
+                }
+                let own = |(param, _): &(ParamId, String)| *param == self.param;
+                if !self.keys.exact[before..].iter().any(own) {
+                    self.exact(key::OTHER.to_owned());
+                }
+            }
             ParamKind::Date => self.date(value, type_name),
             ParamKind::String => self.string(value, type_name),
             ParamKind::Number | ParamKind::Quantity => self.number(value, type_name),
             ParamKind::Uri => self.uri(value, type_name),
-            ParamKind::Composite | ParamKind::Special => {}
+            ParamKind::Composite => {}
+            ParamKind::Special => self.place(value),
         }
     }
 
     fn exact(&mut self, text: String) {
         self.keys.exact.push((self.param, text));
+    }
+
+    /// A key in another way; nobody asks a component for it.
+    fn further(&mut self, what: Further, text: String) {
+        if !self.is_component {
+            self.keys.exact.push((self.param.further(what), text));
+        }
+    }
+
+    fn display(&mut self, text: Option<Cow<'_, str>>) {
+        if let Some(text) = text.filter(|text| !text.is_empty()) {
+            self.further(Further::Text, key::display(&fold(&text)));
+        }
     }
 
     fn coded(&mut self, system: Option<Cow<'_, str>>, code: Option<Cow<'_, str>>) {
@@ -294,9 +333,16 @@ impl Row<'_> {
                 for coding in value.get("coding").into_iter().flat_map(Node::each) {
                     self.token(coding, "Coding");
                 }
+                self.display(value.text_of("text"));
             }
-            "Coding" => self.coded(value.text_of("system"), value.text_of("code")),
-            "Identifier" => self.coded(value.text_of("system"), value.text_of("value")),
+            "Coding" => {
+                self.coded(value.text_of("system"), value.text_of("code"));
+                self.display(value.text_of("display"));
+            }
+            "Identifier" => {
+                self.coded(value.text_of("system"), value.text_of("value"));
+                self.typed(value);
+            }
             "ContactPoint" => self.coded(None, value.text_of("value")),
             "boolean" => self.coded(
                 None,
@@ -306,7 +352,33 @@ impl Row<'_> {
         }
     }
 
+    /// What an identifier's type says.
+    fn typed(&mut self, identifier: Node<'_>) {
+        let Some(kind) = identifier.get("type") else { return };
+        self.display(kind.text_of("text"));
+        let Some(value) = identifier.text_of("value") else {
+            return;
+        };
+        for coding in kind.get("coding").into_iter().flat_map(Node::each) {
+            if let Some(code) = coding.text_of("code") {
+                let system = coding.text_of("system").unwrap_or_default();
+                self.further(Further::OfType, key::of_type(&system, &code, &value));
+            }
+        }
+    }
+
     fn reference(&mut self, value: Node<'_>, type_name: &str) {
+        if type_name == "Reference"
+            && !self.is_component
+            && let Some(identifier) = value.get("identifier")
+        {
+            let mut row = Row {
+                keys: &mut *self.keys,
+                param: self.param.further(Further::Identifier),
+                ..*self
+            };
+            row.coded(identifier.text_of("system"), identifier.text_of("value"));
+        }
         let text = if type_name == "Reference" {
             value.text_of("reference")
         } else {
@@ -393,14 +465,43 @@ impl Row<'_> {
             None => unit.and_then(|unit| unit.text_of("system")),
         };
         let code = currency.or_else(|| unit.and_then(|unit| unit.text_of("code").or_else(|| unit.text_of("unit"))));
-        self.keys.numbers.push(NumberRow {
-            param: self.param,
-            // an open end lies outside all numbers: their keys begin between 3F and C0
-            low: low.map_or_else(Vec::new, key::number),
-            high: high.map_or_else(|| vec![0xff], key::number),
-            system: system.unwrap_or_default().into_owned(),
-            code: code.unwrap_or_default().into_owned(),
-        });
+        let (system, code) = (system.unwrap_or_default(), code.unwrap_or_default());
+        // an open end lies outside all numbers: their keys begin between 3F and C0
+        let row = |param, low: Option<Vec<u8>>, high: Option<Vec<u8>>, system: &str, code: &str| NumberRow {
+            param,
+            low: low.unwrap_or_default(),
+            high: high.unwrap_or_else(|| vec![0xff]),
+            system: system.to_owned(),
+            code: code.to_owned(),
+        };
+        let canonical = unit.and_then(|unit| unit.text_of("code"));
+        if let Some(canonical) = canonical.and_then(|code| ucum::canonical(&system, &code)) {
+            let (from, to) = (low.map(|low| canonical.key(low)), high.map(|high| canonical.key(high)));
+            // a value that can't be converted is found by its own code only
+            if from != Some(None) && to != Some(None) {
+                let param = self.param.further(Further::Canonical);
+                let row = row(param, from.flatten(), to.flatten(), "", &canonical.unit);
+                self.keys.numbers.push(row);
+            }
+        }
+        let of = |number: Option<Decimal>| number.map(key::number);
+        self.keys
+            .numbers
+            .push(row(self.param, of(low), of(high), &system, &code));
+    }
+
+    /// Where a `Location.position` lies.
+    fn place(&mut self, value: Node<'_>) {
+        let degrees = |name: &str| value.get(name)?.number_text()?.parse::<f64>().ok();
+        if let (Some(latitude), Some(longitude)) = (degrees("latitude"), degrees("longitude"))
+            && let Some(place) = near::Place::of(latitude, longitude)
+        {
+            self.keys.places.push(PlaceRow {
+                param: self.param,
+                latitude: place.latitude,
+                longitude: place.longitude,
+            });
+        }
     }
 
     fn uri(&mut self, value: Node<'_>, type_name: &str) {

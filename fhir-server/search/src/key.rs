@@ -3,7 +3,7 @@
 //! Tokens, references and URIs are texts with one letter in front that says which form it is; storage keeps each text
 //! once and indexes by its number, so that a key is exact: two values never share one.
 
-use fhir_definitions::SearchParameter;
+use fhir_definitions::{ParamKind, SearchParameter};
 use fhir_resource::Micros;
 
 use crate::decimal::Decimal;
@@ -22,8 +22,52 @@ const COMPONENTS: u32 = 1 << 21;
 const COMPONENTS_EACH: u32 = 4;
 /// Definitions of the service's own: each has a block of ids, which are numbers of the database as they are.
 const STORED: u32 = 1 << 22;
-/// The parameter itself, then what belongs to it: components of a composite.
+/// The parameter itself, components of a composite, further keys of both.
 const STORED_EACH: u32 = 64;
+/// Between a parameter and its further keys; all ids of FHIR's parameters are below it.
+const FURTHER: u32 = 1 << 16;
+/// The same in the block of a stored definition.
+const STORED_FURTHER: u32 = 8;
+
+/// What a parameter's values can be found by besides its own keys; each has rows of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Further {
+    /// Displays and texts of tokens (`:text`).
+    Text = 1,
+    /// Identifiers with their type (`:of-type`).
+    OfType,
+    /// Identifiers of references (`:identifier`).
+    Identifier,
+    /// Quantities in the canonical unit of UCUM.
+    Canonical,
+}
+
+impl Further {
+    /// What values of this kind have.
+    pub fn of(kind: ParamKind) -> &'static [Self] {
+        match kind {
+            ParamKind::Token => &[Self::Text, Self::OfType],
+            ParamKind::Reference => &[Self::Identifier],
+            ParamKind::Quantity => &[Self::Canonical],
+            ParamKind::Number
+            | ParamKind::Date
+            | ParamKind::String
+            | ParamKind::Composite
+            | ParamKind::Uri
+            | ParamKind::Special => &[],
+        }
+    }
+
+    /// As it stands behind the parameter's code.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::OfType => "of-type",
+            Self::Identifier => "identifier",
+            Self::Canonical => "canonical",
+        }
+    }
+}
 
 impl ParamId {
     /// A search parameter of the definitions.
@@ -58,9 +102,25 @@ impl ParamId {
         }
     }
 
+    /// Where this parameter's values have further keys.
+    #[must_use]
+    pub fn further(self, what: Further) -> Self {
+        let step = if self.is_stored() { STORED_FURTHER } else { FURTHER };
+        Self(self.0 + what as u32 * step)
+    }
+
     /// Whether it is membership of a compartment.
     pub fn is_compartment(self) -> bool {
         (COMPARTMENTS..COMPONENTS).contains(&self.0)
+    }
+
+    /// Whether its keys say the same as others, in another way.
+    pub fn is_further(self) -> bool {
+        if self.is_stored() {
+            self.0 % STORED_EACH >= STORED_FURTHER
+        } else {
+            self.0 % COMPARTMENTS >= FURTHER
+        }
     }
 
     /// The number, for storage.
@@ -82,6 +142,8 @@ pub struct Keys {
     pub numbers: Vec<NumberRow>,
     /// Strings: folded for search, and as they were.
     pub strings: Vec<(ParamId, String, String)>,
+    /// Positions on the earth.
+    pub places: Vec<PlaceRow>,
     /// What composites find together: the keys of one element each.
     pub elements: Vec<Keys>,
 }
@@ -99,6 +161,17 @@ pub struct NumberRow {
     pub system: String,
     /// Code of the unit, or its text where there is no code; empty: none.
     pub code: String,
+}
+
+/// A position.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PlaceRow {
+    /// The parameter.
+    pub param: ParamId,
+    /// Degrees, -90 to 90.
+    pub latitude: f64,
+    /// Degrees, -180 to 180.
+    pub longitude: f64,
 }
 
 impl Keys {
@@ -132,6 +205,8 @@ pub const CODE: char = 'c';
 pub const REFERENCE: char = 'r';
 /// Of URIs.
 pub const URI: char = 'u';
+/// Of a value that is there, but that nothing can be searched for in: a code without a coding, say.
+pub const OTHER: &str = "x";
 
 /// A code in any system.
 pub fn code(code: &str) -> String {
@@ -156,6 +231,16 @@ pub fn reference(text: &str) -> String {
 /// A URI; texts that begin with it are found as a range.
 pub fn uri(text: &str) -> String {
     format!("{URI}{text}")
+}
+
+/// A display or a text, folded; texts that begin with it are found as a range.
+pub fn display(folded: &str) -> String {
+    format!("t{folded}")
+}
+
+/// The value of an identifier of this type.
+pub fn of_type(system: &str, code: &str, value: &str) -> String {
+    format!("o{system}{BETWEEN}{code}{BETWEEN}{value}")
 }
 
 /// What text a key holds, without its form.

@@ -1,17 +1,20 @@
 //! Query → [`Search`]: parameters read, checked and planned. What is refused, ignored or warned of is decided here.
 
+mod comparisons;
 mod conditions;
+mod expression;
 mod filters;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-use fhir_definitions::{Definitions, ResourceType};
+use fhir_definitions::{Definitions, FhirVersion, ResourceType};
 
 use self::conditions::Conditions;
 use crate::access::Access;
 use crate::error::SearchError;
 use crate::include::{self, Include};
 use crate::key::{self, ParamId};
+use crate::near;
 use crate::parameters::InForce;
 use crate::plan::{Filter, Plan, Sort, SortBy, SortKey};
 use crate::terms::Terms;
@@ -143,6 +146,13 @@ impl Parser {
         };
         let mut reading = Reading::new(self, conditions, target, handling);
         reading.types(target, pairs)?;
+        let distances = pairs.iter().filter_map(|(name, text)| {
+            let name = name.strip_suffix("-distance").filter(|name| name.ends_with("near"))?;
+            Some((name.to_owned(), text.clone()))
+        });
+        reading.distances = distances.collect();
+        let nears = pairs.iter().filter(|(name, _)| name.ends_with("near"));
+        reading.nears = nears.map(|(name, _)| format!("{name}-distance")).collect();
         let mut seen = BTreeSet::new();
         for pair in pairs {
             if seen.insert(pair) {
@@ -161,6 +171,10 @@ struct Reading<'a> {
     types: Vec<ResourceType>,
     filters: Vec<Filter>,
     elements_given: bool,
+    /// What `near-distance` says, by the name of its `near` (STU3).
+    distances: HashMap<String, String>,
+    /// Names of distances that belong to a `near`.
+    nears: HashSet<String>,
     search: Search,
 }
 
@@ -192,6 +206,8 @@ impl<'a> Reading<'a> {
             types,
             filters: Vec::new(),
             elements_given: false,
+            distances: HashMap::new(),
+            nears: HashSet::new(),
             search,
         }
     }
@@ -382,6 +398,25 @@ impl<'a> Reading<'a> {
         if text.is_empty() {
             return Ok(false);
         }
+        let distance = self.distances.get(name).map(String::as_str);
+        let is_stu3 = self.parser.definitions.version() == FhirVersion::Stu3;
+        let place;
+        let text = match name.rsplit('.').next() {
+            Some("near") if is_stu3 => {
+                place = near::of_stu3(text, distance);
+                place.as_str()
+            }
+            // it says how far `near` goes
+            Some("near-distance") if is_stu3 && self.nears.contains(name) => return Ok(true),
+            Some("near-distance") if is_stu3 => {
+                let text = format!(
+                    "'{name}' says how far '{}' goes: give both.",
+                    name.trim_end_matches("-distance")
+                );
+                return Err(SearchError::BadValue(text));
+            }
+            _ => text,
+        };
         match self.conditions.read(&self.types, name, text) {
             Ok(filter) => {
                 self.filters.push(filter);

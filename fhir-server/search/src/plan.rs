@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use fhir_resource::Micros;
 
 use crate::key::ParamId;
+use crate::near::Circle;
 
 /// Which resources, in which order.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,6 +77,8 @@ pub enum Filter {
     Number(ParamId, NumberTest),
     /// A string is there.
     Text(ParamId, TextTest),
+    /// A place within a circle is there.
+    Near(ParamId, Circle),
     /// A value of any kind is there.
     Present(ParamId, Table),
     /// A reference of this parameter leads to a resource that all of these hold for.
@@ -181,6 +184,10 @@ pub enum TextTest {
     StartsWith(String),
     /// It contains this.
     Contains(String),
+    /// It ends with this.
+    EndsWith(String),
+    /// It is this, without case and accents.
+    Folded(String),
     /// It is this, as written; the folded form comes first.
     Exact(String, String),
 }
@@ -196,4 +203,6 @@ pub enum Table {
     Numbers,
     /// String.
     Strings,
+    /// `near`.
+    Places,
 }

@@ -1,6 +1,6 @@
 //! The CapabilityStatement, made from the tables when it is asked for: kept, it would be the largest thing in memory.
 
-use fhir_definitions::{FhirVersion, ParamKind, ResourceType};
+use fhir_definitions::{FhirVersion, ResourceType};
 
 use fhir_search::Parameters;
 use fhir_search::include::Directory;
@@ -168,10 +168,7 @@ fn resource(known: &Parameters, of: ResourceType, (includes, reverse): &(Vec<Str
         }
     }
     json.name("searchParam").array(|json| {
-        for parameter in known
-            .searched(of)
-            .filter(|found| is_searchable(found.kind(), found.expression()))
-        {
+        for parameter in known.searched(of).filter(|found| !found.expression().is_empty()) {
             json.object(|json| {
                 json.member("name", parameter.code())
                     .member("definition", parameter.url());
@@ -179,9 +176,4 @@ fn resource(known: &Parameters, of: ResourceType, (includes, reverse): &(Vec<Str
             });
         }
     });
-}
-
-/// Special parameters (`near`) come with a later release.
-fn is_searchable(kind: ParamKind, expression: &str) -> bool {
-    !expression.is_empty() && kind != ParamKind::Special
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use fhir_definitions::{Definitions, FhirVersion};
-use fhir_search::ParamId;
+use fhir_search::{Further, ParamId};
 
 /// Goes up when the extractor makes other rows from the same expression: the parameters get new numbers then.
 pub const EXTRACTOR_REVISION: i64 = 1;
@@ -63,6 +63,14 @@ impl Catalogue {
                 of,
             };
             catalogue.params.insert(ParamId::of(parameter), param);
+            for further in Further::of(parameter.kind()) {
+                let code = format!("{}:{}", parameter.code(), further.name());
+                let param = Param {
+                    number: number(parameter.base(), &code, parameter.expression())?,
+                    of,
+                };
+                catalogue.params.insert(ParamId::of(parameter).further(*further), param);
+            }
             for (index, component) in (0u32..).zip(parameter.components()) {
                 let code = format!("{}${index}", parameter.code());
                 let expression = format!("{} $ {}", parameter.expression(), component.expression);
@@ -70,7 +78,14 @@ impl Catalogue {
                     number: number(parameter.base(), &code, &expression)?,
                     of,
                 };
-                catalogue.params.insert(ParamId::of_component(parameter, index), part);
+                let id = ParamId::of_component(parameter, index);
+                catalogue.params.insert(id, part);
+                // a component is of any kind: what it needs of these depends on its values alone
+                let param = Param {
+                    number: number(parameter.base(), &format!("{code}:canonical"), &expression)?,
+                    of,
+                };
+                catalogue.params.insert(id.further(Further::Canonical), param);
             }
         }
         for (index, compartment) in (0u32..).zip(definitions.compartments()) {

@@ -10,11 +10,29 @@ use thiserror::Error;
 #[error("the continuation token is invalid")]
 pub struct BadCursor;
 
-/// The last match of a page: by what is sorted by, then by pk.
+/// The match that a page lies behind, or before: by what is sorted by, then by pk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {
     pub(crate) keys: Vec<Key>,
     pub(crate) pk: i64,
+    /// The page lies before it, and ends there.
+    pub(crate) backwards: bool,
+}
+
+impl Cursor {
+    /// The page that ends with the last match.
+    pub fn last() -> Self {
+        Self {
+            keys: Vec::new(),
+            pk: i64::MAX,
+            backwards: true,
+        }
+    }
+
+    /// Whether it is before no match in particular, but the end of all of them.
+    pub(crate) fn is_last(&self) -> bool {
+        self.backwards && self.pk == i64::MAX
+    }
 }
 
 /// A value that is sorted by.
@@ -32,6 +50,9 @@ pub enum Key {
 pub struct HistoryCursor {
     pub(crate) updated: i64,
 }
+
+/// Before a cursor whose page lies before it.
+const BACKWARDS: char = '<';
 
 /// A letter and the value, in hexadecimal.
 impl fmt::Display for Key {
@@ -64,6 +85,9 @@ impl FromStr for Key {
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.backwards {
+            f.write_char(BACKWARDS)?;
+        }
         for key in &self.keys {
             write!(f, "{key}.")?;
         }
@@ -75,10 +99,15 @@ impl FromStr for Cursor {
     type Err = BadCursor;
 
     fn from_str(text: &str) -> Result<Self, BadCursor> {
-        let mut parts: Vec<&str> = text.split('.').collect();
+        let before = text.strip_prefix(BACKWARDS);
+        let mut parts: Vec<&str> = before.unwrap_or(text).split('.').collect();
         let pk = hexadecimal(parts.pop().ok_or(BadCursor)?)?;
         let keys = parts.into_iter().map(str::parse).collect::<Result<_, _>>()?;
-        Ok(Self { keys, pk })
+        Ok(Self {
+            keys,
+            pk,
+            backwards: before.is_some(),
+        })
     }
 }
 
@@ -129,8 +158,16 @@ mod tests {
             Key::Text(String::new()),
             Key::Bytes(vec![0, 255, 16]),
         ];
-        let cursor = Cursor { keys, pk: 300 };
-        assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        for backwards in [false, true] {
+            let keys = keys.clone();
+            let cursor = Cursor {
+                keys,
+                pk: 300,
+                backwards,
+            };
+            assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        }
+        assert_eq!(Cursor::last().to_string().parse(), Ok(Cursor::last()));
         for bad in [
             "", "x", "n", "n.", "q1.5", "tzz.5", "t123.5", "tff.5", "é.1", "i.5", "nn.5",
         ] {

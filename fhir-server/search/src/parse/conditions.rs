@@ -2,7 +2,8 @@
 
 use fhir_definitions::{Definitions, ParamKind, ResourceType, SearchParameter};
 
-use super::filters;
+use super::expression::{self, Expression, Operator, Step, Test};
+use super::{alternatives, comparisons, filters};
 use crate::access::Access;
 use crate::error::SearchError;
 use crate::include;
@@ -11,17 +12,10 @@ use crate::parameters::Parameters;
 use crate::plan::{Filter, SortBy};
 use crate::targets;
 use crate::terms::Terms;
+use crate::value::unescape;
 
-/// Parameters that a later release serves; ignoring them would give wrong answers.
-const LATER: &[&str] = &[
-    "_list",
-    "_filter",
-    "_text",
-    "_content",
-    "_query",
-    "_contained",
-    "_containedType",
-];
+/// Parameters that aren't served; ignoring them would give wrong answers.
+const LATER: &[&str] = &["_text", "_content", "_query", "_contained", "_containedType"];
 
 /// Steps of a chain, forwards and backwards, at most.
 const DEPTH: usize = 8;
@@ -69,15 +63,14 @@ impl Conditions<'_> {
 
     fn at(&self, types: &[ResourceType], name: &str, text: &str, depth: usize) -> Result<Filter, SearchError> {
         if depth > DEPTH {
-            return Err(SearchError::NotSupported(format!(
-                "A chain of more than {DEPTH} steps is not supported."
-            )));
+            return Err(too_deep());
         }
         if let Some(rest) = name.strip_prefix("_has:") {
             return self.has(types, rest, text, depth);
         }
         if let Some((head, rest)) = name.split_once('.') {
-            return self.chain(types, head, rest, text, depth);
+            let behind = |target: ResourceType| self.at(&[target], rest, text, depth + 1);
+            return self.chain(types, head, rest, &behind);
         }
         let (code, modifier) = name
             .split_once(':')
@@ -89,18 +82,21 @@ impl Conditions<'_> {
         }
         match code {
             "_not-referenced" => return self.not_referenced(types, text),
+            "_filter" if modifier.is_none() => return self.expression(types, &expression::parse(text)?, depth),
+            "_list" if modifier.is_none() => return self.list(types, text),
+            "_filter" | "_list" => {
+                return Err(SearchError::Modifier {
+                    modifier: modifier.unwrap_or_default().to_owned(),
+                    parameter: code.to_owned(),
+                });
+            }
             "_type" if depth > 0 => return Ok(Filter::Type(text.split(',').map(str::to_owned).collect())),
             _ => {}
         }
         if let Some(filter) = filters::own_row(code, modifier, text)? {
             return Ok(filter);
         }
-        let context = filters::Context {
-            definitions: self.definitions,
-            parameters: self.parameters,
-            bases: self.bases,
-            terms: self.terms,
-        };
+        let context = self.context();
         let each = self.lookup(types, code)?.into_iter().map(|(of, parameter)| {
             let filter = filters::of_parameter(&context, parameter, modifier, text)?;
             Ok((of, filter))
@@ -108,14 +104,13 @@ impl Conditions<'_> {
         Ok(by_type(each.collect::<Result<_, SearchError>>()?))
     }
 
-    /// `code[:Type].rest=text`
+    /// `code[:Type].rest`, with `behind` for what holds there.
     fn chain(
         &self,
         types: &[ResourceType],
         head: &str,
         rest: &str,
-        text: &str,
-        depth: usize,
+        behind: &dyn Fn(ResourceType) -> Result<Filter, SearchError>,
     ) -> Result<Filter, SearchError> {
         let (code, target) = head
             .split_once(':')
@@ -131,7 +126,7 @@ impl Conditions<'_> {
             let mut unknown = None;
             let mut found = Vec::new();
             for target in targets {
-                match self.at(&[target], rest, text, depth + 1) {
+                match behind(target) {
                     Ok(filter) => found.push((target, filter)),
                     Err(error @ SearchError::UnknownParameter { .. }) => unknown = Some(error),
                     Err(error) => return Err(error),
@@ -205,8 +200,88 @@ impl Conditions<'_> {
         };
         let all = self.targets(parameter, None)?;
         let targets = if types.is_empty() { &all[..] } else { types };
-        let each = targets.iter().map(|target| (target.name().to_owned(), linked(target)));
-        Ok(self.seen(source, by_type(each.collect())))
+        Ok(self.seen(source, filters::any(targets.iter().map(linked).collect())))
+    }
+
+    /// `_list`: what the entries of a List refer to.
+    fn list(&self, types: &[ResourceType], text: &str) -> Result<Filter, SearchError> {
+        let list = self.definitions.resource_type("List");
+        let item = list.and_then(|list| self.parameters.find(list, "item"));
+        let (Some(list), Some(item)) = (list, item) else {
+            return Err(unknown_parameter("_list", types));
+        };
+        let mut ids = Vec::new();
+        for id in alternatives(text) {
+            let id = unescape(id);
+            if id.starts_with('$') {
+                return Err(SearchError::NotSupported(format!(
+                    "The functional list '{id}' is not supported. Name a List by its id."
+                )));
+            }
+            ids.push(id.strip_prefix("List/").unwrap_or(&id).to_owned());
+        }
+        let linked = |target: &ResourceType| Filter::LinkedBy {
+            param: ParamId::of(item),
+            target: target.name().to_owned(),
+            filters: vec![Filter::Id(ids.clone())],
+        };
+        let all: Vec<_> = self.definitions.resource_types().collect();
+        let targets = if types.is_empty() { &all[..] } else { types };
+        Ok(self.seen(list, filters::any(targets.iter().map(linked).collect())))
+    }
+
+    /// A filter expression on resources of these types.
+    fn expression(&self, types: &[ResourceType], found: &Expression, depth: usize) -> Result<Filter, SearchError> {
+        let of = |inner: &Expression| self.expression(types, inner, depth);
+        Ok(match found {
+            Expression::And(first, second) => Filter::All(vec![of(first)?, of(second)?]),
+            Expression::Or(first, second) => Filter::Any(vec![of(first)?, of(second)?]),
+            Expression::Not(inner) => Filter::Not(Box::new(of(inner)?)),
+            Expression::Test(test) => match self.test(types, &test.path, test, depth) {
+                // ignored, it would change what the rest says
+                Err(unknown @ SearchError::UnknownParameter { .. }) => {
+                    return Err(expression::refuse(test.at, unknown.to_string().trim_end_matches('.')));
+                }
+                other => other?,
+            },
+        })
+    }
+
+    fn test(&self, types: &[ResourceType], path: &[Step], test: &Test, depth: usize) -> Result<Filter, SearchError> {
+        if depth > DEPTH {
+            return Err(too_deep());
+        }
+        let [step, rest @ ..] = path else {
+            return Err(expression::refuse(test.at, "the name of a search parameter is missing"));
+        };
+        if let [next, ..] = rest {
+            let behind = |target: ResourceType| {
+                let mut filters = vec![self.test(&[target], rest, test, depth + 1)?];
+                if let Some(filter) = &step.filter {
+                    filters.push(self.expression(&[target], filter, depth + 1)?);
+                }
+                Ok(Filter::All(filters))
+            };
+            return self.chain(types, &step.name, &next.name, &behind);
+        }
+        if matches!(step.name.as_str(), "_id" | "_lastUpdated") {
+            return own_row(step, test);
+        }
+        let context = self.context();
+        let each = self.lookup(types, &step.name)?.into_iter().map(|(of, parameter)| {
+            let filter = comparisons::of(&context, parameter, test)?;
+            Ok((of, filter))
+        });
+        Ok(by_type(each.collect::<Result<_, SearchError>>()?))
+    }
+
+    fn context(&self) -> filters::Context<'_> {
+        filters::Context {
+            definitions: self.definitions,
+            parameters: self.parameters,
+            bases: self.bases,
+            terms: self.terms,
+        }
     }
 
     /// `_not-referenced=Source:parameter`, with `*` for all of them.
@@ -258,6 +333,29 @@ impl Conditions<'_> {
         }
         Ok(found)
     }
+}
+
+fn too_deep() -> SearchError {
+    SearchError::NotSupported(format!("A chain of more than {DEPTH} steps is not supported."))
+}
+
+/// A test of what stands in the resource's own row.
+fn own_row(step: &Step, test: &Test) -> Result<Filter, SearchError> {
+    let Operator::Prefix(prefix) = test.operator else {
+        return Err(comparisons::cannot(test, &step.name));
+    };
+    let by_id = step.name == "_id";
+    let text = match (by_id, prefix) {
+        (true, "eq" | "ne") => test.value.clone(),
+        (true, _) => return Err(comparisons::cannot(test, &step.name)),
+        (false, prefix) => format!("{prefix}{}", test.value),
+    };
+    let found = filters::own_row(&step.name, None, &text)?.ok_or_else(|| comparisons::cannot(test, &step.name))?;
+    Ok(if by_id && prefix == "ne" {
+        Filter::Not(Box::new(found))
+    } else {
+        found
+    })
 }
 
 fn unknown_parameter(code: &str, types: &[ResourceType]) -> SearchError {

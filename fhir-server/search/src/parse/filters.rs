@@ -10,11 +10,13 @@ use crate::decimal::Decimal;
 use crate::error::SearchError;
 use crate::extract::reference_text;
 use crate::fold::fold;
-use crate::key::{self, ParamId};
+use crate::key::{self, Further, ParamId};
+use crate::near;
 use crate::parameters::Parameters;
 use crate::plan::{Edge, Filter, NumberTest, Range, Table, TextTest};
 use crate::targets;
 use crate::terms::{self, Need, Terms};
+use crate::ucum;
 use crate::value::{self, Prefix, unescape};
 
 /// What reading a value needs.
@@ -66,6 +68,11 @@ pub fn of_parameter(
         });
     }
     let values = alternatives(text);
+    if near::is(parameter) && modifier.is_none() {
+        let circles = values.iter().map(|value| near::parse(value));
+        let circles = circles.map(|circle| Ok(Filter::Near(ParamId::of(parameter), circle?)));
+        return Ok(any(circles.collect::<Result<_, SearchError>>()?));
+    }
     if parameter.kind() == ParamKind::Composite && modifier.is_none() {
         let tests = values
             .iter()
@@ -76,11 +83,16 @@ pub fn of_parameter(
 }
 
 /// Whether there is any value.
-fn present(context: &Context<'_>, parameter: SearchParameter) -> Result<Filter, SearchError> {
+pub fn present(context: &Context<'_>, parameter: SearchParameter) -> Result<Filter, SearchError> {
     if parameter.kind() == ParamKind::Composite {
         return composites::present(context, parameter);
     }
-    let table = table(parameter.kind()).ok_or_else(|| not_in_this_release(parameter))?;
+    let table = if near::is(parameter) {
+        Some(Table::Places)
+    } else {
+        table(parameter.kind())
+    };
+    let table = table.ok_or_else(|| not_in_this_release(parameter))?;
     Ok(Filter::Present(ParamId::of(parameter), table))
 }
 
@@ -92,7 +104,7 @@ fn not_in_this_release(parameter: SearchParameter) -> SearchError {
 }
 
 /// Values that are written as those of `parameter`, found by the keys of `param`.
-fn of_values(
+pub fn of_values(
     context: &Context<'_>,
     parameter: SearchParameter,
     param: ParamId,
@@ -105,6 +117,22 @@ fn of_values(
         (ParamKind::Token, Some("not")) => Ok(Filter::Not(Box::new(Filter::Exact(param, tokens(parameter, values)?)))),
         (ParamKind::Token, Some("in" | "not-in" | "above" | "below")) => {
             by_terms(context, parameter, param, modifier, values)
+        }
+        (ParamKind::Token, Some("text")) => {
+            let begins = |text: &&str| {
+                let text = key::display(&fold(&unescape(text)));
+                Filter::Prefix(param.further(Further::Text), text)
+            };
+            Ok(any(values.iter().map(begins).collect()))
+        }
+        (ParamKind::Token, Some("of-type")) => {
+            let keys = values.iter().map(|text| of_type(parameter, text));
+            let keys = keys.collect::<Result<_, SearchError>>()?;
+            Ok(Filter::Exact(param.further(Further::OfType), keys))
+        }
+        (ParamKind::Reference, Some("identifier")) => {
+            let keys = tokens(parameter, values)?;
+            Ok(Filter::Exact(param.further(Further::Identifier), keys))
         }
         (ParamKind::Reference, None) => Ok(Filter::Exact(param, references(context, parameter, None, values))),
         (ParamKind::Reference, Some(of)) if context.definitions.resource_type(of).is_some() => {
@@ -141,7 +169,7 @@ fn of_values(
 }
 
 /// One alternative needs no `Any` around it.
-fn any(mut filters: Vec<Filter>) -> Filter {
+pub fn any(mut filters: Vec<Filter>) -> Filter {
     if filters.len() == 1 {
         filters.remove(0)
     } else {
@@ -215,6 +243,18 @@ fn by_terms(
     } else {
         filter
     })
+}
+
+fn of_type(parameter: SearchParameter, text: &str) -> Result<String, SearchError> {
+    let parts: Vec<_> = value::split(text, '|').into_iter().map(unescape).collect();
+    match parts.as_slice() {
+        [system, code, value] if !code.is_empty() && !value.is_empty() => Ok(key::of_type(system, code, value)),
+        _ => Err(bad(
+            parameter.code(),
+            text,
+            "`system|code|value`, the identifier's type and its value",
+        )),
+    }
 }
 
 fn references(context: &Context<'_>, parameter: SearchParameter, of: Option<&str>, values: &[&str]) -> Vec<String> {
@@ -339,40 +379,73 @@ fn numbers(parameter: SearchParameter, param: ParamId, text: &str) -> Result<Fil
     let (prefix, number) = value::prefix(number);
     let decimal = Decimal::parse(number).ok_or_else(|| bad(parameter.code(), text, wanted))?;
     let unit = |part: Option<&String>| part.filter(|part| !part.is_empty()).cloned();
-    let test = |low, high| {
-        Filter::Number(
-            param,
-            NumberTest {
-                low,
-                high,
-                system: unit(system),
-                code: unit(code),
-            },
-        )
+    let own = Measure {
+        param,
+        system: unit(system),
+        code: unit(code),
+        key: &|number| Some(key::number(number)),
     };
-    let exact = key::number(decimal);
-    let range = |(from, to): (Decimal, Decimal)| (key::number(from), key::number(to));
-    Ok(match prefix {
-        Prefix::Equal => {
-            let (from, to) = range(decimal.precision_range());
-            test(Range::at_least(from), Range::below(to))
-        }
-        Prefix::Approximate => {
-            let (from, to) = range(decimal.approximate_range());
-            test(Range::at_most(to), Range::at_least(from))
-        }
-        Prefix::NotEqual => {
-            let (from, to) = range(decimal.precision_range());
-            Filter::Any(vec![
-                test(Range::below(from), Range::OPEN),
-                test(Range::OPEN, Range::at_least(to)),
-            ])
-        }
-        Prefix::Greater => test(Range::OPEN, Range::above(exact)),
-        Prefix::Less => test(Range::below(exact), Range::OPEN),
-        Prefix::GreaterOrEqual => test(Range::OPEN, Range::at_least(exact)),
-        Prefix::LessOrEqual => test(Range::at_most(exact), Range::OPEN),
-        Prefix::StartsAfter => test(Range::above(exact), Range::OPEN),
-        Prefix::EndsBefore => test(Range::OPEN, Range::below(exact)),
-    })
+    // the same amount in any unit; what can't be converted is found by its own code
+    let canonical = own.system.as_deref().zip(own.code.as_deref());
+    let canonical = canonical.and_then(|(system, code)| ucum::canonical(system, code));
+    let canonical = canonical.and_then(|unit| {
+        let measure = Measure {
+            param: param.further(Further::Canonical),
+            system: None,
+            code: Some(unit.unit.clone()),
+            key: &|number| unit.key(number),
+        };
+        measure.compared(prefix, decimal)
+    });
+    let filter = canonical.or_else(|| own.compared(prefix, decimal));
+    filter.ok_or_else(|| bad(parameter.code(), text, wanted))
+}
+
+/// Where numbers of one unit are.
+struct Measure<'a> {
+    param: ParamId,
+    system: Option<String>,
+    code: Option<String>,
+    key: &'a dyn Fn(Decimal) -> Option<Vec<u8>>,
+}
+
+impl Measure<'_> {
+    fn test(&self, low: Range<Vec<u8>>, high: Range<Vec<u8>>) -> Filter {
+        let test = NumberTest {
+            low,
+            high,
+            system: self.system.clone(),
+            code: self.code.clone(),
+        };
+        Filter::Number(self.param, test)
+    }
+
+    /// What a prefix asks of a number; `None`: it has no key.
+    fn compared(&self, prefix: Prefix, number: Decimal) -> Option<Filter> {
+        let exact = (self.key)(number)?;
+        let range = |(from, to): (Decimal, Decimal)| Some(((self.key)(from)?, (self.key)(to)?));
+        Some(match prefix {
+            Prefix::Equal => {
+                let (from, to) = range(number.precision_range())?;
+                self.test(Range::at_least(from), Range::below(to))
+            }
+            Prefix::Approximate => {
+                let (from, to) = range(number.approximate_range())?;
+                self.test(Range::at_most(to), Range::at_least(from))
+            }
+            Prefix::NotEqual => {
+                let (from, to) = range(number.precision_range())?;
+                Filter::Any(vec![
+                    self.test(Range::below(from), Range::OPEN),
+                    self.test(Range::OPEN, Range::at_least(to)),
+                ])
+            }
+            Prefix::Greater => self.test(Range::OPEN, Range::above(exact)),
+            Prefix::Less => self.test(Range::below(exact), Range::OPEN),
+            Prefix::GreaterOrEqual => self.test(Range::OPEN, Range::at_least(exact)),
+            Prefix::LessOrEqual => self.test(Range::at_most(exact), Range::OPEN),
+            Prefix::StartsAfter => self.test(Range::above(exact), Range::OPEN),
+            Prefix::EndsBefore => self.test(Range::OPEN, Range::below(exact)),
+        })
+    }
 }

@@ -83,6 +83,7 @@ fn what_cannot_be_found_from_outside_has_no_key() {
             FhirVersion::R4,
             &json!({"resourceType": "Patient", "managingOrganization": {"reference": reference}}),
         );
-        assert_eq!(texts(&keys, named("organization")), [""; 0], "{reference}");
+        // only that there is one can be found
+        assert_eq!(texts(&keys, named("organization")), ["x"], "{reference}");
     }
 }

@@ -73,6 +73,26 @@ fn lenient(target: &str, query: &str) -> Result<Search, SearchError> {
     "not-supported"
 )]
 #[case("Patient", "_not-referenced=Observation", 400, "invalid")]
+#[case("Patient", "identifier:of-type=MR|123", 400, "invalid")]
+#[case("Patient", "identifier:of-type=http://t|MR|", 400, "invalid")]
+#[case("Patient", "gender:text:more=x", 403, "not-supported")]
+#[case("Patient", "family:text=x", 403, "not-supported")]
+#[case("Patient", "gender:identifier=x", 403, "not-supported")]
+#[case("Patient", "_list:missing=true", 403, "not-supported")]
+#[case("Patient", "_list=$current-problems", 403, "not-supported")]
+#[case("Location", "near=far", 400, "invalid")]
+#[case("Location", "near:exact=1|1", 403, "not-supported")]
+#[case("Patient", "_filter=gender is male", 400, "invalid")]
+#[case("Patient", "_filter=cookie eq chip", 400, "invalid")]
+#[case("Patient", "_filter=gender co male", 400, "invalid")]
+#[case("Patient", "_filter=gender pr maybe", 400, "invalid")]
+#[case("Patient", "_filter=birthdate eq yesterday", 400, "invalid")]
+#[case("Patient", "_filter=_id co x", 400, "invalid")]
+#[case("Patient", "_filter=gender.name eq x", 403, "not-supported")]
+#[case("Observation", "_filter=subject.name eq x", 403, "not-supported")]
+#[case("Patient", "_text=x", 403, "not-supported")]
+#[case("Patient", "_content=x", 403, "not-supported")]
+#[case("Patient", "_contained=true", 403, "not-supported")]
 fn refuses(#[case] target: &str, #[case] query: &str, #[case] status: u16, #[case] code: &str) {
     let error = lenient(target, query).expect_err("refused");
     assert_eq!((error.status(), error.code()), (status, code), "{error}");

@@ -1,9 +1,15 @@
 //! A condition on one resource as SQL (`p` is its pk, `r` its row).
 
+use fhir_search::near::Circle;
 use fhir_search::plan::{NumberTest, Range, Table, TextTest};
 
 use super::dialect::Dialect;
 use super::{Sql, bounded, links, list, marks, prefixed};
+
+/// More values than these come as one argument, so that no number of them is too many.
+const MARKS: usize = 16;
+/// More parts than these are split into two halves.
+const FLAT: usize = 64;
 
 /// A resource within a statement.
 #[derive(Debug, Clone)]
@@ -48,6 +54,10 @@ pub enum Condition {
     Text {
         param: i64,
         test: TextTest,
+    },
+    Near {
+        param: i64,
+        circle: Circle,
     },
     Present {
         param: i64,
@@ -100,18 +110,19 @@ impl Condition {
         let (p, row) = (&at.pk, &at.row);
         match self {
             Self::Constant(value) => Sql::plain(if *value { "TRUE" } else { "FALSE" }),
-            Self::Any(conditions) => joined(conditions, at, " OR "),
-            Self::All(conditions) => joined(conditions, at, " AND "),
+            Self::Any(conditions) => alternatives(conditions, at),
+            Self::All(conditions) => {
+                let parts = conditions.iter().map(|condition| condition.probe_at(at));
+                joined(parts.collect(), " AND ")
+            }
             Self::Not(condition) => {
                 let mut sql = Sql::plain("NOT ");
                 sql.append(condition.probe_at(at));
                 sql
             }
             Self::Id(ids) => {
-                let mut sql = Sql::plain(format!("{row}.id IN ({})", marks(ids.len())));
-                for id in ids {
-                    sql.bind(id.clone());
-                }
+                let mut sql = Sql::plain(format!("{row}.id "));
+                sql.append(one_of_texts(at.dialect, ids));
                 sql
             }
             Self::Updated(range) => bounded(&format!("{row}.upd"), range),
@@ -125,30 +136,49 @@ impl Condition {
                 sql
             }
             rows => {
-                let (table, test) = rows.rows();
-                let by = at.dialect.by(&format!("{table}_pk"));
-                let mut sql = Sql::plain(format!("EXISTS (SELECT 1 FROM {table} x{by} WHERE x.pk = {p} AND "));
-                sql.append(test);
-                sql.push(at.dialect.each_row());
-                sql.push(")");
-                sql
+                let (table, test) = rows.rows(at.dialect);
+                row_exists(table, test, at)
             }
         }
     }
 
+    /// Whether it is about the rows of one index.
+    fn is_of_rows(&self) -> bool {
+        match self {
+            Self::Exact { .. }
+            | Self::Prefix { .. }
+            | Self::Date { .. }
+            | Self::Number { .. }
+            | Self::Text { .. }
+            | Self::Near { .. }
+            | Self::Present { .. } => true,
+            Self::Constant(_)
+            | Self::Any(_)
+            | Self::All(_)
+            | Self::Not(_)
+            | Self::Linked { .. }
+            | Self::LinkedBy { .. }
+            | Self::Together(_)
+            | Self::Id(_)
+            | Self::Updated(_)
+            | Self::Type(_) => false,
+        }
+    }
+
     /// For conditions on index rows: the table and the test of its row `x`.
-    pub fn rows(&self) -> (&'static str, Sql) {
+    pub fn rows(&self, dialect: Dialect) -> (&'static str, Sql) {
         match self {
             Self::Exact { param, values } => {
                 let mut sql = Sql::with("x.param = ? AND x.val ", *param);
                 match values.as_slice() {
                     [one] => sql.append(Sql::with("= ?", *one)),
-                    several => {
+                    several if several.len() <= MARKS => {
                         sql.push(&format!("IN ({})", marks(several.len())));
                         for value in several {
                             sql.bind(*value);
                         }
                     }
+                    many => sql.append(Sql::with(dialect.among_numbers(), format!("[{}]", list(many)))),
                 }
                 ("ix_exact", sql)
             }
@@ -185,6 +215,13 @@ impl Condition {
                 sql.and(match test {
                     TextTest::StartsWith(text) => prefixed("x.folded", text),
                     TextTest::Contains(text) => Sql::with("instr(x.folded, ?) > 0", text.clone()),
+                    TextTest::EndsWith(text) => Sql {
+                        text: "length(x.folded) >= length(?) AND \
+                               substr(x.folded, length(x.folded) - length(?) + 1) = ?"
+                            .to_owned(),
+                        arguments: vec![text.clone().into(), text.clone().into(), text.clone().into()],
+                    },
+                    TextTest::Folded(text) => Sql::with("x.folded = ?", text.clone()),
                     TextTest::Exact(folded, exact) => {
                         let exact = if folded == exact { String::new() } else { exact.clone() };
                         Sql {
@@ -195,12 +232,14 @@ impl Condition {
                 });
                 ("ix_string", sql)
             }
+            Self::Near { param, circle } => ("ix_place", within(dialect, *param, circle)),
             Self::Present { param, table } => {
                 let table = match table {
                     Table::Exact => "ix_exact",
                     Table::Dates => "ix_date",
                     Table::Numbers => "ix_number",
                     Table::Strings => "ix_string",
+                    Table::Places => "ix_place",
                 };
                 (table, Sql::with("x.param = ?", *param))
             }
@@ -233,7 +272,7 @@ impl Condition {
 pub fn same_element(dialect: Dialect, parts: &[Condition], p: Option<&str>) -> Sql {
     let (mut from, mut tests) = (Sql::default(), Sql::plain("TRUE"));
     for (index, part) in parts.iter().enumerate() {
-        let (table, test) = part.rows();
+        let (table, test) = part.rows(dialect);
         let by_resource = index > 0 || p.is_some();
         let index_used = if by_resource {
             dialect.by(&format!("{table}_pk"))
@@ -260,14 +299,97 @@ pub fn same_element(dialect: Dialect, parts: &[Condition], p: Option<&str>) -> S
     from
 }
 
-fn joined(conditions: &[Condition], at: &At, between: &str) -> Sql {
+/// A place within a circle: in the rectangle around it, then by its distance. Numbers of ours are safe in the text.
+fn within(dialect: Dialect, param: i64, circle: &Circle) -> Sql {
+    let bounds = circle.bounds();
+    let ranges: Vec<String> = bounds
+        .longitudes
+        .iter()
+        .flatten()
+        .map(|(west, east)| format!("x.longitude BETWEEN {west:?} AND {east:?}"))
+        .collect();
+    let distance = dialect.distance("x.latitude", "x.longitude", circle.centre);
+    let text = format!(
+        "x.param = ? AND x.latitude BETWEEN {:?} AND {:?} AND ({}) AND {distance} <= {:?}",
+        bounds.south,
+        bounds.north,
+        ranges.join(" OR "),
+        circle.metres,
+    );
+    Sql::with(text, param)
+}
+
+fn row_exists(table: &str, test: Sql, at: &At) -> Sql {
+    let by = at.dialect.by(&format!("{table}_pk"));
+    let mut sql = Sql::plain(format!(
+        "EXISTS (SELECT 1 FROM {table} x{by} WHERE x.pk = {} AND ",
+        at.pk
+    ));
+    sql.append(test);
+    sql.push(at.dialect.each_row());
+    sql.push(")");
+    sql
+}
+
+/// Alternatives about rows of the same index are looked for at once: the resource's rows are read once, however many
+/// there are.
+fn alternatives(conditions: &[Condition], at: &At) -> Sql {
+    let mut tables: Vec<(&'static str, Vec<Sql>)> = Vec::new();
+    let mut parts = Vec::new();
+    for condition in conditions {
+        if !condition.is_of_rows() {
+            parts.push(condition.probe_at(at));
+            continue;
+        }
+        let (table, test) = condition.rows(at.dialect);
+        match tables.iter_mut().find(|(known, _)| *known == table) {
+            Some((_, tests)) => tests.push(test),
+            None => tables.push((table, vec![test])),
+        }
+    }
+    let tables = tables.into_iter();
+    parts.extend(tables.map(|(table, tests)| row_exists(table, joined(tests, " OR "), at)));
+    joined(parts, " OR ")
+}
+
+/// The parts between parentheses. Thousands of them are a tree of little depth: databases limit the depth of expressions.
+fn joined(mut parts: Vec<Sql>, between: &str) -> Sql {
+    if parts.len() > FLAT {
+        let second = parts.split_off(parts.len() / 2);
+        parts = vec![joined(parts, between), joined(second, between)];
+    }
     let mut sql = Sql::plain("(");
-    for (index, condition) in conditions.iter().enumerate() {
+    for (index, part) in parts.into_iter().enumerate() {
         if index > 0 {
             sql.push(between);
         }
-        sql.append(condition.probe_at(at));
+        sql.append(part);
     }
     sql.push(")");
     sql
+}
+
+/// `IN (…)` or `= ?` of texts.
+pub fn one_of_texts(dialect: Dialect, texts: &[String]) -> Sql {
+    match texts {
+        [one] => Sql::with("= ?", one.clone()),
+        many if many.len() > MARKS => {
+            let quoted: Vec<String> = many.iter().map(|text| quoted(text)).collect();
+            Sql::with(dialect.among_texts(), format!("[{}]", quoted.join(",")))
+        }
+        several => {
+            let mut sql = Sql::plain(format!("IN ({})", marks(several.len())));
+            for text in several {
+                sql.bind(text.clone());
+            }
+            sql
+        }
+    }
+}
+
+/// A JSON string.
+fn quoted(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len() + 2);
+    fhir_resource::write_string(text, &mut out);
+    String::from_utf8_lossy(&out).into_owned()
 }

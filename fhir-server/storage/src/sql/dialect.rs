@@ -1,5 +1,7 @@
 //! What SQLite and PostgreSQL write differently. Everything else in `sql/` is what both understand.
 
+use fhir_search::near::Place;
+
 /// An engine's SQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
@@ -32,6 +34,30 @@ impl Dialect {
     pub fn each_row(self) -> &'static str {
         match self {
             Self::Sqlite => "",
+        }
+    }
+
+    /// After a column: one of many numbers, which come as one argument, a JSON array.
+    pub fn among_numbers(self) -> &'static str {
+        match self {
+            Self::Sqlite => "IN (SELECT value FROM json_each(?))",
+        }
+    }
+
+    /// After a column: one of many texts, which come as one argument, a JSON array.
+    pub fn among_texts(self) -> &'static str {
+        match self {
+            Self::Sqlite => "IN (SELECT value FROM json_each(?))",
+        }
+    }
+
+    /// Metres from a row's place to this one.
+    pub fn distance(self, latitude: &str, longitude: &str, place: Place) -> String {
+        match self {
+            Self::Sqlite => format!(
+                "distance({latitude}, {longitude}, {:?}, {:?})",
+                place.latitude, place.longitude
+            ),
         }
     }
 }

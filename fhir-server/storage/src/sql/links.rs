@@ -1,9 +1,9 @@
 //! Chains and `_has` as SQL: from a resource along its references, and from what refers to it.
 
-use super::condition::{At, Condition};
+use super::condition::{At, Condition, one_of_texts};
 use super::dialect::Dialect;
 use super::statement::{can_drive, driving_rows};
-use super::{Sql, marks, prefixed};
+use super::{Sql, prefixed};
 
 /// As a test of a resource: outer first, inner by probes.
 pub fn probe(condition: &Condition, at: &At) -> Sql {
@@ -80,13 +80,10 @@ pub fn other_end(dialect: Dialect, driver: &Condition, of: i64) -> Sql {
         return driving_rows(dialect, driver);
     };
     let mut sql = Sql::plain(format!(
-        "SELECT r.pk AS pk FROM res r{} WHERE r.type = {of} AND r.body IS NOT NULL AND r.id IN ({})",
+        "SELECT r.pk AS pk FROM res r{} WHERE r.type = {of} AND r.body IS NOT NULL AND r.id ",
         dialect.by("res_id"),
-        marks(ids.len())
     ));
-    for id in ids {
-        sql.bind(id.clone());
-    }
+    sql.append(one_of_texts(dialect, ids));
     sql
 }
 
@@ -146,6 +143,29 @@ pub fn rows(dialect: Dialect, condition: &Condition) -> Sql {
         }
         _ => return Sql::plain("SELECT 0 AS pk WHERE FALSE"),
     };
+    for condition in others {
+        sql.and(condition.probe_at(&there));
+    }
+    sql
+}
+
+/// The pks of resources that all of these hold for: one has an index to begin with.
+pub fn all_rows(dialect: Dialect, parts: &[Condition]) -> Sql {
+    let Some((first, others)) = driver(parts) else {
+        return Sql::plain("SELECT 0 AS pk WHERE FALSE");
+    };
+    let there = At {
+        pk: "q.pk".to_owned(),
+        row: "q".to_owned(),
+        depth: 1,
+        dialect,
+    };
+    let mut sql = Sql::plain("SELECT q.pk AS pk FROM (");
+    sql.append(driving_rows(dialect, first));
+    sql.push(&format!(
+        ") i {} res q ON q.pk = i.pk WHERE q.body IS NOT NULL",
+        dialect.join()
+    ));
     for condition in others {
         sql.and(condition.probe_at(&there));
     }

@@ -21,7 +21,7 @@ fn keys(sort: &Sort) -> usize {
 
 /// Whether a cursor is of this order.
 pub fn check(sort: &Sort, after: Option<&Cursor>) -> Result<(), ReadError> {
-    if after.is_some_and(|cursor| cursor.keys.len() != keys(sort)) {
+    if after.is_some_and(|cursor| cursor.keys.len() != keys(sort) && !cursor.is_last()) {
         return Err(ReadError::Cursor);
     }
     Ok(())
@@ -61,12 +61,12 @@ fn of_table(dialect: Dialect, table: &str, best: &str) -> String {
     format!("(SELECT {best} FROM {table} s{by} WHERE s.pk = r.pk AND s.param = ?)")
 }
 
-/// What lies behind a cursor, in the columns `k0`, `k1` … and `pk`.
+/// What lies behind a cursor, or before it, in the columns `k0`, `k1` … and `pk`.
 pub fn behind(keys: &[SortKey], cursor: &Cursor) -> Sql {
     let mut sql = Sql::plain("(");
     for (at, (key, value)) in keys.iter().zip(&cursor.keys).enumerate() {
         equal(&cursor.keys[..at], &mut sql);
-        sql.append(match (value, key.descending) {
+        sql.append(match (value, key.descending != cursor.backwards) {
             (Key::Nothing, false) => Sql::plain(format!("k{at} IS NOT NULL")),
             // nothing comes last
             (Key::Nothing, true) => Sql::plain("FALSE"),
@@ -76,7 +76,8 @@ pub fn behind(keys: &[SortKey], cursor: &Cursor) -> Sql {
         sql.push(" OR ");
     }
     equal(&cursor.keys, &mut sql);
-    sql.append(Sql::with("pk > ?)", cursor.pk));
+    let pk = if cursor.backwards { "pk < ?)" } else { "pk > ?)" };
+    sql.append(Sql::with(pk, cursor.pk));
     sql
 }
 
@@ -86,17 +87,17 @@ fn equal(values: &[Key], sql: &mut Sql) {
     }
 }
 
-/// `k0 NULLS FIRST, k1 DESC NULLS LAST, pk`
-pub fn by(keys: &[SortKey]) -> String {
+/// `k0 NULLS FIRST, k1 DESC NULLS LAST, pk`, or all of it the other way round.
+pub fn by(keys: &[SortKey], backwards: bool) -> String {
     let mut text = String::new();
     for (at, key) in keys.iter().enumerate() {
-        // a String takes every write
-        let nothing = if key.descending {
-            " DESC NULLS LAST"
-        } else {
+        let nothing = if key.descending == backwards {
             " NULLS FIRST"
+        } else {
+            " DESC NULLS LAST"
         };
+        // a String takes every write
         let _ = write!(text, "k{at}{nothing}, ");
     }
-    text + "pk"
+    text + if backwards { "pk DESC" } else { "pk" }
 }

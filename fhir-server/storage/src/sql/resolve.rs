@@ -1,7 +1,7 @@
 //! A filter as a condition: with numbers for its texts and parameters. A text without a number is one that no resource
 //! has.
 
-use fhir_search::{Filter, key};
+use fhir_search::{Filter, ParamId, key};
 
 use super::condition::Condition;
 use crate::catalogue::Catalogue;
@@ -65,40 +65,16 @@ pub fn resolve<E>(catalogue: &Catalogue, filter: &Filter, find: &mut Find<'_, E>
             param: catalogue.param(*param),
             test: test.clone(),
         },
+        Filter::Near(param, circle) => Condition::Near {
+            param: catalogue.param(*param),
+            circle: *circle,
+        },
         Filter::Present(param, table) => Condition::Present {
             param: catalogue.param(*param),
             table: *table,
         },
-        Filter::Linked { param, target, filters } | Filter::LinkedBy { param, target, filters } => {
-            let (Some(number), Condition::All(inner)) = (
-                catalogue.type_number(target),
-                match all(each(filters)?) {
-                    Condition::Constant(true) => Condition::All(Vec::new()),
-                    Condition::Constant(false) => return Ok(Condition::Constant(false)),
-                    other => Condition::All(other.conjuncts()),
-                },
-            ) else {
-                return Ok(Condition::Constant(false));
-            };
-            let source = catalogue.param_type(*param).unwrap_or_default();
-            let (param, prefix) = (catalogue.param(*param), key::reference(&format!("{target}/")));
-            if matches!(filter, Filter::Linked { .. }) {
-                Condition::Linked {
-                    param,
-                    target: number,
-                    prefix,
-                    inner,
-                }
-            } else {
-                Condition::LinkedBy {
-                    param,
-                    source,
-                    target: number,
-                    prefix,
-                    inner,
-                }
-            }
-        }
+        Filter::Linked { param, target, filters } => linked(catalogue, true, *param, target, each(filters)?),
+        Filter::LinkedBy { param, target, filters } => linked(catalogue, false, *param, target, each(filters)?),
         Filter::Together(filters) => {
             let parts = each(filters)?;
             if parts.iter().any(|part| matches!(part, Condition::Constant(false))) {
@@ -111,6 +87,36 @@ pub fn resolve<E>(catalogue: &Catalogue, filter: &Filter, find: &mut Find<'_, E>
         Filter::Updated(range) => Condition::Updated(range.clone()),
         Filter::Type(names) => Condition::Type(names.iter().filter_map(|name| catalogue.type_number(name)).collect()),
     })
+}
+
+/// Forwards along a reference, or back.
+fn linked(catalogue: &Catalogue, forwards: bool, param: ParamId, target: &str, inner: Vec<Condition>) -> Condition {
+    let Some(number) = catalogue.type_number(target) else {
+        return Condition::Constant(false);
+    };
+    let inner = match all(inner) {
+        Condition::Constant(true) => Vec::new(),
+        Condition::Constant(false) => return Condition::Constant(false),
+        other => other.conjuncts(),
+    };
+    let source = catalogue.param_type(param).unwrap_or_default();
+    let (param, prefix) = (catalogue.param(param), key::reference(&format!("{target}/")));
+    if forwards {
+        Condition::Linked {
+            param,
+            target: number,
+            prefix,
+            inner,
+        }
+    } else {
+        Condition::LinkedBy {
+            param,
+            source,
+            target: number,
+            prefix,
+            inner,
+        }
+    }
 }
 
 fn any(mut conditions: Vec<Condition>) -> Condition {

@@ -22,6 +22,9 @@ pub const FEW: i64 = 512;
 /// Resources at the other end of a chain up to which the search begins there.
 pub const MANY: i64 = 5_000;
 
+/// Alternatives that lead a search together, at most; databases limit how many results they unite.
+const UNITED: usize = 200;
+
 /// What leads the search.
 enum Driver {
     /// Rows of an index, by pk where `ordered`.
@@ -161,15 +164,18 @@ fn pick<E>(
 
 /// Whether its index can begin a search.
 pub fn can_drive(condition: &Condition) -> bool {
-    use fhir_search::plan::TextTest::Contains;
+    use fhir_search::plan::TextTest::{Contains, EndsWith};
     match condition {
         Condition::Exact { .. }
         | Condition::Date { .. }
         | Condition::Number { .. }
         | Condition::Prefix { .. }
+        | Condition::Near { .. }
         | Condition::Together(_) => true,
-        Condition::Text { test, .. } => !matches!(test, Contains(_)),
+        Condition::Text { test, .. } => !matches!(test, Contains(_) | EndsWith(_)),
         Condition::Linked { inner, .. } | Condition::LinkedBy { inner, .. } => links::driver(inner).is_some(),
+        Condition::Any(parts) => parts.len() <= UNITED && parts.iter().all(can_drive),
+        Condition::All(parts) => parts.iter().any(can_drive),
         _ => false,
     }
 }
@@ -188,6 +194,11 @@ pub fn other_end(dialect: Dialect, condition: &Condition) -> Option<Sql> {
         Condition::Linked { inner, target: of, .. } | Condition::LinkedBy { inner, source: of, .. } => {
             links::driver(inner).map(|(first, _)| links::other_end(dialect, first, *of))
         }
+        Condition::Any(parts) => {
+            let ends: Vec<Sql> = parts.iter().filter_map(|part| other_end(dialect, part)).collect();
+            (!ends.is_empty()).then(|| united(ends))
+        }
+        Condition::All(parts) => links::driver(parts).and_then(|(first, _)| other_end(dialect, first)),
         _ => None,
     }
 }
@@ -205,9 +216,29 @@ pub fn driving_rows(dialect: Dialect, condition: &Condition) -> Sql {
         sql.append(same_element(dialect, parts, None));
         return sql;
     }
-    let (table, test) = condition.rows();
-    let mut sql = Sql::plain(format!("SELECT x.pk FROM {table} x WHERE "));
+    if let Condition::Any(parts) = condition {
+        return united(parts.iter().map(|part| driving_rows(dialect, part)).collect());
+    }
+    if let Condition::All(parts) = condition {
+        return links::all_rows(dialect, parts);
+    }
+    let (table, test) = condition.rows(dialect);
+    let mut sql = Sql::plain(format!("SELECT x.pk AS pk FROM {table} x WHERE "));
     sql.append(test);
+    sql
+}
+
+/// The rows of all of these.
+fn united(parts: Vec<Sql>) -> Sql {
+    let mut sql = Sql::default();
+    for (index, part) in parts.into_iter().enumerate() {
+        if index > 0 {
+            sql.push(" UNION ALL ");
+        }
+        sql.push("SELECT u.pk AS pk FROM (");
+        sql.append(part);
+        sql.push(") u");
+    }
     sql
 }
 
@@ -223,7 +254,7 @@ fn overlapping(param: i64, low: &Range<i64>, high: &Range<i64>) -> Sql {
             sql.push(" UNION ALL ");
         }
         sql.append(Sql::with(
-            format!("SELECT x.pk FROM ix_date x WHERE x.param = ? AND x.long = {long}"),
+            format!("SELECT x.pk AS pk FROM ix_date x WHERE x.param = ? AND x.long = {long}"),
             param,
         ));
         sql.and(bounded("x.lo", low));
@@ -233,8 +264,8 @@ fn overlapping(param: i64, low: &Range<i64>, high: &Range<i64>) -> Sql {
 }
 
 impl Chosen {
-    /// A page of at most `count` matches behind `after`, and one more if there is one: [`COLUMNS`], the id, then the values
-    /// that are sorted by.
+    /// A page of at most `count` matches behind `after` (or before it, from its end), and one more if there is one:
+    /// [`COLUMNS`], the id, then the values that are sorted by.
     pub fn page(mut self, catalogue: &Catalogue, sort: &Sort, count: usize, after: Option<&Cursor>) -> Sql {
         if let Sort::Values(keys) = sort {
             return self.sorted(catalogue, keys, count, after);
@@ -242,25 +273,23 @@ impl Chosen {
         if *sort != Sort::Creation && !self.few {
             self.back_to_list();
         }
+        let backwards = after.is_some_and(|cursor| cursor.backwards);
+        let place = after.filter(|cursor| !cursor.is_last());
         let mut statement = Sql::plain(format!("SELECT {COLUMNS}, r.id FROM "));
-        let p = self.from(&mut statement, sort, after.is_some());
+        let p = self.from(&mut statement, sort, place.is_some());
         self.tests(&mut statement, p);
-        if let Some(cursor) = after {
-            let test = match sort {
-                Sort::UpdatedAscending => "r.upd > ?".to_owned(),
-                Sort::UpdatedDescending => "r.upd < ?".to_owned(),
-                _ => format!("{p} > ?"),
-            };
+        let by = match sort {
+            Sort::UpdatedAscending | Sort::UpdatedDescending => "r.upd",
+            _ => p,
+        };
+        let down = (*sort == Sort::UpdatedDescending) != backwards;
+        if let Some(cursor) = place {
             let from = cursor.keys.first().cloned().unwrap_or(Key::Number(cursor.pk));
-            statement.and(Sql::with(test, from));
+            let test = if down { "<" } else { ">" };
+            statement.and(Sql::with(format!("{by} {test} ?"), from));
         }
-        statement.push(match sort {
-            Sort::UpdatedAscending => " ORDER BY r.upd",
-            Sort::UpdatedDescending => " ORDER BY r.upd DESC",
-            _ if p == "d.pk" => " ORDER BY d.pk",
-            _ => " ORDER BY r.pk",
-        });
-        statement.push(&format!(" LIMIT {}", count + 1));
+        let direction = if down { " DESC" } else { "" };
+        statement.push(&format!(" ORDER BY {by}{direction} LIMIT {}", count + 1));
         statement
     }
 
@@ -275,7 +304,7 @@ impl Chosen {
             && self.typed
             && !self.rest.iter().any(Condition::reads_row)
         {
-            let (table, test) = condition.rows();
+            let (table, test) = condition.rows(self.dialect);
             statement.push(&format!("{table} d WHERE "));
             statement.append(renamed(test));
             for condition in &self.rest {
@@ -304,11 +333,11 @@ impl Chosen {
         let p = self.from(&mut statement, &Sort::Creation, false);
         self.tests(&mut statement, p);
         statement.push(") m");
-        if let Some(cursor) = after {
+        if let Some(cursor) = after.filter(|cursor| !cursor.is_last()) {
             statement.push(" WHERE ");
             statement.append(order::behind(keys, cursor));
         }
-        let by = order::by(keys);
+        let by = order::by(keys, after.is_some_and(|cursor| cursor.backwards));
         statement.push(&format!(
             " ORDER BY {by} LIMIT {}) o {} res r ON r.pk = o.pk ORDER BY {}",
             count + 1,
@@ -333,7 +362,7 @@ impl Chosen {
                 condition,
                 ordered: true,
             } => {
-                let (table, test) = condition.rows();
+                let (table, test) = condition.rows(self.dialect);
                 statement.push(&format!("{table} d {join} res r ON r.pk = d.pk WHERE "));
                 statement.append(renamed(test));
                 "d.pk"

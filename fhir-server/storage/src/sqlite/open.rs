@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use fhir_definitions::FhirVersion;
+use fhir_search::near::Place;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
+use rusqlite::functions::FunctionFlags;
 use tokio::sync::mpsc;
 
 use super::clock::Clock;
@@ -80,5 +82,11 @@ fn connect(path: &Path) -> Result<Connection, OpenError> {
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     // no second look at the plan when a statement runs with other values
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    let pure = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+    connection.create_scalar_function("distance", 4, pure, |context| {
+        let degrees = |at| context.get::<f64>(at);
+        let place = |latitude, longitude| Place { latitude, longitude };
+        Ok(place(degrees(0)?, degrees(1)?).distance(place(degrees(2)?, degrees(3)?)))
+    })?;
     Ok(connection)
 }

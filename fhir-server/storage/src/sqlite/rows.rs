@@ -71,13 +71,15 @@ pub fn find(connection: &Connection, text: &str) -> rusqlite::Result<Option<i64>
 type Number = (i64, Vec<u8>, Vec<u8>, i64, i64, i64);
 
 /// All index rows of one resource. The last part of each is the element whose rows belong together; 0: none.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Rows {
     exact: BTreeSet<(i64, i64, i64)>,
     dates: BTreeSet<(i64, i64, i64, i64)>,
     numbers: BTreeSet<Number>,
     /// Parameter, folded, as written (empty: as folded).
     strings: BTreeSet<(i64, String, String, i64)>,
+    /// Parameter, latitude, longitude: seldom any, never many.
+    places: Vec<(i64, f64, f64)>,
 }
 
 impl Rows {
@@ -129,6 +131,12 @@ impl Rows {
             self.strings
                 .insert((catalogue.param(*param), folded.clone(), exact, element));
         }
+        for place in &keys.places {
+            let place = (catalogue.param(place.param), place.latitude, place.longitude);
+            if !self.places.contains(&place) {
+                self.places.push(place);
+            }
+        }
         Ok(())
     }
 
@@ -156,6 +164,9 @@ impl Rows {
                 .collect::<rusqlite::Result<_>>()?,
             strings: all("SELECT param, folded, exact, elem FROM ix_string WHERE pk = ?1")?
                 .query_map([pk], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
+                .collect::<rusqlite::Result<_>>()?,
+            places: all("SELECT param, latitude, longitude FROM ix_place WHERE pk = ?1")?
+                .query_map([pk], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
                 .collect::<rusqlite::Result<_>>()?,
         })
     }
@@ -211,6 +222,13 @@ impl Rows {
             let mut insert = all("INSERT INTO ix_string (param, folded, pk, exact, elem) VALUES (?1, ?2, ?3, ?4, ?5)")?;
             for (param, folded, exact, element) in self.strings.difference(&before.strings) {
                 insert.execute((param, folded, pk, exact, element))?;
+            }
+        }
+        if self.places != before.places {
+            all("DELETE FROM ix_place WHERE pk = ?1")?.execute([pk])?;
+            let mut insert = all("INSERT INTO ix_place (param, latitude, longitude, pk) VALUES (?1, ?2, ?3, ?4)")?;
+            for (param, latitude, longitude) in &self.places {
+                insert.execute((param, latitude, longitude, pk))?;
             }
         }
         Ok(())

@@ -1,5 +1,7 @@
 //! Searches: pages, counts, plans.
 
+use std::fmt::Write as _;
+
 use fhir_search::{Plan, Sort};
 use rusqlite::Connection;
 
@@ -7,12 +9,16 @@ use super::rows;
 use crate::catalogue::Catalogue;
 use crate::cursor::{Cursor, Key};
 use crate::error::ReadError;
-use crate::page::Page;
+use crate::page::{Gathering, Page};
 use crate::sql::condition::Condition;
 use crate::sql::dialect::Dialect;
 use crate::sql::row::{Raw, WIDTH};
 use crate::sql::statement::{self, Chosen, MANY};
 use crate::sql::{Sql, order};
+use crate::value::Value;
+
+/// Arguments of a statement.
+const ARGUMENTS: usize = 30_000;
 
 /// A page of at most `count` matches behind `after`.
 pub fn page(
@@ -23,20 +29,16 @@ pub fn page(
     after: Option<&Cursor>,
 ) -> Result<Page, ReadError> {
     order::check(&plan.sort, after)?;
-    let mut page = Page::default();
     let Some(chosen) = choose(connection, catalogue, plan)? else {
-        return Ok(page);
+        return Ok(Page::default());
     };
+    let mut page = Gathering::new(count, after);
     let statement = chosen.page(catalogue, &plan.sort, count, after);
+    let statement = within_limits(statement);
     let mut select = connection.prepare_cached(&statement.text)?;
     let mut rows = select.query(rusqlite::params_from_iter(statement.arguments))?;
-    let mut last = None;
     while let Some(row) = rows.next()? {
         let raw = Raw::of(row)?;
-        if page.entries.len() == count {
-            page.next = last;
-            break;
-        }
         let keys = match &plan.sort {
             Sort::Creation => Vec::new(),
             Sort::UpdatedAscending | Sort::UpdatedDescending => vec![Key::Number(raw.updated)],
@@ -44,10 +46,16 @@ pub fn page(
                 .map(|at| row.get_ref(at).map(Key::from))
                 .collect::<Result<_, _>>()?,
         };
-        last = Some(Cursor { keys, pk: raw.pk });
-        page.entries.push(raw.serve(catalogue)?);
+        let place = Cursor {
+            keys,
+            pk: raw.pk,
+            backwards: false,
+        };
+        if !page.add(place, || raw.serve(catalogue))? {
+            break;
+        }
     }
-    Ok(page)
+    Ok(page.finish())
 }
 
 /// How many resources match.
@@ -95,6 +103,44 @@ fn hits(connection: &Connection, condition: &Condition, limit: i64) -> rusqlite:
 }
 
 fn number(connection: &Connection, statement: Sql) -> rusqlite::Result<i64> {
+    let statement = within_limits(statement);
     let mut select = connection.prepare_cached(&statement.text)?;
     select.query_row(rusqlite::params_from_iter(statement.arguments), |row| row.get(0))
+}
+
+/// SQLite takes 32,766 arguments; what a statement has more stands in its text, which may be much longer.
+fn within_limits(statement: Sql) -> Sql {
+    if statement.arguments.len() <= ARGUMENTS {
+        return statement;
+    }
+    let mut text = String::with_capacity(statement.text.len() * 2);
+    let mut pieces = statement.text.split('?');
+    text.push_str(pieces.next().unwrap_or_default());
+    for (piece, argument) in pieces.zip(&statement.arguments) {
+        literal(argument, &mut text);
+        text.push_str(piece);
+    }
+    Sql::plain(text)
+}
+
+fn literal(value: &Value, text: &mut String) {
+    match value {
+        Value::Nothing => text.push_str("NULL"),
+        Value::Integer(number) => text.push_str(&number.to_string()),
+        Value::Text(value) => {
+            text.push_str("CAST(");
+            blob(value.as_bytes(), text);
+            text.push_str(" AS TEXT)");
+        }
+        Value::Bytes(bytes) => blob(bytes, text),
+    }
+}
+
+fn blob(bytes: &[u8], text: &mut String) {
+    text.push_str("x'");
+    for byte in bytes {
+        // a String takes every write
+        let _ = write!(text, "{byte:02x}");
+    }
+    text.push('\'');
 }

@@ -8,7 +8,9 @@ use fhir_resource::edit::Edits;
 use fhir_resource::stored::StoredForm;
 use fhir_resource::{Document, Limits};
 use fhir_search::{Access, Extractor, Handling, InForce, Parameters, Parser, Search, Target};
-use fhir_storage::{Change, CommitError, Database, Effort, Expected, Outcome, Prepared, Store, StoreOptions, WriteSet};
+use fhir_storage::{
+    Change, CommitError, Cursor, Database, Effort, Expected, Outcome, Prepared, Store, StoreOptions, WriteSet,
+};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -110,23 +112,33 @@ impl Fixture {
             .expect("a search")
     }
 
-    /// Ids of all pages, in order; also proves that the count agrees.
+    /// Ids of all pages, in order; also proves that the count agrees, and that the way back shows the same.
     pub async fn found(&self, target: &str, query: &str) -> Vec<String> {
         let search = self.search(target, query);
         let (mut ids, mut after) = (Vec::new(), None);
-        loop {
-            let page = self
-                .store
-                .search(&search.plan, search.count, after.as_ref(), Effort::Any)
-                .await
-                .expect("a page");
-            assert!(page.entries.len() <= search.count);
-            ids.extend(page.entries.into_iter().map(|entry| entry.id));
-            after = page
-                .next
-                .map(|cursor| cursor.to_string().parse().expect("its own cursor"));
+        let back = loop {
+            let (page, next, previous) = self.page(&search, after.as_ref()).await;
+            assert_eq!(previous.is_some(), after.is_some(), "{target}?{query}");
+            let begin = ids.len();
+            ids.extend(page);
+            after = next;
             if after.is_none() {
-                break;
+                break previous.map(|previous| (begin, previous));
+            }
+        };
+        let (last, _, _) = self.page(&search, Some(&Cursor::last())).await;
+        assert!(
+            ids.ends_with(&last) && last.len() == ids.len().min(search.count),
+            "{target}?{query}"
+        );
+        if let Some((mut end, mut previous)) = back {
+            while end > 0 {
+                let (page, next, before) = self.page(&search, Some(&previous)).await;
+                assert!(next.is_some(), "{target}?{query}");
+                assert_eq!(ids[end - page.len()..end], page, "{target}?{query}");
+                end -= page.len();
+                assert_eq!(before.is_some(), end > 0, "{target}?{query}");
+                previous = before.unwrap_or(previous);
             }
         }
         assert_eq!(
@@ -135,5 +147,15 @@ impl Fixture {
             "{target}?{query}"
         );
         ids
+    }
+
+    /// Ids of one page, and the cursors of its neighbours as clients get them.
+    async fn page(&self, search: &Search, after: Option<&Cursor>) -> (Vec<String>, Option<Cursor>, Option<Cursor>) {
+        let page = self.store.search(&search.plan, search.count, after, Effort::Any);
+        let page = page.await.expect("a page");
+        assert!(page.entries.len() <= search.count);
+        let sent = |cursor: Cursor| cursor.to_string().parse().expect("its own cursor");
+        let ids = page.entries.into_iter().map(|entry| entry.id).collect();
+        (ids, page.next.map(sent), page.previous.map(sent))
     }
 }

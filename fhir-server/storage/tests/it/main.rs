@@ -1,6 +1,7 @@
 //! The contract of the store, on a real SQLite file.
 
 mod fixture;
+mod further;
 mod history;
 mod plans;
 mod search;
