@@ -20,6 +20,8 @@ pub enum Name {
     Lookup,
     /// Which of two codes is the wider one.
     Subsumes,
+    /// What a code is in another code system.
+    Translate,
 }
 
 /// Where an operation is called.
@@ -49,7 +51,7 @@ pub struct Served {
 }
 
 /// Everything that is served.
-pub static SERVED: [Served; 7] = [
+pub static SERVED: [Served; 8] = [
     Served {
         name: Name::Everything,
         code: "everything",
@@ -105,6 +107,14 @@ pub static SERVED: [Served; 7] = [
         methods: &[Method::GET, Method::POST],
         levels: &[Level::Type, Level::Instance],
         types: &["CodeSystem"],
+    },
+    Served {
+        name: Name::Translate,
+        code: "translate",
+        definition: "http://hl7.org/fhir/OperationDefinition/ConceptMap-translate",
+        methods: &[Method::GET, Method::POST],
+        levels: &[Level::Type, Level::Instance],
+        types: &["ConceptMap"],
     },
 ];
 

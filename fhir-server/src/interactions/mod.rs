@@ -68,6 +68,7 @@ async fn perform_operation(server: &Arc<Server>, operation: &Operation, call: &C
         (Name::Expand, Some(of), id) => operations::expand::expand(server, call, of, id).await,
         (Name::ValidateCode, Some(of), id) => operations::validate_code::validate_code(server, call, of, id).await,
         (Name::Lookup, Some(of), None) => operations::lookup::lookup(server, call, of).await,
+        (Name::Translate, Some(of), id) => operations::translate::translate(server, call, of, id).await,
         (Name::Subsumes, Some(of), id) => operations::subsumes::subsumes(server, call, of, id).await,
         _ => Err(Failure::unknown_route()),
     }

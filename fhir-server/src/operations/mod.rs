@@ -5,4 +5,5 @@ pub mod expand;
 pub mod lookup;
 mod parameters;
 pub mod subsumes;
+pub mod translate;
 pub mod validate_code;

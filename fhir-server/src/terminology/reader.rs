@@ -1,6 +1,7 @@
 //! Reads stored value sets and code systems into a [`Library`]. Each is looked up anew for each request, so that a change
 //! is seen at once, on any replica; only what was read of one version is kept.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -130,8 +131,9 @@ pub fn parts_of(value_set: &ValueSet) -> Vec<Wanted> {
     systems.chain(imports).collect()
 }
 
-/// Adds what is stored of `wanted` and of all that it is made of.
-pub async fn extend(server: &Server, access: &Access, library: &mut Library, wanted: Vec<Wanted>) -> Result<()> {
+/// Adds what is stored of `wanted` and of all that it is made of; whether there is anything.
+pub async fn extend(server: &Server, access: &Access, library: &mut Library, wanted: Vec<Wanted>) -> Result<bool> {
+    let mut any = false;
     let mut pending = wanted;
     let mut seen = HashSet::new();
     let mut lookups = 0;
@@ -144,6 +146,7 @@ pub async fn extend(server: &Server, access: &Access, library: &mut Library, wan
                 if !library.has_code_systems(&url) {
                     lookups += 1;
                     let found = by_url(server, access, "CodeSystem", &url).await?;
+                    any |= !found.is_empty();
                     let read = found.iter().map(|version| server.terminology.code_system(version));
                     library.add_code_systems(&url, read.collect::<Result<_>>()?);
                 }
@@ -153,6 +156,7 @@ pub async fn extend(server: &Server, access: &Access, library: &mut Library, wan
                 if !library.has_value_sets(canonical.url) {
                     lookups += 1;
                     let found = by_url(server, access, "ValueSet", canonical.url).await?;
+                    any |= !found.is_empty();
                     let read = found.iter().map(|version| server.terminology.value_set(version));
                     library.add_value_sets(canonical.url, read.collect::<Result<_>>()?);
                 }
@@ -164,25 +168,33 @@ pub async fn extend(server: &Server, access: &Access, library: &mut Library, wan
             }
         }
     }
-    Ok(())
+    Ok(any)
 }
 
 async fn by_url(server: &Server, access: &Access, of: &str, url: &str) -> Result<Vec<Version>> {
-    found(server, access, of, "url", url).await
+    find(server, access, of, &[("url", Cow::Borrowed(url))]).await
 }
 
 async fn by_id(server: &Server, access: &Access, of: &str, id: &str) -> Result<Version> {
-    let found = found(server, access, of, "_id", id).await?;
+    let found = find(server, access, of, &[("_id", Cow::Borrowed(id))]).await?;
     found.into_iter().next().ok_or_else(|| Failure::not_found(of, id))
 }
 
-/// Current resources, the one that was changed last first.
-async fn found(server: &Server, access: &Access, of: &str, parameter: &str, value: &str) -> Result<Vec<Version>> {
+/// Resources that all these search parameters have these values of, the one that was changed last first.
+pub async fn find(
+    server: &Server,
+    access: &Access,
+    of: &str,
+    parameters: &[(&str, Cow<'_, str>)],
+) -> Result<Vec<Version>> {
     let of = server
         .definitions
         .resource_type(of)
         .ok_or_else(Failure::unknown_route)?;
-    let pairs = [(parameter.to_owned(), escaped(value))];
+    let pairs: Vec<_> = parameters
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), escaped(value)))
+        .collect();
     let search = server
         .parser
         .parse(&Target::Type(of), &pairs, Handling::Strict, access)

@@ -1,14 +1,17 @@
-//! Code systems whose codes are made by a grammar: languages and media types. Nobody lists their codes, but whether a text
-//! is one can be told.
+//! Code systems whose codes are made by a grammar: languages, media types and units. Nobody lists their codes, but whether a
+//! text is one can be told.
 
 const LANGUAGES: &str = "urn:ietf:bcp:47";
 const MEDIA_TYPES: &str = "urn:ietf:bcp:13";
 
-/// Whether a code is well-formed; `None`: not a system of this kind.
+const UNITS: &str = "http://unitsofmeasure.org";
+
+/// Whether a code is well-formed; `None`: not a system of this kind, or a unit that isn't understood.
 pub fn is_valid(system: &str, code: &str) -> Option<bool> {
     match system {
         LANGUAGES => Some(is_language(code)),
         MEDIA_TYPES => Some(is_media_type(code)),
+        UNITS => octofhir_ucum::validate(code).is_ok().then_some(true),
         _ => None,
     }
 }
@@ -53,6 +56,9 @@ mod tests {
     #[case(MEDIA_TYPES, "application/fhir+json", Some(true))]
     #[case(MEDIA_TYPES, "pdf", Some(false))]
     #[case(MEDIA_TYPES, "text/", Some(false))]
+    #[case(UNITS, "mm[Hg]", Some(true))]
+    #[case(UNITS, "10*3/uL", Some(true))]
+    #[case(UNITS, "millimetres of mercury", None)]
     #[case("http://loinc.org", "1-8", None)]
     fn grammars(#[case] system: &str, #[case] code: &str, #[case] valid: Option<bool>) {
         assert_eq!(is_valid(system, code), valid);

@@ -513,6 +513,97 @@ async fn large_value_sets_are_searched() {
     );
 }
 
+fn concept_map() -> Value {
+    let target = |code: &str, equivalence: &str| json!({"code": code, "display": code.to_uppercase(), "equivalence": equivalence});
+    json!({"resourceType": "ConceptMap", "id": "to-zoo", "url": "http://maps/zoo", "status": "active", "group": [
+        {"source": "http://animals", "target": "http://zoo", "element": [
+            {"code": "dog", "target": [target("canis", "wider"), target("wolf", "inexact")]},
+            {"code": "dodo", "target": [{"equivalence": "unmatched"}]}],
+         "unmapped": {"mode": "fixed", "code": "other"}},
+        {"source": "http://animals", "target": "http://farm", "element": [{"code": "dog", "target": [target("rex", "equivalent")]}]}]})
+}
+
+/// Equivalence, system and code of each match.
+#[rstest]
+#[case(
+    "ConceptMap/$translate?system=http://animals&code=dog",
+    true,
+    "wider zoo canis, inexact zoo wolf, equivalent farm rex"
+)]
+#[case(
+    "ConceptMap/$translate?url=http://maps/zoo&system=http://animals&code=dog&targetsystem=http://farm",
+    true,
+    "equivalent farm rex"
+)]
+#[case(
+    "ConceptMap/to-zoo/$translate?system=http://animals&code=cat",
+    true,
+    "inexact zoo other"
+)]
+#[case(
+    "ConceptMap/to-zoo/$translate?system=http://zoo&code=canis&reverse=true",
+    true,
+    "narrower animals dog"
+)]
+#[case(
+    "ConceptMap/to-zoo/$translate?system=http://animals&code=dodo&targetsystem=http://zoo",
+    false,
+    "unmatched zoo "
+)]
+#[case("ConceptMap/$translate?system=http://machines&code=dog", false, "")]
+#[tokio::test]
+async fn translates(#[case] path: &str, #[case] result: bool, #[case] expected: &str) {
+    for version in [R4, STU3] {
+        let service = with(version, &[concept_map()]).await;
+        let answer = service.get(path).await;
+        assert_eq!(
+            answer.body["parameter"][0],
+            json!({"name": "result", "valueBoolean": result}),
+            "{}",
+            answer.body
+        );
+        let all = answer.body["parameter"].as_array().expect("parameters");
+        let matches = all
+            .iter()
+            .filter(|parameter| parameter["name"] == "match")
+            .map(|found| {
+                let equivalence = found["part"][0]["valueCode"].as_str().unwrap_or_default();
+                let coding = &found["part"][1]["valueCoding"];
+                let system = coding["system"]
+                    .as_str()
+                    .unwrap_or("http://zoo")
+                    .trim_start_matches("http://");
+                format!("{equivalence} {system} {}", coding["code"].as_str().unwrap_or_default())
+            });
+        assert_eq!(matches.collect::<Vec<_>>().join(", "), expected);
+    }
+}
+
+#[tokio::test]
+async fn translates_by_a_map_that_is_sent_or_says_that_there_is_none() {
+    let service = with(R4, &[]).await;
+    let body = json!({"resourceType": "Parameters", "parameter": [
+        {"name": "conceptMap", "resource": concept_map()},
+        {"name": "coding", "valueCoding": {"system": "http://animals", "code": "dog"}}]});
+    let answer = service.post("ConceptMap/$translate", &body.to_string()).await;
+    assert_eq!(
+        answer.text("/parameter/1/part/1/valueCoding/display"),
+        "CANIS",
+        "{}",
+        answer.body
+    );
+    let unknown = service
+        .get("ConceptMap/$translate?url=http://nowhere&system=s&code=c")
+        .await;
+    let text =
+        "The concept map 'http://nowhere' isn't known here. Store it as a ConceptMap, or send it with the request.";
+    assert_eq!(
+        (unknown.status.as_u16(), unknown.text("/issue/0/diagnostics")),
+        (404, text)
+    );
+    assert_eq!(service.get("ConceptMap/x/$translate?system=s&code=c").await.status, 404);
+}
+
 #[tokio::test]
 async fn what_is_served_is_listed() {
     let service = Service::anonymous(R4).await;
@@ -521,7 +612,7 @@ async fn what_is_served_is_listed() {
         .as_array()
         .expect("operations")
         .clone();
-    for name in ["expand", "validate-code", "lookup", "subsumes"] {
+    for name in ["expand", "validate-code", "lookup", "subsumes", "translate"] {
         assert!(operations.iter().any(|operation| operation["name"] == name), "{name}");
     }
 }
