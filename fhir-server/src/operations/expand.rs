@@ -15,7 +15,7 @@ use crate::http::json::Json;
 use crate::http::reply::Reply;
 use crate::server::Server;
 use crate::terminology::reader::{self, Wanted};
-use crate::terminology::{Canonical, Expansion, Library, Member, Problem, ValueSet, expand as members_of};
+use crate::terminology::{Canonical, Expansion, Library, Member, Problem, ValueSet};
 
 /// What would change the members, and isn't supported.
 const REFUSED: &[&str] = &[
@@ -38,33 +38,30 @@ pub async fn expand(server: &Server, call: &Call<'_>, of: ResourceType, id: Opti
     let asked = Asked::of(call, of.name())?;
     asked.refuse(REFUSED)?;
     let wishes = Wishes::of(&asked)?;
-    let (library, value_set) = value_set(server, call, &asked, id).await?;
-    let expansion = work(library, Arc::clone(&value_set)).await?;
+    let (library, value_set, key) = value_set(server, call, &asked, id).await?;
+    let expansion = server
+        .terminology
+        .expand(library, Arc::clone(&value_set), key)
+        .await??;
     Ok(Reply::ok(wishes.write(&value_set, &expansion)))
 }
 
-/// Expansions of thousands of codes take milliseconds, and others wait meanwhile.
-async fn work(library: Library, value_set: Arc<ValueSet>) -> Result<Expansion> {
-    let expanded = tokio::task::spawn_blocking(move || members_of(&library, &value_set)).await;
-    Ok(expanded.map_err(|error| Failure::internal(&error))??)
-}
-
-/// The value set that is asked about, and what it is made of.
+/// The value set that is asked about, what it is made of, and what its expansion is kept by.
 pub async fn value_set(
     server: &Server,
     call: &Call<'_>,
     asked: &Asked<'_>,
     id: Option<&str>,
-) -> Result<(Library, Arc<ValueSet>)> {
+) -> Result<(Library, Arc<ValueSet>, Option<String>)> {
     let visible = call.principal.visible();
-    let given = match (id, asked.resource("valueSet")) {
-        (Some(id), _) => Some(reader::value_set_by_id(server, &visible, id).await?),
-        (None, Some(node)) => Some(reader::inline(node)?),
-        (None, None) => None,
-    };
-    if let Some(given) = given {
+    if let Some(id) = id {
+        let (library, found, key) = reader::value_set_by_id(server, &visible, id).await?;
+        return Ok((library, found, Some(key)));
+    }
+    if let Some(node) = asked.resource("valueSet") {
+        let given = reader::inline(node)?;
         let library = reader::library(server, &visible, reader::parts_of(&given)).await?;
-        return Ok((library, given));
+        return Ok((library, given, None));
     }
     let url = asked.one("url")?.ok_or_else(|| {
         Failure::invalid(
@@ -77,8 +74,8 @@ pub async fn value_set(
     };
     let library = reader::library(server, &visible, vec![Wanted::ValueSet(wanted.clone())]).await?;
     let found = library.value_set(Canonical::of(&wanted));
-    let found = found.ok_or(Problem::UnknownValueSet(wanted))?;
-    Ok((library, found))
+    let found = found.ok_or_else(|| Problem::UnknownValueSet(wanted.clone()))?;
+    Ok((library, found, Some(wanted)))
 }
 
 /// How the answer should look.

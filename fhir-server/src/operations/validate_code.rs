@@ -34,7 +34,7 @@ pub async fn validate_code(server: &Server, call: &Call<'_>, of: ResourceType, i
     let verdict = if of.name() == "ValueSet" {
         asked.refuse(&["context", "date"])?;
         let codings = asked.codings("systemVersion")?;
-        let (mut library, value_set) = expand::value_set(server, call, &asked, id).await?;
+        let (mut library, value_set, _) = expand::value_set(server, call, &asked, id).await?;
         let systems = codings.iter().filter_map(|coding| coding.system.clone());
         let systems = systems.map(Wanted::CodeSystem).collect();
         reader::extend(server, &call.principal.visible(), &mut library, systems).await?;

@@ -14,6 +14,12 @@ use super::value_set::{Definition, Listed, Part, ValueSet};
 /// The most codes that an expansion holds.
 pub const MOST_CODES: usize = 50_000;
 
+/// Value sets that are imported by each other, at most.
+pub const MOST_DEPTH: usize = 32;
+
+/// Concepts that one question may look at, counted for each part and each filter: some seconds of work.
+pub const MOST_WORK: usize = 5_000_000;
+
 /// A code of an expansion.
 #[derive(Debug, Clone)]
 pub struct Member {
@@ -44,12 +50,34 @@ pub struct Expansion {
     pub fragments: BTreeSet<String>,
 }
 
+impl Expansion {
+    /// About how much memory it takes, with what it refers to.
+    pub fn weight(&self) -> usize {
+        let texts = |member: &Member| member.code.len() + member.display.as_ref().map_or(0, |text| text.len());
+        let own: usize = self.members.iter().map(|member| 160 + texts(member)).sum();
+        let systems: HashMap<_, _> = self
+            .members
+            .iter()
+            .filter_map(|member| member.concept.as_ref())
+            .map(|(system, _)| (Arc::as_ptr(system), system.weight()))
+            .collect();
+        let value_sets: HashMap<_, _> = self
+            .members
+            .iter()
+            .filter_map(|member| member.listed.as_ref())
+            .map(|(value_set, _)| (Arc::as_ptr(value_set), value_set.weight()))
+            .collect();
+        own + systems.values().sum::<usize>() + value_sets.values().sum::<usize>() + 256
+    }
+}
+
 /// Expands a value set.
 pub fn expand(library: &Library, value_set: &Arc<ValueSet>) -> Result<Expansion, Problem> {
     let mut expander = Expander {
         library,
         path: Vec::new(),
         done: HashMap::new(),
+        work: 0,
         expansion: Expansion::default(),
     };
     let members = expander.set(value_set)?;
@@ -91,6 +119,8 @@ struct Expander<'l> {
     path: Vec<String>,
     /// Those that are done, by URL and version.
     done: HashMap<String, Arc<Members>>,
+    /// Concepts that were looked at.
+    work: usize,
     expansion: Expansion,
 }
 
@@ -102,6 +132,12 @@ impl Expander<'_> {
         }
         if self.path.contains(&label) {
             return Err(Problem::Circle(value_set.label(), self.path.join(", ")));
+        }
+        if self.path.len() == MOST_DEPTH {
+            return Err(Problem::TooDeep {
+                value_set: self.path.first().cloned().unwrap_or_default(),
+                most: MOST_DEPTH,
+            });
         }
         self.path.push(label.clone());
         let members = Arc::new(self.members(value_set)?);
@@ -160,6 +196,7 @@ impl Expander<'_> {
                 value_set: value_set.label(),
             })?;
             let other = self.set(&other)?;
+            self.spend(value_set, other.list.len())?;
             found = Some(match found {
                 None => other.list.clone(),
                 Some(mut found) => {
@@ -178,6 +215,8 @@ impl Expander<'_> {
         };
         let known = self.library.code_system(wanted);
         let url: Arc<str> = system.into();
+        let size = known.as_ref().map_or(0, |known| known.concepts.len());
+        self.spend(value_set, part.concepts.len().max(size * (1 + part.filters.len())))?;
         if !part.concepts.is_empty() {
             let listed = part.concepts.iter();
             if let Some(known) = &known {
@@ -225,6 +264,14 @@ impl Expander<'_> {
             })
         });
         Ok(members.collect())
+    }
+
+    fn spend(&mut self, value_set: &ValueSet, concepts: usize) -> Result<(), Problem> {
+        self.work += concepts;
+        if self.work > MOST_WORK {
+            return Err(Problem::TooMuchWork(value_set.label()));
+        }
+        Ok(())
     }
 
     fn used(&mut self, system: &CodeSystem) {

@@ -15,25 +15,32 @@ const REGEX_BYTES: usize = 1 << 20;
 /// For each concept whether the filter holds; or what is wrong with the filter.
 pub fn holds(system: &CodeSystem, filter: &ConceptFilter) -> Result<Vec<bool>, String> {
     let (property, value) = (filter.property.as_str(), filter.value.as_str());
-    let each = |test: &dyn Fn(&Concept) -> bool| -> Vec<bool> { system.concepts.iter().map(test).collect() };
+    let children = (property == "child").then(|| children(system));
+    let each = |test: &dyn Fn(&[Cow<'_, str>]) -> bool| -> Vec<bool> {
+        let concepts = system.concepts.iter().enumerate();
+        let tested = concepts.map(|(number, concept)| match &children {
+            Some(children) => test(children.get(number).map_or(&[], Vec::as_slice)),
+            None => test(&values(system, concept, property)),
+        });
+        tested.collect()
+    };
     match filter.op.as_str() {
         "is-a" | "descendent-of" | "is-not-a" | "generalizes" => by_hierarchy(system, filter),
         "=" => {
             known(system, property)?;
-            Ok(each(&|concept| values(system, concept, property).iter().any(|own| own == value)))
+            Ok(each(&|own| own.iter().any(|own| own == value)))
         }
         "in" | "not-in" => {
             known(system, property)?;
             let listed: HashSet<&str> = value.split(',').map(str::trim).collect();
             let wanted = filter.op == "in";
-            Ok(each(&|concept| {
-                let own = values(system, concept, property);
+            Ok(each(&|own| {
                 own.iter().any(|own| listed.contains(own.as_ref())) == wanted
             }))
         }
         "exists" => {
             let lacks = value != "true";
-            Ok(each(&|concept| values(system, concept, property).is_empty() == lacks))
+            Ok(each(&|own| own.is_empty() == lacks))
         }
         "regex" => {
             known(system, property)?;
@@ -41,7 +48,7 @@ pub fn holds(system: &CodeSystem, filter: &ConceptFilter) -> Result<Vec<bool>, S
                 .size_limit(REGEX_BYTES)
                 .build()
                 .map_err(|_| "has no regular expression that can be used".to_owned())?;
-            Ok(each(&|concept| values(system, concept, property).iter().any(|own| regex.is_match(own))))
+            Ok(each(&|own| own.iter().any(|own| regex.is_match(own))))
         }
         _ => Err("has an operator that isn't supported: use =, in, not-in, is-a, is-not-a, descendent-of, generalizes, exists or regex".to_owned()),
     }
@@ -74,6 +81,19 @@ fn by_hierarchy(system: &CodeSystem, filter: &ConceptFilter) -> Result<Vec<bool>
         _ => {}
     }
     Ok(below)
+}
+
+/// For each concept the codes directly below it.
+fn children(system: &CodeSystem) -> Vec<Vec<Cow<'_, str>>> {
+    let mut children = vec![Vec::new(); system.concepts.len()];
+    for concept in &system.concepts {
+        for parent in &concept.parents {
+            if let Some(list) = children.get_mut(*parent as usize) {
+                list.push(Cow::Borrowed(concept.code.as_ref()));
+            }
+        }
+    }
+    children
 }
 
 /// A property that no concept has is a mistake, not an empty result.
@@ -114,9 +134,9 @@ fn values<'a>(system: &'a CodeSystem, concept: &'a Concept, property: &str) -> V
             definition.into_iter().collect()
         }
         "inactive" => vec![Cow::Borrowed(if concept.inactive { "true" } else { "false" })],
-        "parent" | "child" => {
-            let neighbours = system.neighbours(concept, property == "parent");
-            neighbours.into_iter().map(Cow::Borrowed).collect()
+        "parent" => {
+            let parents = system.neighbours(concept, true);
+            parents.into_iter().map(Cow::Borrowed).collect()
         }
         _ => system.property(concept, property),
     }

@@ -1,9 +1,10 @@
 //! The value sets and code systems that are known at one moment: stored ones that were read for the purpose, and behind
 //! them those of the base specification.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use fhir_resource::Micros;
 use fhir_resource::validation::{Coded, Membership, Terminology};
 
 use super::base::Base;
@@ -19,6 +20,23 @@ pub struct Library {
     /// By URL without version; what was changed last comes first.
     value_sets: HashMap<String, Vec<Arc<ValueSet>>>,
     code_systems: HashMap<String, Vec<Arc<CodeSystem>>>,
+    /// What of which version was found under which URL: what follows from the library follows from this.
+    trace: Trace,
+}
+
+/// Kind of resource and URL that were looked up, and the versions that were found.
+pub type Trace = BTreeMap<(Kind, String), Vec<Identity>>;
+
+/// One version of a resource for ever: its id and when it was committed.
+pub type Identity = (String, Micros);
+
+/// What is looked up by URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// Value sets.
+    ValueSet,
+    /// Code systems.
+    CodeSystem,
 }
 
 impl Library {
@@ -28,7 +46,18 @@ impl Library {
             base: Arc::clone(base),
             value_sets: HashMap::new(),
             code_systems: HashMap::new(),
+            trace: Trace::new(),
         }
+    }
+
+    /// Remembers which versions were found.
+    pub fn found(&mut self, kind: Kind, url: &str, versions: Vec<Identity>) {
+        self.trace.insert((kind, url.to_owned()), versions);
+    }
+
+    /// Two libraries with equal traces know the same.
+    pub fn trace(&self) -> &Trace {
+        &self.trace
     }
 
     /// Says which value sets are stored under a URL.

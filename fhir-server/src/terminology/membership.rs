@@ -7,6 +7,7 @@ use fhir_resource::validation::{Coded, Membership};
 
 use super::canonical::{self, Canonical};
 use super::code_system::{CodeSystem, Content};
+use super::expand::{MOST_DEPTH, MOST_WORK};
 use super::filter;
 use super::library::Library;
 use super::syntax;
@@ -18,6 +19,8 @@ pub fn of(library: &Library, value_set: &ValueSet, code: Coded<'_>) -> Membershi
         library,
         code,
         known: HashMap::new(),
+        depth: 0,
+        work: 0,
     };
     asking.set(value_set)
 }
@@ -48,6 +51,9 @@ struct Asking<'l> {
     code: Coded<'l>,
     /// Value sets that were asked; one that is being asked says nothing about itself.
     known: HashMap<String, Membership>,
+    depth: usize,
+    /// Concepts that filters looked at.
+    work: usize,
 }
 
 impl Asking<'_> {
@@ -57,7 +63,12 @@ impl Asking<'_> {
             return *known;
         }
         self.known.insert(label.clone(), Membership::Unknown);
+        if self.depth == MOST_DEPTH {
+            return Membership::Unknown;
+        }
+        self.depth += 1;
         let membership = self.members(value_set);
+        self.depth -= 1;
         self.known.insert(label, membership);
         membership
     }
@@ -118,7 +129,7 @@ impl Asking<'_> {
         self.code.system.is_none_or(|own| own == system)
     }
 
-    fn of_system(&self, part: &Part, system: &str, with_inactive: bool) -> Membership {
+    fn of_system(&mut self, part: &Part, system: &str, with_inactive: bool) -> Membership {
         if !self.is_of(system) {
             return Membership::No;
         }
@@ -145,7 +156,7 @@ impl Asking<'_> {
         }
     }
 
-    fn defined(&self, part: &Part, system: &Arc<CodeSystem>, with_inactive: bool) -> Membership {
+    fn defined(&mut self, part: &Part, system: &Arc<CodeSystem>, with_inactive: bool) -> Membership {
         let other_version = self
             .code
             .version
@@ -160,6 +171,10 @@ impl Asking<'_> {
         let inactive = system.concept(number).is_some_and(|concept| concept.inactive);
         if inactive && !with_inactive {
             return Membership::No;
+        }
+        self.work += system.concepts.len() * part.filters.len();
+        if self.work > MOST_WORK {
+            return Membership::Unknown;
         }
         let mut answer = Membership::Yes;
         for filter in &part.filters {

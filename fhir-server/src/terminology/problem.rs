@@ -52,6 +52,20 @@ pub enum Problem {
     /// A value set is made of itself.
     #[error("The value set '{0}' can't be expanded: it is made of itself. Remove one of the imports: {1}.")]
     Circle(String, String),
+    /// Imports of imports of imports.
+    #[error("The value set '{value_set}' can't be expanded: its imports are nested deeper than {most} levels.")]
+    TooDeep {
+        /// The outermost value set.
+        value_set: String,
+        /// The limit.
+        most: usize,
+    },
+    /// More concepts to look at than a request may.
+    #[error(
+        "The value set '{0}' can't be expanded: its parts and filters look at too many concepts. Use fewer of them, or \
+         list the codes."
+    )]
+    TooMuchWork(String),
     /// A value set that says nothing of its members.
     #[error("The value set '{0}' can't be expanded: it has neither `compose` nor an expansion.")]
     NoDefinition(String),
@@ -85,7 +99,7 @@ impl Problem {
             | Self::ImportedValueSet { .. } => "not-found",
             Self::ContentOfSystem { .. } | Self::Filter { .. } => "not-supported",
             Self::Circle(..) | Self::NoDefinition(_) => "processing",
-            Self::TooMany { .. } => "too-costly",
+            Self::TooMany { .. } | Self::TooDeep { .. } | Self::TooMuchWork(_) => "too-costly",
         }
     }
 

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use fhir_definitions::Definitions;
-use fhir_resource::{Document, Limits, Micros, Node};
+use fhir_resource::{Document, Limits, Node};
 use fhir_search::parse::Target;
 use fhir_search::{Access, Handling, Plan, Sort};
 use fhir_storage::Version;
@@ -14,8 +14,10 @@ use fhir_storage::Version;
 use super::base::Base;
 use super::canonical::Canonical;
 use super::code_system::CodeSystem;
+use super::expand::{Expansion, expand};
 use super::kept::Kept;
-use super::library::Library;
+use super::library::{Identity, Kind, Library, Trace};
+use super::problem::Problem;
 use super::value_set::ValueSet;
 use crate::http::failure::{Failure, Result};
 use crate::interactions::search;
@@ -24,20 +26,22 @@ use crate::server::Server;
 /// The most bytes of stored content that stay read, of each kind.
 const MOST_BYTES: usize = 4 << 20;
 
+/// Bodies from here on are parsed elsewhere: it takes a millisecond or more.
+const LARGE: usize = 128 << 10;
+
 /// Resources under one URL that are looked at, the ones that were changed last: they differ in their business version.
 const MOST_VERSIONS: usize = 50;
 
 /// Value sets and code systems that one request may look up.
 const MOST_LOOKUPS: usize = 2_000;
 
-/// One version of a resource for ever: its id and when it was committed.
-type Identity = (String, Micros);
-
 /// What was read and may be needed again.
 pub struct Reader {
     base: Arc<Base>,
     value_sets: Kept<Identity, ValueSet>,
     code_systems: Kept<Identity, CodeSystem>,
+    /// By what was asked for and what was found.
+    expansions: Kept<(String, Trace), Expansion>,
 }
 
 /// What to look up.
@@ -56,6 +60,7 @@ impl Reader {
             base: Arc::new(Base::new(definitions)),
             value_sets: Kept::within(MOST_BYTES),
             code_systems: Kept::within(MOST_BYTES),
+            expansions: Kept::within(MOST_BYTES),
         }
     }
 
@@ -64,29 +69,67 @@ impl Reader {
         Library::of(&self.base)
     }
 
-    fn value_set(&self, version: &Version) -> Result<Arc<ValueSet>> {
-        let identity = (version.id.clone(), version.last_updated);
-        if let Some(known) = self.value_sets.get(&identity) {
-            return Ok(known);
-        }
-        let read = Arc::new(ValueSet::of(parse(version)?));
-        self.value_sets.put(identity, Arc::clone(&read), read.weight());
-        Ok(read)
+    async fn value_set(&self, version: &Version) -> Result<Arc<ValueSet>> {
+        read(&self.value_sets, version, ValueSet::of, ValueSet::weight).await
     }
 
-    fn code_system(&self, version: &Version) -> Result<Arc<CodeSystem>> {
-        let identity = (version.id.clone(), version.last_updated);
-        if let Some(known) = self.code_systems.get(&identity) {
-            return Ok(known);
+    async fn code_system(&self, version: &Version) -> Result<Arc<CodeSystem>> {
+        read(&self.code_systems, version, CodeSystem::of, CodeSystem::weight).await
+    }
+
+    /// The members of a value set that `library` holds; `asked` says how it was found there, or nothing where it came
+    /// with the request.
+    pub async fn expand(
+        &self,
+        library: Library,
+        value_set: Arc<ValueSet>,
+        asked: Option<String>,
+    ) -> Result<Result<Arc<Expansion>, Problem>> {
+        let key = asked.map(|asked| (asked, library.trace().clone()));
+        if let Some(known) = key.as_ref().and_then(|key| self.expansions.get(key)) {
+            return Ok(Ok(known));
         }
-        let read = Arc::new(CodeSystem::of(parse(version)?));
-        self.code_systems.put(identity, Arc::clone(&read), read.weight());
-        Ok(read)
+        // Thousands of codes take milliseconds, during which the thread would serve nobody.
+        let expanded = tokio::task::spawn_blocking(move || expand(&library, &value_set)).await;
+        Ok(match expanded.map_err(|error| Failure::internal(&error))? {
+            Ok(expansion) => {
+                let expansion = Arc::new(expansion);
+                if let Some(key) = key {
+                    self.expansions.put(key, Arc::clone(&expansion), expansion.weight());
+                }
+                Ok(expansion)
+            }
+            Err(problem) => Err(problem),
+        })
     }
 }
 
-fn parse(version: &Version) -> Result<Document> {
-    Ok(Document::parse(version.body.clone(), Limits::default())?)
+/// Reads a version, unless it was read before.
+async fn read<T: Send + Sync + 'static>(
+    kept: &Kept<Identity, T>,
+    version: &Version,
+    of: fn(Document) -> T,
+    weight: fn(&T) -> usize,
+) -> Result<Arc<T>> {
+    let identity = identity(version);
+    if let Some(known) = kept.get(&identity) {
+        return Ok(known);
+    }
+    let body = version.body.clone();
+    let parse = move || Document::parse(body, Limits::default()).map(of);
+    let parsed = if version.body.len() > LARGE {
+        let parsed = tokio::task::spawn_blocking(parse).await;
+        parsed.map_err(|error| Failure::internal(&error))?
+    } else {
+        parse()
+    };
+    let parsed = Arc::new(parsed?);
+    kept.put(identity, Arc::clone(&parsed), weight(&parsed));
+    Ok(parsed)
+}
+
+fn identity(version: &Version) -> Identity {
+    (version.id.clone(), version.last_updated)
 }
 
 /// A value set that came with the request.
@@ -102,16 +145,18 @@ pub fn inline_code_system(node: Node<'_>) -> Result<Arc<CodeSystem>> {
     )?)))
 }
 
-/// The stored value set with this id.
-pub async fn value_set_by_id(server: &Server, access: &Access, id: &str) -> Result<Arc<ValueSet>> {
+/// The stored value set with this id, what it is made of, and what to call it in [`Reader::expand`].
+pub async fn value_set_by_id(server: &Server, access: &Access, id: &str) -> Result<(Library, Arc<ValueSet>, String)> {
     let version = by_id(server, access, "ValueSet", id).await?;
-    server.terminology.value_set(&version)
+    let found = server.terminology.value_set(&version).await?;
+    let library = library(server, access, parts_of(&found)).await?;
+    Ok((library, found, format!("ValueSet/{id}@{}", version.last_updated)))
 }
 
 /// The stored code system with this id.
 pub async fn code_system_by_id(server: &Server, access: &Access, id: &str) -> Result<Arc<CodeSystem>> {
     let version = by_id(server, access, "CodeSystem", id).await?;
-    server.terminology.code_system(&version)
+    server.terminology.code_system(&version).await
 }
 
 /// The base content, and what is stored of `wanted` and of all that it is made of.
@@ -147,8 +192,12 @@ pub async fn extend(server: &Server, access: &Access, library: &mut Library, wan
                     lookups += 1;
                     let found = by_url(server, access, "CodeSystem", &url).await?;
                     any |= !found.is_empty();
-                    let read = found.iter().map(|version| server.terminology.code_system(version));
-                    library.add_code_systems(&url, read.collect::<Result<_>>()?);
+                    let mut read = Vec::with_capacity(found.len());
+                    for version in &found {
+                        read.push(server.terminology.code_system(version).await?);
+                    }
+                    library.found(Kind::CodeSystem, &url, found.iter().map(identity).collect());
+                    library.add_code_systems(&url, read);
                 }
             }
             Wanted::ValueSet(reference) => {
@@ -157,8 +206,12 @@ pub async fn extend(server: &Server, access: &Access, library: &mut Library, wan
                     lookups += 1;
                     let found = by_url(server, access, "ValueSet", canonical.url).await?;
                     any |= !found.is_empty();
-                    let read = found.iter().map(|version| server.terminology.value_set(version));
-                    library.add_value_sets(canonical.url, read.collect::<Result<_>>()?);
+                    let mut read = Vec::with_capacity(found.len());
+                    for version in &found {
+                        read.push(server.terminology.value_set(version).await?);
+                    }
+                    library.found(Kind::ValueSet, canonical.url, found.iter().map(identity).collect());
+                    library.add_value_sets(canonical.url, read);
                 }
                 if let Some(found) = library.value_set(canonical)
                     && seen.insert(reference)

@@ -1,16 +1,13 @@
 //! Searches that are about sets of codes: what parsing needs is found out here, then it goes on.
 
-use std::sync::Arc;
-
 use fhir_search::parse::Target;
 use fhir_search::terms::Answer;
 use fhir_search::{Access, Handling, Need, Search, SearchError, Terms};
+use http::StatusCode;
 
 use super::canonical::Canonical;
-use super::expand::expand;
 use super::problem::Problem;
 use super::reader::{self, Wanted};
-use super::value_set::ValueSet;
 use crate::http::failure::{Failure, Result};
 use crate::interactions::search::refusal;
 use crate::server::Server;
@@ -52,22 +49,21 @@ async fn answer(server: &Server, access: &Access, need: &Need) -> Result<Answer>
 
 async fn members(server: &Server, access: &Access, text: &str) -> Result<Answer> {
     let unknown = || Err(Problem::UnknownValueSet(text.to_owned()).to_string());
-    let mut library;
-    let value_set: Arc<ValueSet> = if let Some(id) = own_id(server, text) {
-        let Ok(found) = reader::value_set_by_id(server, access, id).await else {
-            return Ok(unknown());
-        };
-        library = server.terminology.base();
-        reader::extend(server, access, &mut library, reader::parts_of(&found)).await?;
-        found
+    let (library, value_set, asked) = if let Some(id) = own_id(server, text) {
+        match reader::value_set_by_id(server, access, id).await {
+            Ok(found) => found,
+            Err(failure) if failure.status == StatusCode::NOT_FOUND => return Ok(unknown()),
+            Err(failure) => return Err(failure),
+        }
     } else {
-        library = reader::library(server, access, vec![Wanted::ValueSet(text.to_owned())]).await?;
+        let library = reader::library(server, access, vec![Wanted::ValueSet(text.to_owned())]).await?;
         match library.value_set(Canonical::of(text)) {
-            Some(found) => found,
+            Some(found) => (library, found, text.to_owned()),
             None => return Ok(unknown()),
         }
     };
-    Ok(match expand(&library, &value_set) {
+    let expanded = server.terminology.expand(library, value_set, Some(asked)).await?;
+    Ok(match expanded {
         Ok(expansion) => {
             let members = expansion.members.iter();
             Ok(members

@@ -269,3 +269,48 @@ fn too_many_codes_are_refused() {
     let some = of(json!([{"property": "code", "op": "regex", "value": "c1.*"}])).expect("some");
     assert_eq!(some.members.len(), 11_111);
 }
+
+/// What is hostile is refused in bounded time and without an end of the stack.
+#[test]
+fn work_is_bounded() {
+    let chain: Vec<Value> = (0..500)
+        .map(|number| {
+            set(
+                &format!("http://{number}"),
+                &json!({"include": [{"valueSet": [format!("http://{}", number + 1)]}]}),
+            )
+        })
+        .collect();
+    let library_of_chain = library(FhirVersion::R4, &chain);
+    let first = library_of_chain.value_set(Canonical::of("http://0")).expect("first");
+    let coded = Coded {
+        system: None,
+        version: None,
+        code: "x",
+    };
+    assert!(matches!(
+        expand(&library_of_chain, &first),
+        Err(Problem::TooDeep { .. })
+    ));
+    assert_eq!(super::membership(&library_of_chain, &first, coded), Membership::Unknown);
+
+    let concepts: Vec<Value> = (0..5_000)
+        .map(|number| json!({"code": format!("c{number}"), "property": [{"code": "parent", "valueCode": format!("c{}", number / 2)}]}))
+        .collect();
+    let system =
+        json!({"resourceType": "CodeSystem", "url": "http://many", "content": "complete", "concept": concepts});
+    let library = library(FhirVersion::R4, &[system]);
+    let filters = vec![json!({"property": "child", "op": "in", "value": "c1"}); 2_000];
+    let hostile = set(
+        "http://x",
+        &json!({"include": [{"system": "http://many", "filter": filters}]}),
+    );
+    let hostile = Arc::new(ValueSet::of(document(&hostile)));
+    assert!(matches!(expand(&library, &hostile), Err(Problem::TooMuchWork(_))));
+    let coded = Coded {
+        system: Some("http://many"),
+        version: None,
+        code: "c0",
+    };
+    assert_eq!(super::membership(&library, &hostile, coded), Membership::Unknown);
+}
