@@ -7,6 +7,7 @@ mod http;
 mod interactions;
 mod metrics;
 mod operations;
+mod profiles;
 mod serve;
 mod server;
 mod terminology;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fhir_definitions::{Definitions, FhirVersion};
+use fhir_resource::validation::Library;
 use fhir_search::{Extractor, InForce, Parameters, Parser};
 use fhir_server_settings::Limits;
 use fhir_storage::{Effort, Store};
@@ -35,6 +36,8 @@ pub struct Server {
     pub access: AccessControl,
     /// Value sets and code systems.
     pub terminology: Reader,
+    /// The rules of built-in types, for `$validate`.
+    pub rules: Arc<Library>,
     /// Limits of the API.
     pub limits: Limits,
     /// Counters.
@@ -87,6 +90,7 @@ impl Server {
             parameters,
             access,
             terminology: Reader::new(definitions),
+            rules: Arc::new(Library::default()),
             requests: Semaphore::new(usize::try_from(limits.concurrent_requests()).unwrap_or(Semaphore::MAX_PERMITS)),
             limits,
             metrics,

@@ -104,6 +104,14 @@ impl Document {
         }
     }
 
+    /// The value at `position`, as [`Node::position`] said.
+    pub(crate) fn node(&self, position: u32) -> Option<Node<'_>> {
+        ((position as usize) < self.tape.len()).then_some(Node {
+            document: self,
+            index: position,
+        })
+    }
+
     /// The text of the document, as it was given.
     pub fn text(&self) -> &str {
         &self.text

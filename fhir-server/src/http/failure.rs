@@ -26,6 +26,16 @@ pub struct OutcomeIssue {
 }
 
 impl OutcomeIssue {
+    /// What validation found.
+    pub fn of(issue: &Issue) -> Self {
+        Self {
+            severity: issue.severity.code(),
+            code: issue.code,
+            diagnostics: issue.diagnostics.clone(),
+            expression: issue.expression.clone(),
+        }
+    }
+
     /// A warning about the request as a whole.
     pub fn warning(code: &'static str, diagnostics: impl Into<String>) -> Self {
         Self {
@@ -199,14 +209,8 @@ impl Failure {
 
     /// 400 for what validation refused, with its warnings.
     pub fn of_issues(issues: &[Issue]) -> Self {
-        let issues = issues.iter().map(|issue| OutcomeIssue {
-            severity: issue.severity.code(),
-            code: issue.code,
-            diagnostics: issue.diagnostics.clone(),
-            expression: issue.expression.clone(),
-        });
         Self {
-            issues: issues.collect(),
+            issues: issues.iter().map(OutcomeIssue::of).collect(),
             ..Self::invalid("")
         }
     }

@@ -27,10 +27,10 @@ use self::failure::{Failure, Result};
 use self::negotiation::{Prefer, Wanted};
 use self::reply::Reply;
 use self::route::Interaction;
-use crate::access::{Principal, Scopes};
-use crate::interactions;
+use crate::access::Principal;
 use crate::server::Server;
 use crate::writes;
+use crate::{interactions, operations};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
@@ -117,9 +117,10 @@ async fn answer(
     let principal = if interaction.is_open() {
         Principal::nobody()
     } else {
-        let scopes = |claims: &_| Scopes::of(claims, server.version, &server.parser);
-        let authorization = parts.headers.get(header::AUTHORIZATION);
-        server.access.authenticate(authorization, scopes).await?
+        server
+            .access
+            .authenticate(parts.headers.get(header::AUTHORIZATION))
+            .await?
     };
     let document = if is_form {
         query.extend(body::form(&parts.headers, body).await?);
@@ -127,7 +128,13 @@ async fn answer(
         known.wanted = Wanted::of(&parts.headers, &query)?;
         None
     } else {
-        body::document(server, &interaction, &parts.headers, body).await?
+        match body::document(server, &interaction, &parts.headers, body).await {
+            // What can't be read is what `$validate` is there to tell.
+            Err(failure) if interaction.code() == "validate" && failure.status == StatusCode::BAD_REQUEST => {
+                return Ok(operations::validate::unreadable(&failure));
+            }
+            document => document?,
+        }
     };
     let provenance = parts.headers.get(&PROVENANCE).map(|value| {
         let text = std::str::from_utf8(value.as_bytes()).unwrap_or_default();

@@ -203,12 +203,18 @@ pub struct Prefer {
     pub returns: Option<Return>,
     /// Whether unknown search parameters are refused (`handling=strict`).
     pub strict: bool,
+    /// Whether a write is validated by invariants, bindings and profiles, too (`x-ms-profile-validation: true`).
+    pub profiles: bool,
 }
 
 impl Prefer {
     /// Reads the header; unknown preferences are ignored as RFC 7240 asks, but for a bad `handling`.
     pub fn of(headers: &HeaderMap) -> Result<Self> {
-        let mut prefer = Self::default();
+        let profiles = headers.get("x-ms-profile-validation");
+        let mut prefer = Self {
+            profiles: profiles.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true")),
+            ..Self::default()
+        };
         let values = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
         for preference in values.flat_map(|value| value.split([',', ';'])) {
             let Some((name, value)) = preference.split_once('=') else {

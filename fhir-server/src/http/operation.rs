@@ -22,6 +22,8 @@ pub enum Name {
     Subsumes,
     /// What a code is in another code system.
     Translate,
+    /// Whether a resource keeps all rules.
+    Validate,
 }
 
 /// Where an operation is called.
@@ -51,7 +53,7 @@ pub struct Served {
 }
 
 /// Everything that is served.
-pub static SERVED: [Served; 8] = [
+pub static SERVED: [Served; 9] = [
     Served {
         name: Name::Everything,
         code: "everything",
@@ -115,6 +117,14 @@ pub static SERVED: [Served; 8] = [
         methods: &[Method::GET, Method::POST],
         levels: &[Level::Type, Level::Instance],
         types: &["ConceptMap"],
+    },
+    Served {
+        name: Name::Validate,
+        code: "validate",
+        definition: "http://hl7.org/fhir/OperationDefinition/Resource-validate",
+        methods: &[Method::GET, Method::POST],
+        levels: &[Level::Type, Level::Instance],
+        types: &[],
     },
 ];
 

@@ -21,24 +21,23 @@ pub fn new_id() -> String {
 
 /// Creates the resource under a new id, unless `If-None-Exist` finds one that is there.
 pub async fn create(server: &Server, call: &Call<'_>, of: ResourceType) -> Result<Reply> {
-    call.principal.require(Action::Create, of)?;
+    call.principal.require(Action::Write, of)?;
     let resource = call
         .resource
         .ok_or_else(|| Failure::invalid("The request has no resource."))?;
-    writes::validate(server, of, resource)?;
+    writes::validate(server, call, of, resource).await?;
     let mut edits = Edits::default();
     writes::conditional(server, resource, &call.principal, &mut edits).await?;
     let guard = match &call.conditions.if_none_exist {
         None => None,
         Some(query) => {
-            call.principal.require(Action::Search, of)?;
             let search = writes::criteria(server, of, &call::pairs(query), &call.principal).await?;
             let search = search.ok_or_else(|| writes::no_criteria(of.name()))?;
             Some(Guard { plan: search.plan })
         }
     };
     let id = new_id();
-    let (ready, prepared) = writes::prepare(server, (&call.principal, Action::Create), of, &id, resource, &edits)?;
+    let (ready, prepared) = writes::prepare(server, of, &id, resource, &edits)?;
     let mut changes = vec![Change::Create { resource: prepared }];
     if let Some(provenance) = call.provenance {
         let target = format!("{of}/{id}");

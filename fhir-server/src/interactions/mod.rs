@@ -7,7 +7,7 @@ mod everything;
 mod history;
 mod member_match;
 mod patch;
-pub mod read;
+mod read;
 pub mod search;
 mod searchset;
 mod subset;
@@ -70,6 +70,7 @@ async fn perform_operation(server: &Arc<Server>, operation: &Operation, call: &C
         (Name::Lookup, Some(of), None) => operations::lookup::lookup(server, call, of).await,
         (Name::Translate, Some(of), id) => operations::translate::translate(server, call, of, id).await,
         (Name::Subsumes, Some(of), id) => operations::subsumes::subsumes(server, call, of, id).await,
+        (Name::Validate, Some(of), id) => operations::validate::validate(server, call, of, id).await,
         _ => Err(Failure::unknown_route()),
     }
 }

@@ -6,4 +6,5 @@ pub mod lookup;
 mod parameters;
 pub mod subsumes;
 pub mod translate;
+pub mod validate;
 pub mod validate_code;

@@ -80,6 +80,12 @@ impl Library {
         self.code_systems.contains_key(url)
     }
 
+    /// How many value sets and code systems are stored under the URLs that were asked about.
+    pub fn stored(&self) -> usize {
+        let value_sets = self.value_sets.values().map(Vec::len);
+        value_sets.chain(self.code_systems.values().map(Vec::len)).sum()
+    }
+
     /// A value set: of a version if one is named, else the latest; stored ones before the base's.
     pub fn value_set(&self, wanted: Canonical<'_>) -> Option<Arc<ValueSet>> {
         let stored = self.value_sets.get(wanted.url).map_or(&[][..], Vec::as_slice);

@@ -5,7 +5,7 @@ use fhir_resource::{Document, Limits, Node};
 use fhir_storage::Change;
 use uuid::Uuid;
 
-use super::{prepare, validate};
+use super::{check, prepare};
 use crate::access::{Action, Principal};
 use crate::http::failure::{Failure, Result};
 use crate::http::json::Json;
@@ -31,19 +31,12 @@ pub fn change(
         .definitions
         .resource_type("Provenance")
         .ok_or_else(Failure::unknown_route)?;
-    principal.require(Action::Create, of)?;
+    principal.require(Action::Write, of)?;
     let text = with_target(provenance.root(), &format!("{target}/_history/{version}"));
     let document = Document::parse(text, Limits::default())?;
-    validate(server, of, document.root())?;
+    check(server, of, document.root())?;
     let id = Uuid::now_v7().to_string();
-    let (_, resource) = prepare(
-        server,
-        (principal, Action::Create),
-        of,
-        &id,
-        document.root(),
-        &Edits::NONE,
-    )?;
+    let (_, resource) = prepare(server, of, &id, document.root(), &Edits::NONE)?;
     Ok(Change::Create { resource })
 }
 

@@ -16,8 +16,8 @@ mod program;
 mod provenance;
 mod races;
 mod service;
-mod smart;
 mod terminology;
 mod tokens;
+mod validate;
 
 use service::Service;

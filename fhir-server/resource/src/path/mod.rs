@@ -22,8 +22,10 @@ use crate::document::Node;
 use evaluate::Context;
 use steps::Lowered;
 
-pub use engine::{Budget, Conforms, Entries, Expression, Fault, Value, World};
+pub use engine::{Budget, Conforms, Entries, Expression, Fault, Rigour, Value, World};
+pub(crate) use engine::{elements, read_number};
 pub use evaluate::Item;
+pub(crate) use evaluate::{actual, member_values};
 
 /// Why an expression is no path of a search parameter.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

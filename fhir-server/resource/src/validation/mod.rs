@@ -3,6 +3,8 @@
 //!
 //! Beyond it lie invariants, profiles and terminology, which a write doesn't ask for (`$validate` does).
 
+mod conformance;
+mod location;
 mod narrative;
 mod primitive;
 mod structure;
@@ -14,6 +16,9 @@ pub(crate) use self::narrative::VOID as HTML_VOID;
 
 use crate::document::Node;
 
+pub use conformance::{
+    Findings, Knowledge, Lacking, Library, NoProfiles, Profile, ProfileError, Profiles, findings, needs,
+};
 pub use terminology::{Coded, Membership, NoTerminology, Terminology};
 
 /// The most issues that are collected: a hostile resource can't fill memory with complaints.

@@ -1,24 +1,16 @@
 //! One walk over a resource and the tables beside it.
 
-use std::fmt::Write as _;
-
 use fhir_definitions::{Definitions, Element, Max, Strength, Structure, StructureKind};
 
+use super::location::Location;
 use super::{Issue, MOST_ISSUES, Severity, narrative, primitive};
 use crate::document::{Kind, Node};
 use crate::reference;
 
-/// A step on the way to the element that is looked at.
-struct Segment {
-    /// A member name of the document, or the resource type at the start.
-    name: String,
-    index: Option<usize>,
-}
-
 pub struct Validator {
     definitions: &'static Definitions,
     issues: Vec<Issue>,
-    path: Vec<Segment>,
+    path: Location,
 }
 
 impl Validator {
@@ -26,7 +18,7 @@ impl Validator {
         Validator {
             definitions,
             issues: Vec::new(),
-            path: Vec::with_capacity(12),
+            path: Location::default(),
         }
     }
 
@@ -38,22 +30,11 @@ impl Validator {
         if self.issues.len() >= MOST_ISSUES {
             return;
         }
-        let mut expression = String::new();
-        for segment in &self.path {
-            if !expression.is_empty() {
-                expression.push('.');
-            }
-            expression.push_str(&segment.name);
-            if let Some(index) = segment.index {
-                // Writing to a String can't fail.
-                let _ = write!(expression, "[{index}]");
-            }
-        }
         self.issues.push(Issue {
             severity,
             code,
             diagnostics,
-            expression,
+            expression: self.path.to_string(),
             tolerated,
         });
     }
@@ -63,10 +44,7 @@ impl Validator {
     }
 
     fn within(&mut self, name: &str, index: Option<usize>, check: impl FnOnce(&mut Self)) {
-        self.path.push(Segment {
-            name: name.to_owned(),
-            index,
-        });
+        self.path.push(name, index);
         check(self);
         self.path.pop();
     }
@@ -89,7 +67,7 @@ impl Validator {
             );
         };
         let structure = resource_type.structure();
-        if self.path.is_empty() {
+        if self.path.depth() == 0 {
             self.within(structure.name(), None, |validator| validator.members(node, structure));
         } else {
             self.members(node, structure);
@@ -148,7 +126,7 @@ impl Validator {
             if min > 0 {
                 let text = format!("Element with min. cardinality {min} cannot be null.");
                 // An extension without its URL says nothing at all, anywhere.
-                let tolerated = self.path.len() > 1 && structure.name() != "Extension";
+                let tolerated = self.path.depth() > 1 && structure.name() != "Extension";
                 self.within(name, None, |validator| {
                     validator.issue(Severity::Error, "required", text, tolerated);
                 });

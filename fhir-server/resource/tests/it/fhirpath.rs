@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use fhir_definitions::FhirVersion;
-use fhir_resource::path::{Budget, Expression, Item, Value, World};
+use fhir_resource::path::{Budget, Expression, Item, Rigour, Value, World};
 use fhir_resource::{Document, Limits};
 use proptest::prelude::*;
 use rstest::rstest;
@@ -82,7 +82,9 @@ fn outcome(case: &Case, document: &Document) -> Result<Vec<(String, String)>, St
     let budget = Budget::of(STEPS);
     let item = item(document);
     let mut world = World::of(FhirVersion::R4.definitions(), NOW, item, &budget);
-    world.strict = case.strict || case.invalid.as_deref() == Some("semantic");
+    if case.strict || case.invalid.as_deref() == Some("semantic") {
+        world.rigour = Rigour::Strict;
+    }
     if case.predicate {
         let holds = expression.holds(&world, item).map_err(|error| error.to_string())?;
         return Ok(holds

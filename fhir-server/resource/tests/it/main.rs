@@ -1,10 +1,12 @@
 //! What the crate promises, from outside.
 
 mod document;
+mod examples;
 mod fhirpath;
 mod generated;
 mod patch;
 mod path;
+mod profiles;
 mod stored;
 mod validation;
 mod xml;

@@ -1,6 +1,5 @@
 //! History of an instance, a type, the service; in pages.
 
-use fhir_search::Access;
 use fhir_storage::{Effort, HistoryQuery, Kind, Scope};
 use serde_json::json;
 
@@ -9,7 +8,7 @@ use crate::fixture::Fixture;
 fn query(scope: Scope) -> HistoryQuery {
     HistoryQuery {
         scope,
-        access: Access::All,
+        types: None,
         since: None,
         before: None,
         count: 2,
@@ -81,12 +80,12 @@ async fn newest_first_in_every_scope() {
         .await,
         [device.clone(), one]
     );
-    let access = Access::types(["Device"]);
+    let types = Some(["Device".to_owned()].into());
     assert_eq!(
         all(
             &fixture,
             HistoryQuery {
-                access,
+                types,
                 ..query(Scope::System)
             }
         )

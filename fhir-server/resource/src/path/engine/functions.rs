@@ -1,7 +1,7 @@
 //! Function calls: each goes to the file of its kind.
 
 use super::value::{Collection, Value};
-use super::{Evaluation, Fault, Scope, single, single_system};
+use super::{Evaluation, Fault, Rigour, Scope, single, single_system};
 use crate::document::Node;
 use crate::path::function::{Function, Kind};
 use crate::path::syntax::Syntax;
@@ -108,7 +108,9 @@ impl<'a> Evaluation<'_, 'a> {
         let holds = match single_system(&condition, "iif()")? {
             None => !condition.is_empty() && super::boolean::truth(&condition)? == Some(true),
             Some(Value::Bool(holds)) => holds,
-            Some(_) if self.world.strict => return Err(Fault::meaning("the condition of `iif()` must be a boolean")),
+            Some(_) if self.world.rigour == Rigour::Strict => {
+                return Err(Fault::meaning("the condition of `iif()` must be a boolean"));
+            }
             Some(_) => true,
         };
         match arguments.get(if holds { 1 } else { 2 }) {

@@ -30,7 +30,8 @@ use crate::Micros;
 use crate::document::Node;
 use crate::validation::{NoTerminology, Terminology};
 
-pub use navigate::Entries;
+pub use navigate::{Entries, elements};
+pub use number::read as read_number;
 use value::Collection;
 pub use value::{Constant, Value};
 
@@ -94,8 +95,19 @@ pub struct World<'w, 'a> {
     pub conforms: Option<Conforms<'w>>,
     /// What it may cost.
     pub budget: &'w Budget,
-    /// Whether names that an element can't have are errors.
-    pub strict: bool,
+    /// How much it forgives.
+    pub rigour: Rigour,
+}
+
+/// How much an evaluation forgives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rigour {
+    /// `as` takes any number of values, as HL7's published invariants have it.
+    Lenient,
+    /// What FHIRPath says.
+    Standard,
+    /// Names that an element can't have are errors, too.
+    Strict,
 }
 
 /// A parsed expression.
@@ -360,7 +372,7 @@ impl<'w, 'a> World<'w, 'a> {
             terminology: &NoTerminology,
             conforms: None,
             budget,
-            strict: false,
+            rigour: Rigour::Standard,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use fhir_definitions::{Element, Structure, StructureKind};
 
 use super::value::{Collection, Value};
-use super::{Evaluation, Fault};
+use super::{Evaluation, Fault, Rigour};
 use crate::document::{Document, Node};
 use crate::path::evaluate::{Item, actual, member_values};
 use crate::reference;
@@ -64,7 +64,7 @@ impl<'a> Evaluation<'_, 'a> {
             let Some(object) = holder(item) else { continue };
             self.values(object, element, found)?;
         }
-        if !known && self.world.strict {
+        if !known && self.world.rigour == Rigour::Strict {
             let owner = item.structure.name();
             return Err(Fault::meaning(format!("`{owner}` has no element `{name}`")));
         }

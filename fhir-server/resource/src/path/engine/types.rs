@@ -3,7 +3,7 @@
 use fhir_definitions::{FhirVersion, StructureKind};
 
 use super::value::{Collection, Value};
-use super::{Evaluation, Fault, single};
+use super::{Evaluation, Fault, Rigour, single};
 use crate::path::function::Function;
 use crate::path::syntax::{Namespace, Syntax, TypeName};
 
@@ -94,7 +94,7 @@ impl<'a> Evaluation<'_, 'a> {
     /// `as` (of one value) and `ofType` (of any number).
     pub fn cast(&self, values: Collection<'a>, wanted: &TypeName, one: bool) -> Result<Collection<'a>, Fault> {
         self.fhir_name(wanted)?;
-        if one {
+        if one && self.world.rigour > Rigour::Lenient {
             single(&values, "as")?;
         }
         let mut kept = Vec::new();
