@@ -1,19 +1,21 @@
 //! The CapabilityStatement, made from the tables when it is asked for: kept, it would be the largest thing in memory.
 
 use fhir_definitions::{FhirVersion, ResourceType};
-
 use fhir_search::Parameters;
 use fhir_search::include::Directory;
 
+use super::terminology::terminology;
 use crate::http::call::Call;
 use crate::http::failure::{Failure, Result};
 use crate::http::json::Json;
 use crate::http::negotiation::FORMATS;
-use crate::http::operation::SERVED;
+use crate::http::operation::{SERVED, Served};
 use crate::http::reply::Reply;
+use crate::http::routes;
 use crate::server::Server;
 
-const INTERACTIONS: [&str; 8] = [
+/// FHIR's codes for what is done with a type (value set type-restful-interaction).
+const OF_TYPES: [&str; 9] = [
     "read",
     "vread",
     "update",
@@ -22,13 +24,15 @@ const INTERACTIONS: [&str; 8] = [
     "history-instance",
     "history-type",
     "create",
+    "search-type",
 ];
 
 /// `GET metadata`
 pub fn capabilities(server: &Server, call: &Call<'_>) -> Result<Reply> {
-    match call.parameter("mode") {
-        None | Some("full" | "normative") => {}
-        Some(other) => {
+    match (call.parameter("mode"), server.version) {
+        (None | Some("full" | "normative"), _) => {}
+        (Some("terminology"), FhirVersion::R4) => return terminology(server, call),
+        (Some(other), _) => {
             return Err(Failure::invalid(format!(
                 "The 'mode' parameter value '{other}' is not supported, use `full`."
             )));
@@ -36,19 +40,8 @@ pub fn capabilities(server: &Server, call: &Call<'_>) -> Result<Reply> {
     }
     let mut json = Json::with_capacity(512 << 10);
     json.object(|json| {
-        json.member("resourceType", "CapabilityStatement")
-            .member("url", &format!("{}/metadata", call.base));
-        json.member("version", env!("CARGO_PKG_VERSION"))
-            .member("name", "fhir-server")
-            .member("status", "active");
-        json.member("date", RELEASED).member("kind", "instance");
-        json.name("software").object(|json| {
-            json.member("name", "fhir-server")
-                .member("version", env!("CARGO_PKG_VERSION"));
-        });
-        json.name("implementation").object(|json| {
-            json.member("description", "FHIR service").member("url", &call.base);
-        });
+        json.member("resourceType", "CapabilityStatement");
+        head(call, json);
         json.member("fhirVersion", server.version.release());
         if server.version == FhirVersion::Stu3 {
             json.member("acceptUnknown", "extensions");
@@ -59,7 +52,8 @@ pub fn capabilities(server: &Server, call: &Call<'_>) -> Result<Reply> {
             }
         });
         json.name("patchFormat").array(|json| {
-            json.text("application/json-patch+json").text("application/fhir+json");
+            json.text("application/json-patch+json");
+            json.text("application/fhir+json").text("application/fhir+xml");
         });
         json.name("rest").array(|json| {
             json.object(|json| rest(server, json));
@@ -70,6 +64,22 @@ pub fn capabilities(server: &Server, call: &Call<'_>) -> Result<Reply> {
 
 /// The statement changes with the release, not with the day.
 const RELEASED: &str = "2026-11-01";
+
+/// What statements of every mode begin with.
+pub fn head(call: &Call<'_>, json: &mut Json) {
+    json.member("url", &format!("{}/metadata", call.base));
+    json.member("version", env!("CARGO_PKG_VERSION"))
+        .member("name", "fhir-server")
+        .member("status", "active");
+    json.member("date", RELEASED).member("kind", "instance");
+    json.name("software").object(|json| {
+        json.member("name", "fhir-server")
+            .member("version", env!("CARGO_PKG_VERSION"));
+    });
+    json.name("implementation").object(|json| {
+        json.member("description", "FHIR service").member("url", &call.base);
+    });
+}
 
 fn rest(server: &Server, json: &mut Json) {
     let known = server.parameters.load();
@@ -91,10 +101,12 @@ fn rest(server: &Server, json: &mut Json) {
             });
         });
     }
+    let rows = routes::rows(server.definitions);
+    let served: Vec<&str> = rows.iter().map(|row| row.interaction.code()).collect();
     json.name("resource").array(|json| {
         let includes = Directory::of(&known).by_type;
         for (of, includes) in server.definitions.resource_types().zip(&includes) {
-            json.object(|json| resource(&known, of, includes, json));
+            json.object(|json| resource(&known, &served, of, includes, json));
         }
     });
     json.name("interaction").array(|json| {
@@ -116,21 +128,37 @@ fn rest(server: &Server, json: &mut Json) {
         }
     });
     json.name("operation").array(|json| {
-        for operation in &SERVED {
-            json.object(|json| {
-                json.member("name", operation.code);
-                match server.version {
-                    FhirVersion::R4 => json.member("definition", operation.definition),
-                    FhirVersion::Stu3 => json.name("definition").object(|json| {
-                        json.member("reference", operation.definition);
-                    }),
-                };
-            });
+        for served in &SERVED {
+            operation(server.version, served, json);
+        }
+    });
+    json.name("compartment").array(|json| {
+        for compartment in server.definitions.compartments() {
+            let id = compartment.name().to_ascii_lowercase();
+            json.text(&format!("http://hl7.org/fhir/CompartmentDefinition/{id}"));
         }
     });
 }
 
-fn resource(known: &Parameters, of: ResourceType, (includes, reverse): &(Vec<String>, Vec<String>), json: &mut Json) {
+fn operation(version: FhirVersion, served: &Served, json: &mut Json) {
+    json.object(|json| {
+        json.member("name", served.code);
+        match version {
+            FhirVersion::R4 => json.member("definition", served.definition),
+            FhirVersion::Stu3 => json.name("definition").object(|json| {
+                json.member("reference", served.definition);
+            }),
+        };
+    });
+}
+
+fn resource(
+    known: &Parameters,
+    served: &[&str],
+    of: ResourceType,
+    (includes, reverse): &(Vec<String>, Vec<String>),
+    json: &mut Json,
+) {
     json.member("type", of.name());
     let profile = of.structure().url();
     match of.version() {
@@ -144,7 +172,7 @@ fn resource(known: &Parameters, of: ResourceType, (includes, reverse): &(Vec<Str
         }
     }
     json.name("interaction").array(|json| {
-        for code in INTERACTIONS.into_iter().chain(["search-type"]) {
+        for code in OF_TYPES.into_iter().filter(|code| served.contains(code)) {
             json.object(|json| {
                 json.member("code", code);
             });
@@ -176,4 +204,12 @@ fn resource(known: &Parameters, of: ResourceType, (includes, reverse): &(Vec<Str
             });
         }
     });
+    // STU3 lists operations once, for all types
+    if of.version() == FhirVersion::R4 && SERVED.iter().any(|served| served.is_of(of.name())) {
+        json.name("operation").array(|json| {
+            for served in SERVED.iter().filter(|served| served.is_of(of.name())) {
+                operation(of.version(), served, json);
+            }
+        });
+    }
 }

@@ -1,6 +1,7 @@
 //! What the server says about itself: capabilities, versions.
 
 mod capabilities;
+mod terminology;
 mod versions;
 
 pub use capabilities::capabilities;

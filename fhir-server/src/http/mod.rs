@@ -5,10 +5,12 @@ pub mod call;
 pub mod failure;
 pub mod json;
 pub mod negotiation;
+pub mod openapi;
 pub mod operation;
 pub mod reply;
 mod response;
 pub mod route;
+pub mod routes;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -56,7 +58,8 @@ struct Known {
 
 async fn serve(State(server): State<Arc<Server>>, request: Request) -> Response {
     let started = Instant::now();
-    let correlation = request.headers().get(&REQUEST_ID).cloned();
+    let correlation = request.headers().get(&REQUEST_ID);
+    let correlation = correlation.or_else(|| request.headers().get(&CORRELATION_ID)).cloned();
     let query = request.uri().query().map(call::pairs).unwrap_or_default();
     let wanted = Wanted::of(request.headers(), &query);
     let mut known = Known {

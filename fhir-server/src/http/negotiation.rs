@@ -196,6 +196,12 @@ pub enum Return {
     Outcome,
 }
 
+const RETURNS: [(&str, Return); 3] = [
+    ("minimal", Return::Minimal),
+    ("representation", Return::Representation),
+    ("OperationOutcome", Return::Outcome),
+];
+
 /// The preferences of `Prefer`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Prefer {
@@ -208,7 +214,8 @@ pub struct Prefer {
 }
 
 impl Prefer {
-    /// Reads the header; unknown preferences are ignored as RFC 7240 asks, but for a bad `handling`.
+    /// Reads the header; unknown preferences, and `respond-async` where nothing takes long, are ignored as RFC 7240
+    /// asks, but for bad values of `handling` and `return`.
     pub fn of(headers: &HeaderMap) -> Result<Self> {
         let profiles = headers.get("x-ms-profile-validation");
         let mut prefer = Self {
@@ -229,9 +236,16 @@ impl Prefer {
                         "The 'handling' value '{other}' is invalid. The supported values are: 'strict', 'lenient'."
                     )));
                 }
-                ("return", "minimal") => prefer.returns = Some(Return::Minimal),
-                ("return", "representation") => prefer.returns = Some(Return::Representation),
-                ("return", "OperationOutcome") => prefer.returns = Some(Return::Outcome),
+                ("return", value) => {
+                    let found = RETURNS.iter().find(|(name, _)| name.eq_ignore_ascii_case(value));
+                    let (_, returns) = found.ok_or_else(|| {
+                        Failure::invalid(format!(
+                            "The 'return' value '{value}' is invalid. The supported values are: 'minimal', \
+                             'representation', 'OperationOutcome'."
+                        ))
+                    })?;
+                    prefer.returns = Some(*returns);
+                }
                 _ => {}
             }
         }

@@ -164,3 +164,27 @@ impl Operation {
         })
     }
 }
+
+impl Served {
+    /// Whether it belongs to a type, or resources of it.
+    pub fn is_of(&self, type_name: &str) -> bool {
+        self.types.contains(&type_name)
+    }
+
+    /// Its paths, as templates.
+    pub fn paths(&self) -> Vec<String> {
+        let types: &[&str] = if self.types.is_empty() { &["{type}"] } else { self.types };
+        let code = self.code;
+        let of_level = |level: &Level| match level {
+            Level::System => vec![format!("/${code}")],
+            Level::Type => types.iter().map(|of| format!("/{of}/${code}")).collect(),
+            Level::Instance => types.iter().map(|of| format!("/{of}/{{id}}/${code}")).collect(),
+        };
+        self.levels.iter().flat_map(of_level).collect()
+    }
+
+    /// Its methods.
+    pub fn methods(&self) -> &'static [Method] {
+        self.methods
+    }
+}

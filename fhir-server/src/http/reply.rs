@@ -15,6 +15,8 @@ pub struct Reply {
     pub body: Vec<u8>,
     /// The `Content-Type` of a body that is no resource, and goes as it is.
     pub foreign: Option<&'static str>,
+    /// Whether the body is an OperationOutcome that tells how it went, instead of what was asked for.
+    pub tells: bool,
     /// `ETag`, as a version.
     pub version: Option<u32>,
     /// `Last-Modified`
@@ -47,6 +49,7 @@ impl Reply {
     pub fn informs(self, diagnostics: &str) -> Self {
         Self {
             body: outcome([&OutcomeIssue::information(diagnostics)]),
+            tells: true,
             ..self
         }
     }
@@ -62,6 +65,7 @@ impl From<&Failure> for Reply {
         Self {
             status: failure.status,
             body: failure.body(),
+            tells: true,
             version: failure.version,
             ..Self::default()
         }

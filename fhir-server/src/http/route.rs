@@ -1,10 +1,11 @@
-//! Method and path → interaction (FHIR, section "http"). Requests and entries of bundles take the same way.
+//! What FHIR calls an interaction (FHIR, section "http").
 
 use fhir_definitions::{Definitions, ResourceType};
 use http::Method;
 
-use super::failure::{Failure, Result};
+use super::failure::Result;
 use super::operation::Operation;
+use super::routes;
 
 /// What FHIR calls an interaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub enum Interaction {
     Capabilities,
     /// `GET $versions`
     Versions,
+    /// `GET openapi.json`
+    OpenApi,
     /// `POST /`
     Bundle,
     /// `GET /`, `POST _search`
@@ -62,6 +65,7 @@ impl Interaction {
         match self {
             Self::Capabilities => "capabilities",
             Self::Versions => "versions",
+            Self::OpenApi => "openapi",
             Self::Bundle => "bundle",
             Self::SearchSystem => "search-system",
             Self::SearchType(_) => "search-type",
@@ -84,109 +88,12 @@ impl Interaction {
 
     /// Whether it is open to everyone.
     pub fn is_open(&self) -> bool {
-        matches!(self, Self::Capabilities | Self::Versions)
+        matches!(self, Self::Capabilities | Self::Versions | Self::OpenApi)
     }
 
     /// Finds the interaction of a path below the base.
     pub fn of(method: &Method, path: &[String], definitions: &'static Definitions) -> Result<Self> {
-        let path: Vec<&str> = path.iter().map(String::as_str).collect();
-        let get = method == Method::GET || method == Method::HEAD;
-        let post = method == Method::POST;
-        let resource_type = |name: &str| {
-            definitions
-                .resource_type(name)
-                .ok_or_else(|| Failure::unknown_type(name))
-        };
-        match path.as_slice() {
-            [] if get => Ok(Self::SearchSystem),
-            [] if post => Ok(Self::Bundle),
-            ["metadata"] if get => Ok(Self::Capabilities),
-            ["$versions"] if get => Ok(Self::Versions),
-            ["_history"] if get => Ok(Self::HistorySystem),
-            ["_search"] if get || post => Ok(Self::SearchSystem),
-            [] | ["metadata" | "$versions" | "_history" | "_search"] => Err(Failure::method_not_allowed()),
-            [name] if let Some(code) = name.strip_prefix('$') => {
-                Operation::of(method, code, None, None).map(Self::Operation)
-            }
-            [name] if name.starts_with(['_', '.']) => Err(Failure::unknown_route()),
-            [name] => {
-                let of = resource_type(name)?;
-                match *method {
-                    Method::GET | Method::HEAD => Ok(Self::SearchType(of)),
-                    Method::POST => Ok(Self::Create(of)),
-                    Method::PUT => Ok(Self::ConditionalUpdate(of)),
-                    Method::PATCH => Ok(Self::ConditionalPatch(of)),
-                    Method::DELETE => Ok(Self::ConditionalDelete(of)),
-                    _ => Err(Failure::method_not_allowed()),
-                }
-            }
-            [name, "_search"] => {
-                let of = resource_type(name)?;
-                if get || post {
-                    Ok(Self::SearchType(of))
-                } else {
-                    Err(Failure::method_not_allowed())
-                }
-            }
-            [name, "_history"] => {
-                let of = resource_type(name)?;
-                if get {
-                    Ok(Self::HistoryType(of))
-                } else {
-                    Err(Failure::method_not_allowed())
-                }
-            }
-            [name, operation] if let Some(code) = operation.strip_prefix('$') => {
-                Operation::of(method, code, Some(resource_type(name)?), None).map(Self::Operation)
-            }
-            [name, id, operation] if let Some(code) = operation.strip_prefix('$') => {
-                Operation::of(method, code, Some(resource_type(name)?), Some(id)).map(Self::Operation)
-            }
-            [_, operation] if operation.starts_with('_') => Err(Failure::unknown_route()),
-            [name, id] => {
-                let (of, id) = (resource_type(name)?, (*id).to_owned());
-                match *method {
-                    Method::GET | Method::HEAD => Ok(Self::Read(of, id)),
-                    Method::PUT => Ok(Self::Update(of, id)),
-                    Method::PATCH => Ok(Self::Patch(of, id)),
-                    Method::DELETE => Ok(Self::Delete(of, id)),
-                    _ => Err(Failure::method_not_allowed()),
-                }
-            }
-            [name, id, "_history"] => {
-                let of = resource_type(name)?;
-                if get {
-                    Ok(Self::HistoryInstance(of, (*id).to_owned()))
-                } else {
-                    Err(Failure::method_not_allowed())
-                }
-            }
-            [name, id, "_history", version] => {
-                let of = resource_type(name)?;
-                if get {
-                    Ok(Self::VersionRead(of, (*id).to_owned(), (*version).to_owned()))
-                } else {
-                    Err(Failure::method_not_allowed())
-                }
-            }
-            [name, id, rest @ ..] if definitions.compartment(name).is_some() => {
-                let of = match rest {
-                    ["*"] => None,
-                    [of] | [of, "_search"] if !of.starts_with(['$', '_']) => Some(resource_type(of)?),
-                    _ => return Err(Failure::unknown_route()),
-                };
-                if get || (post && rest.len() == 2) {
-                    Ok(Self::SearchCompartment {
-                        name: (*name).to_owned(),
-                        id: (*id).to_owned(),
-                        of,
-                    })
-                } else {
-                    Err(Failure::method_not_allowed())
-                }
-            }
-            _ => Err(Failure::unknown_route()),
-        }
+        routes::interaction(method, path, definitions)
     }
 }
 
@@ -212,6 +119,16 @@ mod tests {
     #[case("GET", "/Patient/1/_history", "history-instance")]
     #[case("GET", "/Patient/1/_history/2", "vread")]
     #[case("GET", "/Patient/1/*", "search-compartment")]
+    #[case("POST", "/Patient/1/*", "405")]
+    #[case("POST", "/Patient/1/Observation/_search", "search-compartment")]
+    #[case("GET", "/Patient/1/observation", "404")]
+    #[case("GET", "/Patient/1/_foo", "404")]
+    #[case("GET", "/Patient/_foo", "404")]
+    #[case("GET", "/_foo", "404")]
+    #[case("GET", "/.well-known", "404")]
+    #[case("PUT", "/", "405")]
+    #[case("PUT", "/_search", "405")]
+    #[case("GET", "/Patient/1/_history/1/x", "404")]
     #[case("GET", "/Patient/1/Observation", "search-compartment")]
     #[case("GET", "/patient/1", "404")]
     #[case("PUT", "/patient/123", "404")]

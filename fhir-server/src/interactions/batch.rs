@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{single, transaction};
 use crate::http::call::{self, Call, Conditions};
-use crate::http::failure::{Failure, Result, outcome};
+use crate::http::failure::{Failure, Result};
 use crate::http::json::Json;
 use crate::http::negotiation::Wanted;
 use crate::http::reply::Reply;
@@ -121,6 +121,10 @@ fn entry<'a>(server: &Server, bundle: &Call<'a>, node: Node<'a>) -> Result<Entry
     let (path, query) = url.split_once('?').unwrap_or((url, ""));
     let path = call::segments(path);
     let interaction = Interaction::of(&method, &path, server.definitions)?;
+    if interaction == Interaction::OpenApi {
+        // its answer is no resource, which an entry must hold
+        return Err(Failure::unknown_route());
+    }
     let text = |name: &str| request.text_of(name).map(std::borrow::Cow::into_owned);
     Ok(Entry {
         full_url: node.text_of("fullUrl").map(std::borrow::Cow::into_owned),
@@ -159,9 +163,8 @@ pub fn response(kind: &str, replies: impl Iterator<Item = Reply>) -> Reply {
 }
 
 fn answered(json: &mut Json, reply: &Reply) {
-    let failed = reply.status.is_client_error() || reply.status.is_server_error();
     json.object(|json| {
-        if !reply.body.is_empty() && !failed {
+        if !reply.body.is_empty() && !reply.tells {
             json.name("resource").raw(&reply.body);
         }
         json.name("response").object(|json| {
@@ -175,15 +178,8 @@ fn answered(json: &mut Json, reply: &Reply) {
             if let Some(moment) = reply.last_modified {
                 json.member("lastModified", &temporal::instant(moment));
             }
-            if failed {
-                let none;
-                let body = if reply.body.is_empty() {
-                    none = outcome([]);
-                    &none
-                } else {
-                    &reply.body
-                };
-                json.name("outcome").raw(body);
+            if reply.tells {
+                json.name("outcome").raw(&reply.body);
             }
         });
     });

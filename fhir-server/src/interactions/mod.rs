@@ -19,6 +19,7 @@ use std::sync::Arc;
 use crate::conformance;
 use crate::http::call::Call;
 use crate::http::failure::{Failure, Result};
+use crate::http::openapi;
 use crate::http::operation::{Name, Operation};
 use crate::http::reply::Reply;
 use crate::http::route::Interaction;
@@ -41,6 +42,7 @@ async fn single(server: &Arc<Server>, interaction: &Interaction, call: &Call<'_>
     match interaction {
         Interaction::Capabilities => conformance::capabilities(server, call),
         Interaction::Versions => Ok(conformance::versions(server, call)),
+        Interaction::OpenApi => Ok(openapi::openapi(server.definitions, &call.base)),
         Interaction::Read(of, id) => read::read(server, call, *of, id).await,
         Interaction::VersionRead(of, id, version) => read::version(server, call, *of, id, version).await,
         Interaction::Create(of) => create::create(server, call, *of).await,
@@ -48,8 +50,14 @@ async fn single(server: &Arc<Server>, interaction: &Interaction, call: &Call<'_>
         Interaction::ConditionalUpdate(of) => update::conditional(server, call, *of).await,
         Interaction::Patch(of, id) => patch::patch(server, call, *of, id).await,
         Interaction::ConditionalPatch(of) => patch::conditional(server, call, *of).await,
-        Interaction::Delete(of, id) => delete::delete(server, call, *of, id).await,
-        Interaction::ConditionalDelete(of) => delete::conditional(server, call, *of).await,
+        Interaction::Delete(of, id) => {
+            let reply = delete::delete(server, call, *of, id).await?;
+            Ok(update::removed(call, reply))
+        }
+        Interaction::ConditionalDelete(of) => {
+            let reply = delete::conditional(server, call, *of).await?;
+            Ok(update::removed(call, reply))
+        }
         Interaction::HistoryInstance(..) | Interaction::HistoryType(_) | Interaction::HistorySystem => {
             history::history(server, call, interaction).await
         }

@@ -269,10 +269,11 @@ async fn answer(
             Step::Delete { .. } | Step::Nothing => {
                 let written = outcome_of(index).and_then(writes::written);
                 let version = written.map(|written| written.version);
-                Reply {
+                let reply = Reply {
                     version,
                     ..Reply::empty(StatusCode::NO_CONTENT)
-                }
+                };
+                update::removed(&entry.call, reply)
             }
             Step::Read => {
                 let answer = Box::pin(single(server, &entry.interaction, &entry.call)).await;

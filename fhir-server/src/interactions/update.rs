@@ -221,3 +221,14 @@ pub fn returned(call: &Call<'_>, reply: Reply) -> Reply {
         Return::Outcome => reply.informs("All OK"),
     }
 }
+
+/// What `Prefer: return` makes of an answer that has no resource: a deletion's.
+pub fn removed(call: &Call<'_>, reply: Reply) -> Reply {
+    if call.prefer.returns != Some(Return::Outcome) {
+        return reply;
+    }
+    Reply {
+        status: StatusCode::OK,
+        ..reply.informs("All OK")
+    }
+}

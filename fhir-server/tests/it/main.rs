@@ -3,6 +3,7 @@
 mod access;
 mod begun;
 mod bundles;
+mod capabilities;
 mod compression;
 mod crash;
 mod everything;
@@ -11,6 +12,7 @@ mod includes;
 mod life;
 mod limits;
 mod patch;
+mod prefer;
 mod process;
 mod program;
 mod provenance;
