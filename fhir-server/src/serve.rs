@@ -106,6 +106,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         (None, Some(access)) => AccessControl::fixed(access)?,
         (None, None) => AccessControl::anonymous(),
     };
+    let access = access.with_smart(settings.smart.enabled);
     let registry = Arc::new(Registry::new("fhir_server", env!("CARGO_PKG_VERSION")));
     let mut listener = Listener::bind(&settings.listen)
         .await

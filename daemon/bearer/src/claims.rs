@@ -9,10 +9,19 @@ pub struct Claims {
     pub issuer: String,
     /// Seconds since the Unix epoch.
     pub expires: i64,
-    pub(crate) members: Map<String, Value>,
+    members: Map<String, Value>,
 }
 
 impl Claims {
+    /// Claims that were verified already.
+    pub fn new(issuer: String, expires: i64, members: Map<String, Value>) -> Self {
+        Self {
+            issuer,
+            expires,
+            members,
+        }
+    }
+
     /// `sub`.
     pub fn subject(&self) -> Option<&str> {
         self.text("sub")

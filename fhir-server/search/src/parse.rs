@@ -438,17 +438,8 @@ impl<'a> Reading<'a> {
         let access = self.conditions.access;
         let plan = &mut self.search.plan;
         plan.types = self.types.iter().map(|of| of.name().to_owned()).collect();
-        if let Access::Types(_) = access {
-            if plan.types.is_empty() {
-                self.filters.extend(access.filter());
-            } else {
-                plan.types.retain(|of| access.sees(of));
-                if plan.types.is_empty() {
-                    self.filters.push(Filter::Any(Vec::new()));
-                }
-            }
-        }
         plan.filters = self.filters;
+        access.limit(plan);
         Ok(self.search)
     }
 }

@@ -18,6 +18,18 @@ pub struct Plan {
     pub sort: Sort,
 }
 
+impl Plan {
+    /// One resource, if all of these hold for it.
+    pub fn of_one(resource_type: &str, id: &str, filters: Vec<Filter>) -> Self {
+        let of_id = Filter::Id(vec![id.to_owned()]);
+        Self {
+            types: std::iter::once(resource_type.to_owned()).collect(),
+            filters: std::iter::once(of_id).chain(filters).collect(),
+            sort: Sort::Creation,
+        }
+    }
+}
+
 /// The order of results.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Sort {

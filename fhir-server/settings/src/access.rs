@@ -53,6 +53,13 @@ pub enum Role {
     Contributor,
     /// Read, search, create and update of Patient, Device, Encounter and Observation: an IoT connector's
     Connector,
+    /// As Reader, and export
+    Exporter,
+    /// Read, search, create, update and delete of search parameters
+    SearchParameterManager,
+    /// What the SMART scopes of the token grant, within the other roles of the subject if there are any; nothing unless
+    /// `smart` is enabled
+    SmartUser,
     /// A role of a newer release: it allows nothing here
     #[serde(other)]
     Unknown,

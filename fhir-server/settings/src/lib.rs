@@ -5,6 +5,7 @@
 
 mod access;
 mod limits;
+mod smart;
 mod status;
 
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use thiserror::Error;
 
 pub use access::{Access, Grant, Issuer, Role, Subject};
 pub use limits::Limits;
+pub use smart::Smart;
 pub use status::StatusPage;
 
 /// Prefix of the environment variables.
@@ -79,6 +81,8 @@ pub struct Settings {
     pub access_file: Option<PathBuf>,
     /// Issuers and grants in this file, instead of `accessFile`
     pub access: Option<Access>,
+    /// SMART on FHIR
+    pub smart: Smart,
     /// Limits of the FHIR API
     pub limits: Limits,
 }
@@ -128,6 +132,7 @@ impl Default for Settings {
             anonymous: false,
             access_file: None,
             access: None,
+            smart: Smart::default(),
             limits: Limits::default(),
         }
     }
@@ -189,6 +194,7 @@ impl Settings {
                 ));
             }
         }
+        self.smart.validate()?;
         self.limits.validate()
     }
 
@@ -264,6 +270,7 @@ mod tests {
     #[case::two_ways(json!({"fhirVersion": "R4", "anonymous": true, "accessFile": "a"}), Some("anonymous"))]
     #[case::engine(json!({"fhirVersion": "R4", "anonymous": true, "database": "postgres://x"}), Some("database"))]
     #[case::no_path(json!({"fhirVersion": "R4", "anonymous": true, "database": "sqlite:"}), Some("database"))]
+    #[case::smart(json!({"fhirVersion": "R4", "access": {}, "smart": {"enabled": true, "tokenEndpoint": "idp/token"}}), Some("smart.tokenEndpoint"))]
     #[case::limit(json!({"fhirVersion": "R4", "anonymous": true, "limits": {"count": 1001}}), Some("limits.count"))]
     fn bounds_are_kept(#[case] file: Value, #[case] option: Option<&str>) {
         let settings: Settings = serde_json::from_value(file).unwrap();

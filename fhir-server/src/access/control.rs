@@ -11,6 +11,7 @@ use http::HeaderValue;
 use thiserror::Error;
 
 use super::principal::Principal;
+use super::scopes::Scopes;
 use crate::http::failure::{Failure, Result};
 
 /// Access settings that can't be used.
@@ -41,7 +42,10 @@ pub enum AccessError {
 }
 
 /// Who may do what.
-pub struct AccessControl(Mode);
+pub struct AccessControl {
+    mode: Mode,
+    smart: bool,
+}
 
 enum Mode {
     Anonymous,
@@ -94,16 +98,25 @@ impl InForce {
 }
 
 impl AccessControl {
+    fn of(mode: Mode) -> Self {
+        Self { mode, smart: false }
+    }
+
+    /// With the scopes of SMART apps, if they count.
+    #[must_use]
+    pub fn with_smart(self, smart: bool) -> Self {
+        Self { smart, ..self }
+    }
+
     /// Everybody may do everything.
     pub fn anonymous() -> Self {
-        Self(Mode::Anonymous)
+        Self::of(Mode::Anonymous)
     }
 
     /// Issuers and grants that don't change.
     pub fn fixed(access: Access) -> Result<Self, AccessError> {
-        Ok(Self(Mode::Tokens(Arc::new(ArcSwap::from_pointee(InForce::of(
-            access,
-        )?)))))
+        let in_force = ArcSwap::from_pointee(InForce::of(access)?);
+        Ok(Self::of(Mode::Tokens(Arc::new(in_force))))
     }
 
     /// Issuers and grants of a file; the future reads it again when it changes, for as long as it is polled. A file that
@@ -125,17 +138,21 @@ impl AccessControl {
                 look_again(&mut file, &path, &watched);
             }
         };
-        Ok((Self(Mode::Tokens(cell)), watch))
+        Ok((Self::of(Mode::Tokens(cell)), watch))
     }
 
     /// Whether no token is asked for.
     pub fn is_anonymous(&self) -> bool {
-        matches!(self.0, Mode::Anonymous)
+        matches!(self.mode, Mode::Anonymous)
     }
 
-    /// Who sent this `Authorization` header.
-    pub async fn authenticate(&self, authorization: Option<&HeaderValue>) -> Result<Arc<Principal>> {
-        let Mode::Tokens(cell) = &self.0 else {
+    /// Who sent this `Authorization` header; `scopes` reads the SMART scopes of a token, where they count.
+    pub async fn authenticate(
+        &self,
+        authorization: Option<&HeaderValue>,
+        scopes: impl Fn(&Claims) -> Result<Scopes>,
+    ) -> Result<Arc<Principal>> {
+        let Mode::Tokens(cell) = &self.mode else {
             return Ok(Principal::anyone());
         };
         let in_force = cell.load_full();
@@ -144,7 +161,15 @@ impl AccessControl {
         };
         let header = authorization.and_then(|value| value.to_str().ok());
         match verifier.authenticate(header).await {
-            Ok(claims) => Ok(Arc::new(Principal::with(in_force.roles(&claims)))),
+            Ok(claims) => {
+                let roles = in_force.roles(&claims);
+                let principal = if self.smart && roles.contains(&Role::SmartUser) {
+                    Principal::with_scopes(roles, scopes(&claims)?)
+                } else {
+                    Principal::with(roles)
+                };
+                Ok(Arc::new(principal))
+            }
             Err(error) if error.is_temporary() => Err(Failure::unavailable(error.to_string())),
             Err(error) => Err(Failure::unauthenticated(error.challenge().clone())),
         }

@@ -2,6 +2,8 @@
 
 mod control;
 mod principal;
+mod scopes;
 
 pub use control::{AccessControl, AccessError};
 pub use principal::{Action, Principal};
+pub use scopes::Scopes;

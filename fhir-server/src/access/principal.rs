@@ -1,33 +1,58 @@
 //! Who asks, and what they may do.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
 use fhir_definitions::ResourceType;
-use fhir_search::Access;
+use fhir_search::{Access, Rule};
 use fhir_server_settings::Role;
 
+use super::scopes::Scopes;
 use crate::http::failure::{Failure, Result};
 
 /// The types that an IoT connector works with.
 const CONNECTOR_TYPES: [&str; 4] = ["Device", "Encounter", "Observation", "Patient"];
+const SEARCH_PARAMETERS: [&str; 1] = ["SearchParameter"];
 
 /// What is done to a resource.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// Read, search, history.
+    /// Create, with an id that the server gives.
+    Create,
+    /// Read, vread, and the history of one resource.
     Read,
-    /// Create and update.
-    Write,
-    /// Delete.
+    /// Search, the history of many resources, and finding what a conditional interaction is about.
+    Search,
+    /// Update and patch, also where that creates.
+    Update,
+    /// Delete, as long as the history stays.
     Delete,
+    /// Delete with the history.
+    HardDelete,
 }
 
-/// Somebody, with the union of their roles.
+impl Action {
+    fn reads(self) -> bool {
+        matches!(self, Self::Read | Self::Search)
+    }
+
+    fn deletes(self) -> bool {
+        matches!(self, Self::Delete | Self::HardDelete)
+    }
+}
+
+/// Somebody, with the union of their roles, and within them what the scopes of their app grant.
 #[derive(Debug, Clone, Default)]
 pub struct Principal {
     roles: Vec<Role>,
     everything: bool,
+    scopes: Option<Scopes>,
+}
+
+/// The types that a role is about.
+enum Types {
+    None,
+    All,
+    These(&'static [&'static str]),
 }
 
 impl Principal {
@@ -42,8 +67,8 @@ impl Principal {
         static ANYONE: OnceLock<Arc<Principal>> = OnceLock::new();
         Arc::clone(ANYONE.get_or_init(|| {
             Arc::new(Principal {
-                roles: Vec::new(),
                 everything: true,
+                ..Principal::default()
             })
         }))
     }
@@ -52,25 +77,55 @@ impl Principal {
     pub fn with(roles: Vec<Role>) -> Self {
         Self {
             roles,
-            everything: false,
+            ..Self::default()
         }
     }
 
-    /// Whether an action on a type is allowed.
-    pub fn may(&self, action: Action, of: ResourceType) -> bool {
-        self.everything
-            || self.roles.iter().any(|role| match role {
-                Role::Reader => action == Action::Read,
-                Role::Writer => action != Action::Delete,
-                Role::Contributor => true,
-                Role::Connector => action != Action::Delete && CONNECTOR_TYPES.contains(&of.name()),
-                Role::Unknown => false,
-            })
+    /// A SMART app's user: what the scopes grant, within the other roles if there are any.
+    pub fn with_scopes(roles: Vec<Role>, scopes: Scopes) -> Self {
+        let roles: Vec<_> = roles.into_iter().filter(|role| *role != Role::SmartUser).collect();
+        Self {
+            everything: roles.is_empty(),
+            roles,
+            scopes: Some(scopes),
+        }
     }
 
-    /// Refuses an action that isn't allowed.
+    /// Which resources an action may be done to: the predicate that search puts on every node of a plan.
+    pub fn access(&self, action: Action) -> Access {
+        let by_roles = self.by_roles(action);
+        match &self.scopes {
+            None => by_roles,
+            Some(scopes) => within(scopes.rules(action), by_roles),
+        }
+    }
+
+    /// What may be found.
+    pub fn visible(&self) -> Access {
+        self.access(Action::Search)
+    }
+
+    fn by_roles(&self, action: Action) -> Access {
+        if self.everything {
+            return Access::All;
+        }
+        let mut rules = Vec::new();
+        for role in &self.roles {
+            match types(*role, action) {
+                Types::All => return Access::All,
+                Types::None => {}
+                Types::These(types) => rules.push(Rule {
+                    types: Some(types.iter().copied().collect()),
+                    ..Rule::default()
+                }),
+            }
+        }
+        Access::Rules(rules)
+    }
+
+    /// Refuses an action that isn't allowed on any resource of a type.
     pub fn require(&self, action: Action, of: ResourceType) -> Result<()> {
-        if self.may(action, of) {
+        if self.access(action).sees(of.name()) {
             Ok(())
         } else {
             Err(Failure::forbidden())
@@ -79,52 +134,85 @@ impl Principal {
 
     /// Refuses whoever may do nothing at all.
     pub fn require_any_role(&self) -> Result<()> {
-        let any = self.everything || self.roles.iter().any(|role| *role != Role::Unknown);
-        if any { Ok(()) } else { Err(Failure::forbidden()) }
-    }
-
-    /// What may be seen, as the predicate that search puts on every node of a plan.
-    pub fn visible(&self) -> Access {
-        let all = self.everything
-            || self
-                .roles
-                .iter()
-                .any(|role| matches!(role, Role::Reader | Role::Writer | Role::Contributor));
-        if all {
-            return Access::All;
-        }
-        let connector = self.roles.contains(&Role::Connector);
-        Access::Types(if connector {
-            CONNECTOR_TYPES.into_iter().collect()
+        let any_role = |role: &Role| !matches!(role, Role::SmartUser | Role::Unknown);
+        let any = self.everything || self.roles.iter().any(any_role);
+        let any_scope = self.scopes.as_ref().is_none_or(|scopes| !scopes.is_empty());
+        if any && any_scope {
+            Ok(())
         } else {
-            BTreeSet::new()
-        })
+            Err(Failure::forbidden())
+        }
     }
+}
+
+fn types(role: Role, action: Action) -> Types {
+    match role {
+        Role::Contributor => Types::All,
+        Role::Reader | Role::Exporter if action.reads() => Types::All,
+        Role::Writer if !action.deletes() => Types::All,
+        Role::Connector if !action.deletes() => Types::These(&CONNECTOR_TYPES),
+        Role::SearchParameterManager if action != Action::HardDelete => Types::These(&SEARCH_PARAMETERS),
+        Role::Reader
+        | Role::Writer
+        | Role::Connector
+        | Role::Exporter
+        | Role::SearchParameterManager
+        | Role::SmartUser
+        | Role::Unknown => Types::None,
+    }
+}
+
+/// What both rules and roles allow. Roles only know types.
+fn within(rules: Vec<Rule>, roles: Access) -> Access {
+    let Access::Rules(roles) = roles else {
+        return Access::Rules(rules);
+    };
+    let allowed: std::collections::BTreeSet<_> = roles.into_iter().filter_map(|role| role.types).flatten().collect();
+    let rules = rules.into_iter().map(|rule| Rule {
+        types: Some(match rule.types {
+            None => allowed.clone(),
+            Some(types) => types.intersection(&allowed).copied().collect(),
+        }),
+        ..rule
+    });
+    Access::Rules(rules.collect())
 }
 
 #[cfg(test)]
 mod tests {
-    use fhir_definitions::FhirVersion;
     use rstest::rstest;
 
     use super::*;
 
+    const ACTIONS: [Action; 6] = [
+        Action::Read,
+        Action::Search,
+        Action::Create,
+        Action::Update,
+        Action::Delete,
+        Action::HardDelete,
+    ];
+
     #[rstest]
-    #[case(&[Role::Reader], "Condition", [true, false, false])]
-    #[case(&[Role::Writer], "Condition", [true, true, false])]
-    #[case(&[Role::Contributor], "Condition", [true, true, true])]
-    #[case(&[Role::Connector], "Observation", [true, true, false])]
-    #[case(&[Role::Connector], "Condition", [false, false, false])]
-    #[case(&[Role::Connector, Role::Reader], "Condition", [true, false, false])]
-    #[case(&[Role::Unknown], "Patient", [false, false, false])]
-    #[case(&[], "Patient", [false, false, false])]
-    fn roles(#[case] held: &[Role], #[case] of: &str, #[case] expected: [bool; 3]) {
+    #[case(&[Role::Reader], "Condition", "rs")]
+    #[case(&[Role::Exporter], "Condition", "rs")]
+    #[case(&[Role::Writer], "Condition", "rscu")]
+    #[case(&[Role::Contributor], "Condition", "rscudD")]
+    #[case(&[Role::Connector], "Observation", "rscu")]
+    #[case(&[Role::Connector], "Condition", "")]
+    #[case(&[Role::Connector, Role::Reader], "Condition", "rs")]
+    #[case(&[Role::SearchParameterManager], "SearchParameter", "rscud")]
+    #[case(&[Role::SearchParameterManager], "Patient", "")]
+    #[case(&[Role::SmartUser], "Patient", "")]
+    #[case(&[Role::Unknown], "Patient", "")]
+    #[case(&[], "Patient", "")]
+    fn roles(#[case] held: &[Role], #[case] of: &str, #[case] expected: &str) {
         let principal = Principal::with(held.to_vec());
-        let of = FhirVersion::R4.definitions().resource_type(of).expect("type");
-        assert_eq!(
-            [Action::Read, Action::Write, Action::Delete].map(|action| principal.may(action, of)),
-            expected
-        );
-        assert_eq!(principal.visible().sees(of.name()), expected[0]);
+        let allowed = ACTIONS
+            .into_iter()
+            .zip("rscudD".chars())
+            .filter(|(action, _)| principal.access(*action).sees(of))
+            .map(|(_, letter)| letter);
+        assert_eq!(allowed.collect::<String>(), expected);
     }
 }

@@ -29,7 +29,7 @@ use self::failure::{Failure, Result};
 use self::negotiation::{Prefer, Wanted};
 use self::reply::Reply;
 use self::route::Interaction;
-use crate::access::Principal;
+use crate::access::{Principal, Scopes};
 use crate::server::Server;
 use crate::writes;
 use crate::{interactions, operations};
@@ -120,10 +120,9 @@ async fn answer(
     let principal = if interaction.is_open() {
         Principal::nobody()
     } else {
-        server
-            .access
-            .authenticate(parts.headers.get(header::AUTHORIZATION))
-            .await?
+        let scopes = |claims: &_| Scopes::of(claims, server.version, &server.parser);
+        let authorization = parts.headers.get(header::AUTHORIZATION);
+        server.access.authenticate(authorization, scopes).await?
     };
     let document = if is_form {
         query.extend(body::form(&parts.headers, body).await?);

@@ -21,7 +21,7 @@ pub fn new_id() -> String {
 
 /// Creates the resource under a new id, unless `If-None-Exist` finds one that is there.
 pub async fn create(server: &Server, call: &Call<'_>, of: ResourceType) -> Result<Reply> {
-    call.principal.require(Action::Write, of)?;
+    call.principal.require(Action::Create, of)?;
     let resource = call
         .resource
         .ok_or_else(|| Failure::invalid("The request has no resource."))?;
@@ -31,13 +31,14 @@ pub async fn create(server: &Server, call: &Call<'_>, of: ResourceType) -> Resul
     let guard = match &call.conditions.if_none_exist {
         None => None,
         Some(query) => {
+            call.principal.require(Action::Search, of)?;
             let search = writes::criteria(server, of, &call::pairs(query), &call.principal).await?;
             let search = search.ok_or_else(|| writes::no_criteria(of.name()))?;
             Some(Guard { plan: search.plan })
         }
     };
     let id = new_id();
-    let (ready, prepared) = writes::prepare(server, of, &id, resource, &edits)?;
+    let (ready, prepared) = writes::prepare(server, (&call.principal, Action::Create), of, &id, resource, &edits)?;
     let mut changes = vec![Change::Create { resource: prepared }];
     if let Some(provenance) = call.provenance {
         let target = format!("{of}/{id}");

@@ -1,10 +1,12 @@
 //! delete: by id or by criteria, soft or hard.
 
 use fhir_definitions::ResourceType;
-use fhir_storage::{Change, Expected};
+use fhir_search::Sight;
+use fhir_storage::{Change, CommitError, Expected, Outcome};
 use http::StatusCode;
 
-use super::search;
+use super::update::TRIES;
+use super::{read, search};
 use crate::access::Action;
 use crate::http::call::{Call, Pairs, version_of_etag};
 use crate::http::failure::{Failure, Result};
@@ -18,11 +20,9 @@ const HARD: [&str; 2] = ["_hardDelete", "hardDelete"];
 
 /// Deletes a resource; one that isn't there is deleted already.
 pub async fn delete(server: &Server, call: &Call<'_>, of: ResourceType, id: &str) -> Result<Reply> {
-    call.principal.require(Action::Delete, of)?;
+    require(call, of)?;
     let supplied = call.conditions.if_match.as_deref().map(version_of_etag).transpose()?;
-    let expected = supplied.map_or(Expected::Any, Expected::Version);
-    let outcome = remove(server, of, id, expected, call.flag(&HARD)).await;
-    let outcome = outcome.map_err(|error| writes::refusal(server, error, supplied))?;
+    let outcome = remove(server, call, of, id, supplied).await?;
     let version = writes::written(&outcome).map(|written| written.version);
     Ok(Reply {
         version,
@@ -30,25 +30,70 @@ pub async fn delete(server: &Server, call: &Call<'_>, of: ResourceType, id: &str
     })
 }
 
-async fn remove(
+/// What the request does to a resource.
+fn action(call: &Call<'_>) -> Action {
+    if call.flag(&HARD) {
+        Action::HardDelete
+    } else {
+        Action::Delete
+    }
+}
+
+/// Refuses whoever may not delete as it is asked for.
+pub fn require(call: &Call<'_>, of: ResourceType) -> Result<()> {
+    call.principal.require(action(call), of)
+}
+
+/// The change that deletes a resource; `None`: there is nothing that the caller sees.
+pub async fn change(
     server: &Server,
+    call: &Call<'_>,
     of: ResourceType,
     id: &str,
-    expected: Expected,
-    hard: bool,
-) -> Result<fhir_storage::Outcome, fhir_storage::CommitError> {
-    let change = Change::Delete {
+    supplied: Option<u32>,
+) -> Result<Option<Change>> {
+    let access = call.principal.access(action(call));
+    let mut expected = supplied.map_or(Expected::Any, Expected::Version);
+    if access.of(of.name()) != Sight::Everything {
+        let Some(seen) = read::seen(server, &access, of.name(), id).await? else {
+            return Ok(None);
+        };
+        expected = Expected::Version(supplied.unwrap_or(seen.version));
+    }
+    Ok(Some(Change::Delete {
         resource_type: of.name().to_owned(),
         id: id.to_owned(),
         expected,
-        hard,
-    };
-    writes::commit_one(server, change).await
+        hard: call.flag(&HARD),
+    }))
+}
+
+async fn remove(
+    server: &Server,
+    call: &Call<'_>,
+    of: ResourceType,
+    id: &str,
+    supplied: Option<u32>,
+) -> Result<Outcome> {
+    for _ in 0..TRIES {
+        let Some(change) = change(server, call, of, id, supplied).await? else {
+            return Ok(Outcome::AlreadyDeleted);
+        };
+        match writes::commit_one(server, change).await {
+            // it was changed after it was seen
+            Err(CommitError::Conflict { .. }) if supplied.is_none() => {}
+            outcome => return outcome.map_err(|error| writes::refusal(server, error, supplied)),
+        }
+    }
+    Err(Failure::unavailable(
+        "The resource is being changed by others, try again.",
+    ))
 }
 
 /// Deletes what the criteria find: one unless `_count` allows more.
 pub async fn conditional(server: &Server, call: &Call<'_>, of: ResourceType) -> Result<Reply> {
-    call.principal.require(Action::Delete, of)?;
+    require(call, of)?;
+    call.principal.require(Action::Search, of)?;
     let count = match call.parameter("_count") {
         None => None,
         Some(text) => Some(
@@ -73,9 +118,8 @@ pub async fn conditional(server: &Server, call: &Call<'_>, of: ResourceType) -> 
     }
     let mut deleted = 0;
     for entry in page.entries {
-        let outcome = remove(server, of, &entry.id, Expected::Any, call.flag(&HARD)).await;
-        let outcome = outcome.map_err(|error| writes::refusal(server, error, None))?;
-        deleted += usize::from(outcome != fhir_storage::Outcome::AlreadyDeleted);
+        let outcome = remove(server, call, of, &entry.id, None).await?;
+        deleted += usize::from(outcome != Outcome::AlreadyDeleted);
     }
     Ok(Reply {
         deleted: Some(deleted),

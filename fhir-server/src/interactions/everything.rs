@@ -74,7 +74,7 @@ pub async fn everything(server: &Server, call: &Call<'_>, of: ResourceType, id: 
     let place = Place::of(call)?;
     let asked = Asked::of(server, call)?;
     let visible = call.principal.visible();
-    let people = People::of(server, id).await?;
+    let people = People::of(server, &call.principal.access(Action::Read), id).await?;
     let mut issues = asked.issues.clone();
     if let Some(successor) = &people.replaced_by {
         let text =
@@ -87,8 +87,8 @@ pub async fn everything(server: &Server, call: &Call<'_>, of: ResourceType, id: 
     let phases = phases(server, &people, &asked, &visible)?;
     let mut entries: Vec<(Version, Mode)> = Vec::new();
     if place.phase == 0 && place.cursor.is_none() {
-        let shown = people.shown(server).await?.into_iter();
-        entries.extend(shown.filter(|(version, _)| asked.wants(version) && visible.sees(&version.resource_type)));
+        let shown = people.shown(server, &visible).await?.into_iter();
+        entries.extend(shown.filter(|(version, _)| asked.wants(version)));
     }
     let (found, next) = page(server, phases, place).await?;
     entries.extend(found.into_iter().map(|version| (version, Mode::Match)));
@@ -193,14 +193,14 @@ fn compartment(server: &Server, id: &str, types: &[ResourceType], asked: &Asked,
         of: None,
     };
     let mut plan = plan(server, &target, asked.since.iter(), visible)?;
-    if types.is_empty() {
-        plan.filters.push(Filter::Any(Vec::new()));
-    }
     plan.types = types
         .iter()
         .filter(|of| visible.sees(of.name()))
         .map(|of| of.name().to_owned())
         .collect();
+    if plan.types.is_empty() {
+        plan.filters.push(Filter::Any(Vec::new()));
+    }
     Ok(plan)
 }
 

@@ -1,15 +1,13 @@
 //! history of a resource, a type, everything: newest first.
 
-use std::collections::BTreeSet;
-
 use fhir_resource::temporal;
 use fhir_search::Access;
 use fhir_storage::{HistoryCursor, HistoryPage, HistoryQuery, Kind, Scope, Version};
 use http::StatusCode;
 use uuid::Uuid;
 
-use super::search;
 use super::searchset::now;
+use super::{read, search};
 use crate::access::Action;
 use crate::http::call::{Call, etag, query_string};
 use crate::http::failure::{Failure, Result};
@@ -24,21 +22,21 @@ const REPEATED: [&str; 4] = ["_count", "_since", "_before", "_at"];
 
 /// A page of versions.
 pub async fn history(server: &Server, call: &Call<'_>, interaction: &Interaction) -> Result<Reply> {
-    let scope = match interaction {
+    // SMART counts the history of one resource as reading, that of many as searching
+    let (action, scope) = match interaction {
         Interaction::HistoryInstance(of, id) => {
             call.principal.require(Action::Read, *of)?;
-            Scope::Instance(of.name().to_owned(), id.clone())
+            (Action::Read, Scope::Instance(of.name().to_owned(), id.clone()))
         }
         Interaction::HistoryType(of) => {
-            call.principal.require(Action::Read, *of)?;
-            Scope::Type(of.name().to_owned())
+            call.principal.require(Action::Search, *of)?;
+            (Action::Search, Scope::Type(of.name().to_owned()))
         }
-        _ => Scope::System,
+        _ => (Action::Search, Scope::System),
     };
-    let query = query(server, call, scope)?;
+    let query = query(server, call, scope, call.principal.access(action))?;
     let first_page = query.after.is_none() && query.since.is_none() && query.before.is_none();
-    let page = server.store.history(&query, server.effort()).await;
-    let page = page.map_err(|error| search::storage(&error))?;
+    let page = page(server, query).await?;
     if let Interaction::HistoryInstance(of, id) = interaction
         && page.entries.is_empty()
         && first_page
@@ -48,7 +46,56 @@ pub async fn history(server: &Server, call: &Call<'_>, interaction: &Interaction
     Ok(Reply::ok(bundle(call, &page)))
 }
 
-fn query(server: &Server, call: &Call<'_>, scope: Scope) -> Result<HistoryQuery> {
+/// A page of the versions that are seen: of resources that are seen, those that would be seen by themselves.
+async fn page(server: &Server, mut query: HistoryQuery) -> Result<HistoryPage> {
+    if query.access.is_by_type() {
+        return stored(server, &query).await;
+    }
+    let count = query.count;
+    let mut shown = HistoryPage::default();
+    loop {
+        let found = stored(server, &query).await?;
+        let seen = found.entries.into_iter();
+        let mut seen = seen.filter(|version| read::admits(server, &query.access, version));
+        shown.entries.extend(seen.by_ref().take(count - shown.entries.len()));
+        let more = seen.next().is_some();
+        if !more {
+            let Some(next) = found.next else { return Ok(shown) };
+            query.after = Some(next);
+            if shown.entries.len() < count {
+                continue;
+            }
+            // what follows may all be hidden: there is another page only if something of it is seen
+            if !goes_on(server, query).await? {
+                return Ok(shown);
+            }
+        }
+        shown.next = shown.entries.last().map(HistoryCursor::behind);
+        return Ok(shown);
+    }
+}
+
+/// Whether any further version is seen.
+async fn goes_on(server: &Server, mut query: HistoryQuery) -> Result<bool> {
+    loop {
+        let found = stored(server, &query).await?;
+        let mut versions = found.entries.iter();
+        if versions.any(|version| read::admits(server, &query.access, version)) {
+            return Ok(true);
+        }
+        match found.next {
+            None => return Ok(false),
+            Some(next) => query.after = Some(next),
+        }
+    }
+}
+
+async fn stored(server: &Server, query: &HistoryQuery) -> Result<HistoryPage> {
+    let page = server.store.history(query, server.effort()).await;
+    page.map_err(|error| search::storage(&error))
+}
+
+fn query(server: &Server, call: &Call<'_>, scope: Scope, access: Access) -> Result<HistoryQuery> {
     let moment = |name: &str| match call.parameter(name) {
         None => Ok(None),
         Some(text) => temporal::parse(text)
@@ -79,13 +126,9 @@ fn query(server: &Server, call: &Call<'_>, scope: Scope) -> Result<HistoryQuery>
         }
     };
     let after = call.parameter(CURSOR).map(str::parse::<HistoryCursor>).transpose();
-    let types: Option<BTreeSet<String>> = match call.principal.visible() {
-        Access::All => None,
-        Access::Types(types) => Some(types.into_iter().map(str::to_owned).collect()),
-    };
     Ok(HistoryQuery {
         scope,
-        types,
+        access,
         since: since.map(|moment| moment.start),
         before: before.map(|moment| moment.start),
         count,

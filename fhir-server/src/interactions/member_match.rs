@@ -20,14 +20,15 @@ const MATCHED: &str = "UMB";
 
 /// Finds the one patient.
 pub async fn member_match(server: &Server, call: &Call<'_>, of: ResourceType) -> Result<Reply> {
-    call.principal.require(Action::Read, of)?;
+    call.principal.require(Action::Search, of)?;
     let member = resource(call, "MemberPatient", "Patient")?;
     let coverage = resource(call, "OldCoverage", "Coverage")?;
     let coverages = server
         .definitions
         .resource_type("Coverage")
         .ok_or_else(Failure::unknown_route)?;
-    call.principal.require(Action::Read, coverages)?;
+    call.principal.require(Action::Search, coverages)?;
+    let visible = call.principal.visible();
     let beneficiary = server.definitions.search_parameter(coverages, "beneficiary");
     let beneficiary = beneficiary.ok_or_else(Failure::unknown_route)?;
     let mut filters = alike::filters(&server.extractor.keys(of, member), true);
@@ -36,13 +37,15 @@ pub async fn member_match(server: &Server, call: &Call<'_>, of: ResourceType) ->
         target: of.name().to_owned(),
         filters: std::iter::once(Filter::Type(vec![coverages.name().to_owned()]))
             .chain(alike::filters(&server.extractor.keys(coverages, coverage), false))
+            .chain(visible.conditions(coverages.name()).into_iter().flatten())
             .collect(),
     });
-    let plan = Plan {
+    let mut plan = Plan {
         types: std::iter::once(of.name().to_owned()).collect(),
         filters,
         sort: Sort::Creation,
     };
+    visible.limit(&mut plan);
     let page = search::page(server, &plan, 2, None).await?;
     match page.entries.as_slice() {
         [only] => {

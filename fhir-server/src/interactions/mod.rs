@@ -7,7 +7,7 @@ mod everything;
 mod history;
 mod member_match;
 mod patch;
-mod read;
+pub mod read;
 pub mod search;
 mod searchset;
 mod subset;

@@ -8,9 +8,9 @@ use fhir_resource::{Document, Limits, Node, patch};
 use fhir_storage::{Change, CommitError, Expected, Kind, Version};
 use http::StatusCode;
 
-use super::search;
 use super::update::{self, TRIES};
-use crate::access::Action;
+use super::{read, search};
+use crate::access::{Action, Principal};
 use crate::http::call::{Call, version_of_etag};
 use crate::http::failure::{Failure, Result};
 use crate::http::reply::Reply;
@@ -19,10 +19,10 @@ use crate::writes;
 
 /// Changes a part of a resource.
 pub async fn patch(server: &Server, call: &Call<'_>, of: ResourceType, id: &str) -> Result<Reply> {
-    call.principal.require(Action::Write, of)?;
+    call.principal.require(Action::Update, of)?;
     let supplied = call.conditions.if_match.as_deref().map(version_of_etag).transpose()?;
     for _ in 0..TRIES {
-        let current = current(server, of, id).await?;
+        let current = current(server, &call.principal, of, id).await?;
         if let Some(supplied) = supplied.filter(|supplied| *supplied != current.version) {
             return Err(conflict(supplied));
         }
@@ -31,7 +31,7 @@ pub async fn patch(server: &Server, call: &Call<'_>, of: ResourceType, id: &str)
         writes::validate(server, call, of, resource).await?;
         let mut edits = Edits::default();
         writes::conditional(server, resource, &call.principal, &mut edits).await?;
-        let (ready, resource) = writes::prepare(server, of, id, resource, &edits)?;
+        let (ready, resource) = writes::prepare(server, (&call.principal, Action::Update), of, id, resource, &edits)?;
         let change = Change::Update {
             resource,
             expected: Expected::Version(current.version),
@@ -51,7 +51,8 @@ pub async fn patch(server: &Server, call: &Call<'_>, of: ResourceType, id: &str)
 
 /// Changes a part of the only resource that the criteria find.
 pub async fn conditional(server: &Server, call: &Call<'_>, of: ResourceType) -> Result<Reply> {
-    call.principal.require(Action::Write, of)?;
+    call.principal.require(Action::Update, of)?;
+    call.principal.require(Action::Search, of)?;
     let search = writes::criteria(server, of, &call.query, &call.principal).await?;
     let search = search.ok_or_else(|| writes::not_selective(of.name()))?;
     let page = search::page(server, &search.plan, 2, None).await?;
@@ -69,12 +70,8 @@ pub fn nothing_found(of: ResourceType) -> Failure {
 }
 
 /// The version that is patched.
-pub async fn current(server: &Server, of: ResourceType, id: &str) -> Result<Version> {
-    let found = server
-        .store
-        .read(of.name(), id)
-        .await
-        .map_err(|error| search::storage(&error))?;
+pub async fn current(server: &Server, principal: &Principal, of: ResourceType, id: &str) -> Result<Version> {
+    let found = read::seen(server, &principal.access(Action::Update), of.name(), id).await?;
     let version = found.ok_or_else(|| Failure::not_found(of.name(), id))?;
     if version.kind == Kind::Deleted {
         return Err(Failure::gone(of.name(), id, version.version));

@@ -29,7 +29,7 @@ pub async fn search(server: &Server, call: &Call<'_>, interaction: &Interaction)
         _ => Target::System,
     };
     if let Target::Type(of) | Target::Compartment { of: Some(of), .. } = &target {
-        call.principal.require(Action::Read, *of)?;
+        call.principal.require(Action::Search, *of)?;
     }
     let pairs: Pairs = call.query.iter().filter(|(name, _)| name != CURSOR).cloned().collect();
     let cursor = call.parameter(CURSOR).map(str::parse::<Cursor>).transpose();

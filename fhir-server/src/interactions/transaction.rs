@@ -13,7 +13,8 @@ use http::StatusCode;
 
 use self::step::{Step, step};
 use super::batch::{Entry, phase_of, response};
-use super::{patch, read, single, update};
+use super::{delete, patch, read, single, update};
+use crate::access::Action;
 use crate::http::call::version_of_etag;
 use crate::http::failure::{Failure, OutcomeIssue, Result};
 use crate::http::reply::Reply;
@@ -52,7 +53,7 @@ pub async fn transaction(server: &Arc<Server>, entries: Vec<Entry<'_>>) -> Resul
             // Somebody created what a criterion had not found: decide again.
             Err(CommitError::Exists(_) | CommitError::NotSelective) => {}
             Err(CommitError::Conflict { resource_type, id, .. })
-                if is_patched(&entries, &steps, &resource_type, &id) => {}
+                if was_looked_up(&entries, &steps, &resource_type, &id) => {}
             Err(error) => return Err(refused(server, &entries, &steps, error)),
         }
     }
@@ -118,13 +119,13 @@ async fn write_set(
     let resolved = resolved(entries, steps);
     let mut order: Vec<usize> = (0..entries.len()).collect();
     order.sort_by_key(|index| phase_of(entries.get(*index)));
-    order.retain(|index| steps.get(*index).is_some_and(|step| step.changes().is_some()));
+    let mut changed = Vec::with_capacity(order.len());
     let mut set = WriteSet {
         guard: writes::guard(guards),
-        changes: Vec::with_capacity(order.len()),
+        changes: Vec::with_capacity(entries.len()),
     };
     let mut ready: Vec<Option<Ready>> = entries.iter().map(|_| None).collect();
-    for &index in &order {
+    for index in order {
         let (Some(entry), Some(step)) = (entries.get(index), steps.get(index)) else {
             continue;
         };
@@ -133,11 +134,12 @@ async fn write_set(
             .map_err(|failure| failed(entry, failure))?;
         let Some((change, written)) = change else { continue };
         set.changes.push(change);
+        changed.push(index);
         if let Some(place) = ready.get_mut(index) {
             *place = written;
         }
     }
-    Ok((order, set, ready))
+    Ok((changed, set, ready))
 }
 
 /// What references to entries become.
@@ -166,17 +168,11 @@ async fn change(
         .as_deref()
         .map(version_of_etag)
         .transpose()?;
-    let expected = supplied.map_or(Expected::Any, Expected::Version);
+    let principal = &*entry.call.principal;
     match step {
         Step::Delete { of, id } => {
-            let hard = entry.call.flag(&["_hardDelete", "hardDelete"]);
-            let change = Change::Delete {
-                resource_type: of.name().to_owned(),
-                id: id.clone(),
-                expected,
-                hard,
-            };
-            Ok(Some((change, None)))
+            let change = delete::change(server, &entry.call, *of, id, supplied).await?;
+            Ok(change.map(|change| (change, None)))
         }
         Step::Write { of, id, is_new } => {
             let resource = entry
@@ -186,16 +182,19 @@ async fn change(
             writes::validate(server, &entry.call, *of, resource).await?;
             let mut edits = Edits::default();
             writes::rewrite(resource, resolved, &mut edits);
-            writes::conditional(server, resource, &entry.call.principal, &mut edits).await?;
-            let (ready, resource) = writes::prepare(server, *of, id, resource, &edits)?;
-            let change = if *is_new {
-                Change::Create { resource }
-            } else {
-                Change::Update {
-                    resource,
-                    expected,
-                    may_create: supplied.is_none(),
-                }
+            writes::conditional(server, resource, principal, &mut edits).await?;
+            if *is_new {
+                let action = Action::Create;
+                let (ready, resource) = writes::prepare(server, (principal, action), *of, id, resource, &edits)?;
+                return Ok(Some((Change::Create { resource }, Some(ready))));
+            }
+            let (expected, may_create) = writes::target(server, principal, *of, id, supplied).await?;
+            let action = Action::Update;
+            let (ready, resource) = writes::prepare(server, (principal, action), *of, id, resource, &edits)?;
+            let change = Change::Update {
+                resource,
+                expected,
+                may_create,
             };
             Ok(Some((change, Some(ready))))
         }
@@ -205,8 +204,9 @@ async fn change(
             writes::validate(server, &entry.call, *of, resource).await?;
             let mut edits = Edits::default();
             writes::rewrite(resource, resolved, &mut edits);
-            writes::conditional(server, resource, &entry.call.principal, &mut edits).await?;
-            let (ready, resource) = writes::prepare(server, *of, &version.id, resource, &edits)?;
+            writes::conditional(server, resource, principal, &mut edits).await?;
+            let action = Action::Update;
+            let (ready, resource) = writes::prepare(server, (principal, action), *of, &version.id, resource, &edits)?;
             let change = Change::Update {
                 resource,
                 expected: Expected::Version(supplied.unwrap_or(version.version)),
@@ -218,10 +218,11 @@ async fn change(
     }
 }
 
-/// Whether a resource that somebody else changed meanwhile is one that was to be patched, whatever its version.
-fn is_patched(entries: &[Entry<'_>], steps: &[Step], resource_type: &str, id: &str) -> bool {
+/// Whether a resource that somebody else changed meanwhile is one whose version we looked up, not the client.
+fn was_looked_up(entries: &[Entry<'_>], steps: &[Step], resource_type: &str, id: &str) -> bool {
     entries.iter().zip(steps).any(|(entry, step)| {
-        let is_it = matches!(step, Step::Patch { of, version } if of.name() == resource_type && version.id == id);
+        let changed = step.changes();
+        let is_it = changed.is_some_and(|(of, changed)| of.name() == resource_type && changed == id);
         is_it && entry.call.conditions.if_match.is_none()
     })
 }

@@ -21,7 +21,7 @@ pub const TRIES: usize = 5;
 
 /// Writes the resource under the id of the URL.
 pub async fn update(server: &Server, call: &Call<'_>, of: ResourceType, id: &str) -> Result<Reply> {
-    call.principal.require(Action::Write, of)?;
+    call.principal.require(Action::Update, of)?;
     let resource = call
         .resource
         .ok_or_else(|| Failure::invalid("The request has no resource."))?;
@@ -59,21 +59,20 @@ async fn put(
 ) -> Result<Reply> {
     let supplied = call.conditions.if_match.as_deref().map(version_of_etag).transpose()?;
     for _ in 0..TRIES {
-        let (ready, prepared) = writes::prepare(server, of, id, resource, edits)?;
+        let (target, may_create) = writes::target(server, &call.principal, of, id, supplied).await?;
+        let (ready, prepared) = writes::prepare(server, (&call.principal, Action::Update), of, id, resource, edits)?;
         let proved = match call.provenance {
             None => None,
             Some(provenance) => Some(proved(server, call, &ready, provenance).await?),
         };
-        let expected = match (supplied, &proved) {
-            (Some(version), _) => Expected::Version(version),
-            (None, Some((last, _))) => Expected::Last(*last),
-            (None, None) => Expected::Any,
+        let expected = match (target, &proved) {
+            (Expected::Any, Some((last, _))) => Expected::Last(*last),
+            (target, _) => target,
         };
         let update = Change::Update {
             resource: prepared,
             expected,
-            // Who names a version means a resource that is there.
-            may_create: supplied.is_none(),
+            may_create,
         };
         let set = WriteSet {
             guard: None,
@@ -122,7 +121,8 @@ async fn proved(
 
 /// Updates what the criteria find: none creates, several are refused.
 pub async fn conditional(server: &Server, call: &Call<'_>, of: ResourceType) -> Result<Reply> {
-    call.principal.require(Action::Write, of)?;
+    call.principal.require(Action::Update, of)?;
+    call.principal.require(Action::Search, of)?;
     let resource = call
         .resource
         .ok_or_else(|| Failure::invalid("The request has no resource."))?;
@@ -146,7 +146,14 @@ pub async fn conditional(server: &Server, call: &Call<'_>, of: ResourceType) -> 
             [] => {
                 // Somebody else may create a match meanwhile: the criteria are proved again where it is decided.
                 let id = own_id.as_deref().map_or_else(create::new_id, str::to_owned);
-                let (ready, resource) = writes::prepare(server, of, &id, resource, &edits)?;
+                let (action, expected, may_create) = match &own_id {
+                    None => (Action::Create, Expected::Any, true),
+                    Some(_) => {
+                        let (expected, may_create) = writes::target(server, &call.principal, of, &id, None).await?;
+                        (Action::Update, expected, may_create)
+                    }
+                };
+                let (ready, resource) = writes::prepare(server, (&call.principal, action), of, &id, resource, &edits)?;
                 let proved = match call.provenance {
                     None => None,
                     Some(provenance) => Some(proved(server, call, &ready, provenance).await?.1),
@@ -154,8 +161,8 @@ pub async fn conditional(server: &Server, call: &Call<'_>, of: ResourceType) -> 
                 let change = if own_id.is_some() {
                     Change::Update {
                         resource,
-                        expected: Expected::Any,
-                        may_create: true,
+                        expected,
+                        may_create,
                     }
                 } else {
                     Change::Create { resource }
@@ -173,7 +180,7 @@ pub async fn conditional(server: &Server, call: &Call<'_>, of: ResourceType) -> 
                         let outcome = outcomes.first().ok_or_else(Failure::unknown_route)?;
                         return answer(call, &ready, outcome);
                     }
-                    Err(CommitError::Exists(_)) => {}
+                    Err(CommitError::Exists(_) | CommitError::Conflict { .. }) => {}
                     Err(CommitError::NotSelective) => return Err(writes::not_selective(of.name())),
                     Err(error) => return Err(writes::refusal(server, error, None)),
                 }

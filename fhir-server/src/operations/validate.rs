@@ -11,7 +11,7 @@ use crate::access::Action;
 use crate::http::call::Call;
 use crate::http::failure::{Failure, OutcomeIssue, Result, outcome};
 use crate::http::reply::Reply;
-use crate::interactions::search;
+use crate::interactions::read;
 use crate::profiles;
 use crate::server::Server;
 
@@ -44,7 +44,7 @@ pub async fn validate(server: &Server, call: &Call<'_>, of: ResourceType, id: Op
         let id = id.ok_or_else(|| {
             Failure::invalid("A resource is validated for its deletion under its own URL: Type/id/$validate.")
         })?;
-        stored(server, of, id).await?;
+        stored(server, call, of, id).await?;
         return Ok(answer(&[]));
     }
     if asked.mode == Some(Mode::Create) && id.is_some() {
@@ -53,7 +53,7 @@ pub async fn validate(server: &Server, call: &Call<'_>, of: ResourceType, id: Op
     }
     let document = match (asked.resource, id) {
         (Some(resource), _) => Document::parse(resource.raw(), Limits::default())?,
-        (None, Some(id)) => stored(server, of, id).await?,
+        (None, Some(id)) => stored(server, call, of, id).await?,
         (None, None) => return Err(Failure::invalid("A resource to validate is required.")),
     };
     if let Some(problem) = misplaced(document.root(), of, id, asked.mode) {
@@ -176,11 +176,9 @@ fn misplaced(resource: Node<'_>, of: ResourceType, id: Option<&str>, mode: Optio
     }
 }
 
-async fn stored(server: &Server, of: ResourceType, id: &str) -> Result<Document> {
-    let found = server.store.read(of.name(), id).await;
-    let version = found
-        .map_err(|error| search::storage(&error))?
-        .ok_or_else(|| Failure::not_found(of.name(), id))?;
+async fn stored(server: &Server, call: &Call<'_>, of: ResourceType, id: &str) -> Result<Document> {
+    let found = read::seen(server, &call.principal.access(Action::Read), of.name(), id).await?;
+    let version = found.ok_or_else(|| Failure::not_found(of.name(), id))?;
     if version.kind == Kind::Deleted {
         return Err(Failure::gone(of.name(), id, version.version));
     }

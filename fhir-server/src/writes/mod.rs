@@ -8,14 +8,16 @@ use fhir_definitions::ResourceType;
 use fhir_resource::edit::Edits;
 use fhir_resource::stored::{self, StoredForm};
 use fhir_resource::{Document, Limits, Micros, Node, validation};
-use fhir_search::{Filter, Plan, Sort};
-use fhir_storage::{Change, CommitError, Guard, Outcome, Prepared, WriteSet, Written};
+use fhir_search::{Filter, Plan, Sight, Sort, Subject};
+use fhir_storage::{Change, CommitError, Expected, Guard, Outcome, Prepared, WriteSet, Written};
 use http::StatusCode;
 
 pub use references::{Resolved, conditional, criteria, rewrite};
 
+use crate::access::{Action, Principal};
 use crate::http::call::Call;
 use crate::http::failure::{Failure, Result};
+use crate::interactions::read;
 use crate::profiles;
 use crate::server::Server;
 
@@ -67,9 +69,10 @@ pub async fn validate(server: &Server, call: &Call<'_>, of: ResourceType, resour
     Ok(())
 }
 
-/// Makes a validated resource ready: stored form, index keys, compression.
+/// Makes a validated resource ready, if `principal` may write it: stored form, index keys, compression.
 pub fn prepare(
     server: &Server,
+    (principal, action): (&Principal, Action),
     of: ResourceType,
     id: &str,
     resource: Node<'_>,
@@ -83,6 +86,15 @@ pub fn prepare(
     } else {
         server.extractor.keys(of, resource)
     };
+    let written = Subject {
+        resource_type: of.name(),
+        id,
+        updated: None,
+        keys: &keys,
+    };
+    if !principal.access(action).admits(&written) {
+        return Err(Failure::forbidden());
+    }
     let stored = form.into_bytes();
     let prepared = Prepared::new(of.name(), id, stored.clone(), keys).map_err(|error| Failure::internal(&error))?;
     Ok((
@@ -93,6 +105,30 @@ pub fn prepare(
         },
         prepared,
     ))
+}
+
+/// Which version an update must find, and whether it may create. `supplied` is the version of an `If-Match`.
+///
+/// Who sees only a part of a type changes what is seen of it, as it was seen, and gives no ids: an id that is taken by
+/// what isn't seen is answered as one that isn't taken.
+pub async fn target(
+    server: &Server,
+    principal: &Principal,
+    of: ResourceType,
+    id: &str,
+    supplied: Option<u32>,
+) -> Result<(Expected, bool)> {
+    let access = principal.access(Action::Update);
+    if access.of(of.name()) == Sight::Everything {
+        // who names a version means a resource that is there
+        return Ok((supplied.map_or(Expected::Any, Expected::Version), supplied.is_none()));
+    }
+    let current = read::seen(server, &access, of.name(), id).await?;
+    let current = current.ok_or_else(|| Failure::not_found(of.name(), id))?;
+    match supplied {
+        Some(supplied) if supplied != current.version => Err(conflict(server, supplied)),
+        _ => Ok((Expected::Version(current.version), false)),
+    }
 }
 
 /// Commits one change.
@@ -119,10 +155,7 @@ pub fn written(outcome: &Outcome) -> Option<&Written> {
 /// The refusal that a commit error means; `supplied` is the version of an `If-Match`.
 pub fn refusal(server: &Server, error: CommitError, supplied: Option<u32>) -> Failure {
     match error {
-        CommitError::Conflict { .. } => {
-            let text = format!("The supplied version '{}' did not match.", supplied.unwrap_or_default());
-            Failure::new(conflict_status(server), "conflict", text)
-        }
+        CommitError::Conflict { .. } => conflict(server, supplied.unwrap_or_default()),
         CommitError::NotFound { resource_type, id } => match supplied {
             Some(version) => Failure::version_not_found(&resource_type, &id, &version.to_string()),
             None => Failure::not_found(&resource_type, &id),
@@ -152,6 +185,11 @@ pub fn refusal(server: &Server, error: CommitError, supplied: Option<u32>) -> Fa
             Failure::internal(&error)
         }
     }
+}
+
+fn conflict(server: &Server, supplied: u32) -> Failure {
+    let text = format!("The supplied version '{supplied}' did not match.");
+    Failure::new(conflict_status(server), "conflict", text)
 }
 
 /// STU3 answers 409 where R4 answers 412, as Microsoft's server does.

@@ -31,12 +31,19 @@ pub fn change(
         .definitions
         .resource_type("Provenance")
         .ok_or_else(Failure::unknown_route)?;
-    principal.require(Action::Write, of)?;
+    principal.require(Action::Create, of)?;
     let text = with_target(provenance.root(), &format!("{target}/_history/{version}"));
     let document = Document::parse(text, Limits::default())?;
     check(server, of, document.root())?;
     let id = Uuid::now_v7().to_string();
-    let (_, resource) = prepare(server, of, &id, document.root(), &Edits::NONE)?;
+    let (_, resource) = prepare(
+        server,
+        (principal, Action::Create),
+        of,
+        &id,
+        document.root(),
+        &Edits::NONE,
+    )?;
     Ok(Change::Create { resource })
 }
 

@@ -103,6 +103,13 @@ impl Catalogue {
         self.types.get(name).copied()
     }
 
+    /// All types with their numbers, in the order of numbers.
+    pub fn types(&self) -> Vec<(&'static str, i64)> {
+        let mut types: Vec<_> = self.types.iter().map(|(name, number)| (*name, *number)).collect();
+        types.sort_unstable_by_key(|(_, number)| *number);
+        types
+    }
+
     /// The name of a type.
     pub fn type_name(&self, number: i64) -> &'static str {
         self.names.get(&number).copied().unwrap_or("unknown")

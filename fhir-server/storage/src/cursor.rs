@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
+use crate::version::Version;
+
 /// A cursor that this program didn't give.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("the continuation token is invalid")]
@@ -53,6 +55,15 @@ pub struct HistoryCursor {
 
 /// Before a cursor whose page lies before it.
 const BACKWARDS: char = '<';
+
+impl HistoryCursor {
+    /// Behind this version.
+    pub fn behind(version: &Version) -> Self {
+        Self {
+            updated: version.last_updated,
+        }
+    }
+}
 
 /// A letter and the value, in hexadecimal.
 impl fmt::Display for Key {

@@ -1,8 +1,7 @@
 //! History, newest first: of an instance, a type, the service.
 
-use std::collections::BTreeSet;
-
 use fhir_resource::Micros;
+use fhir_search::Access;
 
 use crate::cursor::HistoryCursor;
 use crate::version::Version;
@@ -23,8 +22,8 @@ pub enum Scope {
 pub struct HistoryQuery {
     /// Whose.
     pub scope: Scope,
-    /// Only these types (access); `None`: all.
-    pub types: Option<BTreeSet<String>>,
+    /// Only of resources that this sees as they are now. What they were before, only the caller can prove.
+    pub access: Access,
     /// Versions from this time on.
     pub since: Option<Micros>,
     /// Versions before this time.

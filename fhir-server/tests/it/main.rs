@@ -18,6 +18,7 @@ mod program;
 mod provenance;
 mod races;
 mod service;
+mod smart;
 mod terminology;
 mod tokens;
 mod validate;

@@ -6,6 +6,7 @@
 mod fhir;
 mod load;
 mod mapping;
+mod process;
 mod report;
 mod server;
 
@@ -31,7 +32,7 @@ struct Arguments {
 
 #[derive(Debug, Clone, Subcommand)]
 enum What {
-    /// fhir-server on SQLite: start-up, memory, create, read, search, bytes a resource
+    /// A FHIR server: start-up, memory, every row of the table of numbers to reach, bytes a resource
     Fhir(fhir::Options),
     /// Device mapping: messages a second on one core
     Mapping,

@@ -21,7 +21,7 @@ pub fn run(report: &mut Report) -> Result<()> {
         six,
         "messages/s/core",
         Wanted::AtLeast(300_000.0),
-        format!("{} bytes", message.len()),
+        &format!("{} bytes", message.len()),
     );
     let fifty = rate(50, &message, 1)?;
     report.add(
@@ -29,7 +29,7 @@ pub fn run(report: &mut Report) -> Result<()> {
         six / fifty,
         "times 6 templates",
         Wanted::AtMost(3.0),
-        format!("{fifty:.0} messages/s"),
+        &format!("{fifty:.0} messages/s"),
     );
     let readings: Vec<Value> = (0..60)
         .map(|second| json!({"heartrate": 60 + second, "deviceId": "device-0001", "measured": format!("2026-01-30T22:45:{second:02}Z")}))
@@ -41,7 +41,7 @@ pub fn run(report: &mut Report) -> Result<()> {
         rate,
         "readings/s/core",
         Wanted::AtLeast(2_000_000.0),
-        format!("{} bytes", many.len()),
+        &format!("{} bytes", many.len()),
     );
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::fmt;
 #[derive(Debug, Default)]
 pub struct Report {
     rows: Vec<Row>,
+    notes: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -14,7 +15,7 @@ struct Row {
     got: f64,
     unit: &'static str,
     wanted: Wanted,
-    note: String,
+    how: String,
 }
 
 /// What the design documents promise.
@@ -27,35 +28,55 @@ pub enum Wanted {
 }
 
 impl Report {
-    /// Adds a row; `note` says how the figure came about.
-    pub fn add(&mut self, what: &str, got: f64, unit: &'static str, wanted: Wanted, note: String) {
-        eprintln!("{what}: {got:.1} {unit}  {note}");
+    /// Adds a row; `how` says how the figure came about.
+    pub fn add(&mut self, what: &str, got: f64, unit: &'static str, wanted: Wanted, how: &str) {
+        eprintln!("{what}: {got:.1} {unit}  {how}");
         self.rows.push(Row {
             what: what.to_owned(),
             got,
             unit,
             wanted,
-            note,
+            how: how.to_owned(),
         });
+    }
+
+    /// Adds a sentence about the machine of that moment.
+    pub fn note(&mut self, text: &str) {
+        eprintln!("{text}");
+        self.notes.push(text.to_owned());
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for note in &self.notes {
+            writeln!(f, "{note}\n")?;
+        }
         writeln!(f, "| What | Measured | Wanted | | How |\n|---|---|---|---|---|")?;
         for Row {
             what,
             got,
             unit,
             wanted,
-            note,
+            how,
         } in &self.rows
         {
-            let (wanted, verdict) = match wanted {
-                Wanted::AtLeast(limit) => (format!("≥ {limit}"), if got >= limit { "reached" } else { "missed" }),
-                Wanted::AtMost(limit) => (format!("≤ {limit}"), if got <= limit { "reached" } else { "missed" }),
+            let (wanted, reached) = match wanted {
+                Wanted::AtLeast(limit) => (format!("≥ {limit}"), got >= limit),
+                Wanted::AtMost(limit) => (format!("≤ {limit}"), got <= limit),
             };
-            writeln!(f, "| {what} | {got:.1} {unit} | {wanted} | {verdict} | {note} |")?;
+            // without a process to look at there is nothing to compare
+            let figure = if *got < 100.0 {
+                format!("{got:.1} {unit}")
+            } else {
+                format!("{got:.0} {unit}")
+            };
+            let (got, verdict) = match (got.is_finite(), reached) {
+                (false, _) => ("–".to_owned(), ""),
+                (true, true) => (figure, "reached"),
+                (true, false) => (figure, "missed"),
+            };
+            writeln!(f, "| {what} | {got} | {wanted} | {verdict} | {how} |")?;
         }
         Ok(())
     }

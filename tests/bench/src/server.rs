@@ -1,4 +1,4 @@
-//! A program under measurement: started on a free port, its CPU time and memory read from /proc.
+//! A program under measurement, started on a free port.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -7,9 +7,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
-
-/// What the kernel counts CPU time in, for /proc (`USER_HZ`).
-const TICKS_PER_SECOND: f64 = 100.0;
 
 /// A running program; ended when dropped.
 #[derive(Debug)]
@@ -62,33 +59,11 @@ impl Server {
             .is_ok_and(|status| status == 200)
     }
 
-    /// CPU seconds of user and system that the process has used.
-    pub fn cpu(&self) -> Result<f64> {
-        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // the name may hold spaces: fields are counted from the closing parenthesis
-        let fields: Vec<_> = text.rsplit_once(')').context("no name")?.1.split_whitespace().collect();
-        let ticks = |index: usize| {
-            fields
-                .get(index)
-                .and_then(|n| n.parse::<f64>().ok())
-                .context("too few fields")
-        };
-        Ok((ticks(11)? + ticks(12)?) / TICKS_PER_SECOND)
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
-    /// Resident memory in MiB.
-    pub fn rss(&self) -> Result<f64> {
-        let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
-            .context("no VmRSS")?;
-        let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
-        Ok(kib / 1024.0)
-    }
-}
-
-impl Server {
     /// Ends it as Kubernetes does, and waits until it has put everything in order.
     pub async fn stop(mut self) -> Result<()> {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);

@@ -145,12 +145,15 @@ impl Conditions<'_> {
             let Some((target, filter)) = found.pop() else {
                 return Err(unknown.unwrap_or_else(|| unknown_parameter(rest, types)));
             };
-            let filter = Filter::Linked {
-                param: ParamId::of(parameter),
-                target: target.name().to_owned(),
-                filters: vec![filter],
+            let filter = match self.access.conditions(target.name()) {
+                None => Filter::Any(Vec::new()),
+                Some(seen) => Filter::Linked {
+                    param: ParamId::of(parameter),
+                    target: target.name().to_owned(),
+                    filters: std::iter::once(filter).chain(seen).collect(),
+                },
             };
-            each.push((of, self.seen(target, filter)));
+            each.push((of, filter));
         }
         Ok(by_type(each))
     }
@@ -193,14 +196,18 @@ impl Conditions<'_> {
             return Err(malformed());
         }
         let inner = self.at(&[source], rest, text, depth + 1)?;
+        let Some(seen) = self.access.conditions(source.name()) else {
+            return Ok(Filter::Any(Vec::new()));
+        };
+        let inner: Vec<_> = std::iter::once(inner).chain(seen).collect();
         let linked = |target: &ResourceType| Filter::LinkedBy {
             param: ParamId::of(parameter),
             target: target.name().to_owned(),
-            filters: vec![inner.clone()],
+            filters: inner.clone(),
         };
         let all = self.targets(parameter, None)?;
         let targets = if types.is_empty() { &all[..] } else { types };
-        Ok(self.seen(source, filters::any(targets.iter().map(linked).collect())))
+        Ok(filters::any(targets.iter().map(linked).collect()))
     }
 
     /// `_list`: what the entries of a List refer to.
@@ -209,6 +216,9 @@ impl Conditions<'_> {
         let item = list.and_then(|list| self.parameters.find(list, "item"));
         let (Some(list), Some(item)) = (list, item) else {
             return Err(unknown_parameter("_list", types));
+        };
+        let Some(seen) = self.access.conditions(list.name()) else {
+            return Ok(Filter::Any(Vec::new()));
         };
         let mut ids = Vec::new();
         for id in alternatives(text) {
@@ -223,11 +233,11 @@ impl Conditions<'_> {
         let linked = |target: &ResourceType| Filter::LinkedBy {
             param: ParamId::of(item),
             target: target.name().to_owned(),
-            filters: vec![Filter::Id(ids.clone())],
+            filters: std::iter::once(Filter::Id(ids.clone())).chain(seen.clone()).collect(),
         };
         let all: Vec<_> = self.definitions.resource_types().collect();
         let targets = if types.is_empty() { &all[..] } else { types };
-        Ok(self.seen(list, filters::any(targets.iter().map(linked).collect())))
+        Ok(filters::any(targets.iter().map(linked).collect()))
     }
 
     /// A filter expression on resources of these types.
@@ -294,26 +304,16 @@ impl Conditions<'_> {
         let all: Vec<_> = self.definitions.resource_types().collect();
         let targets = if types.is_empty() { &all[..] } else { types };
         let each = targets.iter().map(|target| {
-            let none = include.parameters.iter().filter(|(source, _)| self.access.sees(source));
-            let none = none.map(|(_, param)| {
-                Filter::Not(Box::new(Filter::LinkedBy {
+            let none = include.parameters.iter().filter_map(|(source, param)| {
+                Some(Filter::Not(Box::new(Filter::LinkedBy {
                     param: *param,
                     target: target.name().to_owned(),
-                    filters: Vec::new(),
-                }))
+                    filters: self.access.conditions(source)?,
+                })))
             });
             (target.name().to_owned(), Filter::All(none.collect()))
         });
         Ok(by_type(each.collect()))
-    }
-
-    /// Nothing is linked with what the caller doesn't see.
-    fn seen(&self, of: ResourceType, filter: Filter) -> Filter {
-        if self.access.sees(of.name()) {
-            filter
-        } else {
-            Filter::Any(Vec::new())
-        }
     }
 
     /// The parameter, or one for each type where they differ; refused where some type doesn't have it.

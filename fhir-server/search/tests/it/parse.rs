@@ -1,5 +1,3 @@
-use std::collections::BTreeSet;
-
 use fhir_definitions::{Definitions, FhirVersion};
 use fhir_search::{
     Access, Filter, Handling, InForce, Parameters, Parser, Search, SearchError, Sort, Summary, Target, Total,
@@ -169,7 +167,7 @@ fn control_parameters_are_read() {
 
 #[test]
 fn access_narrows_every_search() {
-    let device = Access::Types(BTreeSet::from(["Device"]));
+    let device = Access::types(["Device"]);
     let system = parse("", "", Handling::Strict, &device).expect("fine");
     assert_eq!(system.plan.filters, [Filter::Type(vec!["Device".to_owned()])]);
     let hidden = parse("Patient", "gender=male", Handling::Strict, &device).expect("fine");

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use fhir_resource::{Document, Limits, Node, reference};
+use fhir_search::Access;
 use fhir_storage::{Kind, Version};
 
 use crate::http::failure::Result;
-use crate::interactions::search;
+use crate::interactions::read;
 use crate::interactions::searchset::Mode;
 use crate::server::Server;
 
@@ -24,14 +25,14 @@ pub struct People {
 }
 
 impl People {
-    /// Reads the patient and those that `link.type=seealso` names.
-    pub async fn of(server: &Server, id: &str) -> Result<Self> {
+    /// Reads the patient and those that `link.type=seealso` names, as far as they are seen.
+    pub async fn of(server: &Server, access: &Access, id: &str) -> Result<Self> {
         let mut people = Self {
             ids: vec![id.to_owned()],
             replaced_by: None,
             records: Vec::new(),
         };
-        let Some(patient) = live(server, "Patient", id).await? else {
+        let Some(patient) = live(server, access, "Patient", id).await? else {
             return Ok(people);
         };
         let document = Document::parse(patient.body.clone(), Limits::default())?;
@@ -42,7 +43,7 @@ impl People {
             match link.text_of("type").as_deref() {
                 Some("replaced-by") => people.replaced_by = Some(other),
                 Some("seealso") if of == "Patient" && !people.ids.contains(&other) => {
-                    people.records.extend(live(server, "Patient", &other).await?);
+                    people.records.extend(live(server, access, "Patient", &other).await?);
                     people.ids.push(other);
                 }
                 _ => {}
@@ -52,7 +53,7 @@ impl People {
     }
 
     /// The records and what they refer to, each once.
-    pub async fn shown(&self, server: &Server) -> Result<Vec<(Version, Mode)>> {
+    pub async fn shown(&self, server: &Server, visible: &Access) -> Result<Vec<(Version, Mode)>> {
         let mut shown = Vec::new();
         let mut seen = BTreeSet::new();
         for record in &self.records {
@@ -62,7 +63,11 @@ impl People {
             for node in members.flat_map(Node::each) {
                 let Some((of, id)) = target(server, node) else { continue };
                 if seen.insert((of, id.clone())) {
-                    shown.extend(live(server, of, &id).await?.map(|version| (version, Mode::Include)));
+                    shown.extend(
+                        live(server, visible, of, &id)
+                            .await?
+                            .map(|version| (version, Mode::Include)),
+                    );
                 }
             }
         }
@@ -70,9 +75,8 @@ impl People {
     }
 }
 
-async fn live(server: &Server, of: &str, id: &str) -> Result<Option<Version>> {
-    let found = server.store.read(of, id).await;
-    let found = found.map_err(|error| search::storage(&error))?;
+async fn live(server: &Server, access: &Access, of: &str, id: &str) -> Result<Option<Version>> {
+    let found = read::seen(server, access, of, id).await?;
     Ok(found.filter(|version| version.kind != Kind::Deleted))
 }
 

@@ -5,7 +5,7 @@ use fhir_search::Plan;
 use fhir_storage::Version;
 
 use super::super::batch::{Entry, nested};
-use super::super::{create, patch, search, update};
+use super::super::{create, delete, patch, search, update};
 use crate::access::Action;
 use crate::http::call::{self, Call};
 use crate::http::failure::{Failure, Result};
@@ -45,7 +45,7 @@ pub async fn step(server: &Server, entry: &Entry<'_>, guards: &mut Vec<Plan>) ->
     let call = &entry.call;
     match &entry.interaction {
         Interaction::Create(of) => {
-            call.principal.require(Action::Write, *of)?;
+            call.principal.require(Action::Create, *of)?;
             let Some(query) = &call.conditions.if_none_exist else {
                 return Ok(Step::Write {
                     of: *of,
@@ -69,7 +69,7 @@ pub async fn step(server: &Server, entry: &Entry<'_>, guards: &mut Vec<Plan>) ->
             }
         }
         Interaction::Update(of, id) => {
-            call.principal.require(Action::Write, *of)?;
+            call.principal.require(Action::Update, *of)?;
             let resource = call
                 .resource
                 .ok_or_else(|| Failure::invalid("The request has no resource."))?;
@@ -82,15 +82,15 @@ pub async fn step(server: &Server, entry: &Entry<'_>, guards: &mut Vec<Plan>) ->
         }
         Interaction::ConditionalUpdate(of) => conditional_update(server, call, *of, guards).await,
         Interaction::Patch(of, id) => {
-            call.principal.require(Action::Write, *of)?;
-            let version = patch::current(server, *of, id).await?;
+            call.principal.require(Action::Update, *of)?;
+            let version = patch::current(server, &call.principal, *of, id).await?;
             Ok(Step::Patch {
                 of: *of,
                 version: Box::new(version),
             })
         }
         Interaction::ConditionalPatch(of) => {
-            call.principal.require(Action::Write, *of)?;
+            call.principal.require(Action::Update, *of)?;
             let found = matches(server, call, *of, &call.query).await?;
             let mut found = found.ok_or_else(|| writes::not_selective(of.name()))?;
             match (found.entries.len(), found.entries.pop()) {
@@ -103,14 +103,14 @@ pub async fn step(server: &Server, entry: &Entry<'_>, guards: &mut Vec<Plan>) ->
             }
         }
         Interaction::Delete(of, id) => {
-            call.principal.require(Action::Delete, *of)?;
+            delete::require(call, *of)?;
             Ok(Step::Delete {
                 of: *of,
                 id: id.clone(),
             })
         }
         Interaction::ConditionalDelete(of) => {
-            call.principal.require(Action::Delete, *of)?;
+            delete::require(call, *of)?;
             let found = matches(server, call, *of, &call.query).await?;
             let mut found = found.ok_or_else(|| writes::not_selective(of.name()))?;
             match (found.entries.len(), found.entries.pop()) {
@@ -133,7 +133,7 @@ async fn conditional_update(
     of: ResourceType,
     guards: &mut Vec<Plan>,
 ) -> Result<Step> {
-    call.principal.require(Action::Write, of)?;
+    call.principal.require(Action::Update, of)?;
     let found = matches(server, call, of, &call.query).await?;
     let mut found = found.ok_or_else(|| writes::no_criteria(of.name()))?;
     let own_id = call
@@ -171,6 +171,7 @@ struct Found {
 
 /// Up to two resources that criteria find; `None` for criteria that say nothing.
 async fn matches(server: &Server, call: &Call<'_>, of: ResourceType, pairs: &call::Pairs) -> Result<Option<Found>> {
+    call.principal.require(Action::Search, of)?;
     let Some(criteria) = writes::criteria(server, of, pairs, &call.principal).await? else {
         return Ok(None);
     };

@@ -1,8 +1,11 @@
 //! Pages of history.
 
 use fhir_resource::Micros;
+use fhir_search::{Filter, Sight};
 
+use super::condition::{At, Condition};
 use super::dialect::Dialect;
+use super::resolve::{Find, resolve};
 use super::row::{COLUMNS, Raw};
 use super::{Sql, list};
 use crate::catalogue::Catalogue;
@@ -13,7 +16,19 @@ use crate::history::{HistoryPage, HistoryQuery, Scope};
 /// One version more than the page has, if there is one: [`COLUMNS`] and the id. `None`: there can't be any.
 ///
 /// Each time names one version, so a page is a range of times, in both tables.
-pub fn statement(dialect: Dialect, catalogue: &Catalogue, query: &HistoryQuery) -> Option<Sql> {
+pub fn statement<E>(
+    dialect: Dialect,
+    catalogue: &Catalogue,
+    query: &HistoryQuery,
+    find: &mut Find<'_, E>,
+) -> Result<Option<Sql>, E> {
+    let Some(seen) = Seen::of(catalogue, query, find)? else {
+        return Ok(None);
+    };
+    Ok(of_seen(dialect, catalogue, query, &seen))
+}
+
+fn of_seen(dialect: Dialect, catalogue: &Catalogue, query: &HistoryQuery, seen: &Seen) -> Option<Sql> {
     let before = query
         .after
         .map(|cursor| cursor.updated)
@@ -55,15 +70,12 @@ pub fn statement(dialect: Dialect, catalogue: &Catalogue, query: &HistoryQuery) 
             )
         }
     };
-    let only = query.types.as_ref().map_or(String::new(), |types| {
-        let numbers: Vec<_> = types.iter().filter_map(|of| catalogue.type_number(of)).collect();
-        format!(" AND r.type IN ({})", list(&numbers))
-    });
     let limit = query.count + 1;
-    for sql in [&mut current, &mut superseded] {
+    for (sql, row) in [(&mut current, "r"), (&mut superseded, "c")] {
         sql.append(Sql::with("r.upd >= ?", query.since.unwrap_or(Micros::MIN)));
         sql.and(Sql::with("r.upd < ?", before));
-        sql.push(&format!("{only} ORDER BY r.upd DESC LIMIT {limit}"));
+        sql.append(seen.test(dialect, row));
+        sql.push(&format!(" ORDER BY r.upd DESC LIMIT {limit}"));
     }
     let mut sql = Sql::plain(format!(
         "SELECT * FROM (SELECT * FROM (SELECT {COLUMNS}, r.id AS id FROM "
@@ -85,8 +97,71 @@ pub fn page(raws: Vec<Raw>, catalogue: &Catalogue, count: usize) -> Result<Histo
         .take(count)
         .map(|raw| raw.serve(catalogue))
         .collect::<Result<Vec<_>, _>>()?;
-    let next = entries.last().filter(|_| more).map(|last| HistoryCursor {
-        updated: last.last_updated,
-    });
+    let next = entries.last().filter(|_| more).map(HistoryCursor::behind);
     Ok(HistoryPage { entries, next })
+}
+
+/// Which resources' versions are shown.
+enum Seen {
+    All,
+    Some {
+        /// Types that are seen whole, deletions too.
+        whole: Vec<i64>,
+        /// What holds for others, which must be there to be seen.
+        others: Option<Box<Condition>>,
+    },
+}
+
+impl Seen {
+    /// `None`: nothing is seen.
+    fn of<E>(catalogue: &Catalogue, query: &HistoryQuery, find: &mut Find<'_, E>) -> Result<Option<Self>, E> {
+        let mut where_filter = |filter: &Filter| Ok(Some(Box::new(resolve(catalogue, filter, find)?)));
+        let (Scope::Instance(of, _) | Scope::Type(of)) = &query.scope else {
+            let Some(filter) = query.access.filter() else {
+                return Ok(Some(Self::All));
+            };
+            let of_types = catalogue.types().into_iter();
+            let whole = of_types.filter(|(name, _)| query.access.of(name) == Sight::Everything);
+            let whole = whole.map(|(_, number)| number).collect();
+            let others = if query.access.is_by_type() {
+                None
+            } else {
+                where_filter(&filter)?
+            };
+            return Ok(Some(Self::Some { whole, others }));
+        };
+        Ok(match query.access.of(of) {
+            Sight::Nothing => None,
+            Sight::Everything => Some(Self::All),
+            Sight::Where(filter) => Some(Self::Some {
+                whole: Vec::new(),
+                others: where_filter(&filter)?,
+            }),
+        })
+    }
+
+    /// As a further test of the resource whose current row is `row`.
+    fn test(&self, dialect: Dialect, row: &str) -> Sql {
+        let Self::Some { whole, others } = self else {
+            return Sql::default();
+        };
+        let of_whole = if whole.is_empty() {
+            "1 = 0".to_owned()
+        } else {
+            format!("{row}.type IN ({})", list(whole))
+        };
+        let mut sql = Sql::plain(format!(" AND ({of_whole}"));
+        if let Some(condition) = others {
+            let at = At {
+                dialect,
+                pk: format!("{row}.pk"),
+                row: row.to_owned(),
+                depth: 0,
+            };
+            sql.push(&format!(" OR {row}.body IS NOT NULL"));
+            sql.and(condition.probe_at(&at));
+        }
+        sql.push(")");
+        sql
+    }
 }

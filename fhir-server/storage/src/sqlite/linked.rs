@@ -2,15 +2,17 @@
 
 use std::collections::HashSet;
 
-use fhir_search::{Access, Include, key};
+use fhir_search::{Access, Include, Plan, Sight, key};
 use rusqlite::{Connection, OptionalExtension};
 
-use super::{read, rows};
+use super::{read, rows, search};
 use crate::catalogue::Catalogue;
 use crate::error::ReadError;
 use crate::linked::{Included, Name, ROUNDS};
-use crate::sql;
+use crate::sql::dialect::Dialect;
+use crate::sql::resolve::resolve;
 use crate::sql::row::{COLUMNS, Raw};
+use crate::sql::{self, Sql};
 use crate::version::Version;
 
 /// Follows `includes` from the resources of a page; gives at most `limit`.
@@ -88,11 +90,26 @@ impl Walk<'_> {
             if !wanted || self.is_known(of, id) {
                 continue;
             }
-            if let Some(version) = read::current(self.connection, self.catalogue, of, id)?.filter(Version::is_live) {
+            if let Some(version) = self.current(of, id)? {
                 self.take(version);
             }
         }
         Ok(())
+    }
+
+    /// The resource, if it is there and seen.
+    fn current(&self, of: &str, id: &str) -> Result<Option<Version>, ReadError> {
+        let filter = match self.access.of(of) {
+            Sight::Nothing => return Ok(None),
+            Sight::Everything => {
+                let found = read::current(self.connection, self.catalogue, of, id)?;
+                return Ok(found.filter(Version::is_live));
+            }
+            Sight::Where(filter) => filter,
+        };
+        let plan = Plan::of_one(of, id, vec![filter]);
+        let page = search::page(self.connection, self.catalogue, &plan, 1, None)?;
+        Ok(page.entries.into_iter().next())
     }
 
     /// To what refers to a resource.
@@ -105,13 +122,24 @@ impl Walk<'_> {
         let Some(value) = rows::find(self.connection, &own)? else {
             return Ok(());
         };
-        let text = format!(
-            "SELECT DISTINCT x.pk FROM ix_exact x WHERE x.param IN ({}) AND x.val = ?1 ORDER BY x.pk LIMIT ?2",
-            sql::list(&parameters)
+        let mut query = Sql::with(
+            format!(
+                "SELECT DISTINCT l.pk FROM ix_exact l WHERE l.param IN ({}) AND l.val = ?",
+                sql::list(&parameters)
+            ),
+            value,
         );
+        if let Some(filter) = self.access.filter() {
+            let mut find = |text: &str| rows::find(self.connection, text);
+            let seen = resolve(self.catalogue, &filter, &mut find)?;
+            query.push(" AND EXISTS (SELECT 1 FROM res r WHERE r.pk = l.pk");
+            query.and(seen.probe(Dialect::Sqlite, "r.pk"));
+            query.push(")");
+        }
         let most = i64::try_from(self.seen.len() + self.limit + 1).unwrap_or(i64::MAX);
-        let mut select = self.connection.prepare_cached(&text)?;
-        let found = select.query_map((value, most), |row| row.get(0))?;
+        query.append(Sql::with(" ORDER BY l.pk LIMIT ?", most));
+        let mut select = self.connection.prepare_cached(&query.text)?;
+        let found = select.query_map(rusqlite::params_from_iter(query.arguments), |row| row.get(0))?;
         for pk in found {
             let pk: i64 = pk?;
             let text = format!("SELECT {COLUMNS}, r.id FROM res r WHERE r.pk = ?1 AND r.body IS NOT NULL");

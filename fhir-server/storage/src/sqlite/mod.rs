@@ -232,7 +232,8 @@ fn free(readers: &[Reader], limit: Limit) -> Option<Taken<'_>> {
 }
 
 fn past(connection: &Connection, catalogue: &Catalogue, query: &HistoryQuery) -> Result<HistoryPage, ReadError> {
-    let Some(statement) = history::statement(Dialect::Sqlite, catalogue, query) else {
+    let mut find = |text: &str| rows::find(connection, text);
+    let Some(statement) = history::statement(Dialect::Sqlite, catalogue, query, &mut find)? else {
         return Ok(HistoryPage::default());
     };
     let mut select = connection.prepare_cached(&statement.text)?;

@@ -1,5 +1,6 @@
 //! History of an instance, a type, the service; in pages.
 
+use fhir_search::Access;
 use fhir_storage::{Effort, HistoryQuery, Kind, Scope};
 use serde_json::json;
 
@@ -8,7 +9,7 @@ use crate::fixture::Fixture;
 fn query(scope: Scope) -> HistoryQuery {
     HistoryQuery {
         scope,
-        types: None,
+        access: Access::All,
         since: None,
         before: None,
         count: 2,
@@ -80,12 +81,12 @@ async fn newest_first_in_every_scope() {
         .await,
         [device.clone(), one]
     );
-    let types = Some(["Device".to_owned()].into());
+    let access = Access::types(["Device"]);
     assert_eq!(
         all(
             &fixture,
             HistoryQuery {
-                types,
+                access,
                 ..query(Scope::System)
             }
         )
