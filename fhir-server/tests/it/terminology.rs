@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use fhir_server_settings::FhirVersion;
+use fhir_server_settings::{FhirVersion, Role};
+use reqwest::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::Service;
 use crate::service::Answer;
+use crate::tokens::{Signer, access};
 
 const R4: FhirVersion = FhirVersion::R4;
 const STU3: FhirVersion = FhirVersion::Stu3;
@@ -427,6 +429,7 @@ async fn compares_codes(#[case] left: &str, #[case] right: &str, #[case] outcome
 )]
 #[case::codes_of_elements("Patient?gender:in=http://hl7.org/fhir/ValueSet/administrative-gender", "a b")]
 #[case::codes_of_elements_not("Patient?gender:not-in=http://hl7.org/fhir/ValueSet/administrative-gender", "c")]
+#[case::filter_expression("Observation?_filter=code%20in%20http://dogs%20and%20subject%20re%20Patient/b", "b")]
 #[case::with_others("Observation?code:in=http://dogs&subject=Patient/a", "a")]
 #[tokio::test]
 async fn finds_members(#[case] path: &str, #[case] expected: &str) {
@@ -476,6 +479,45 @@ async fn a_change_is_seen_at_once() {
     assert_eq!(service.delete("ValueSet/dogs").await.status, 204);
     assert_eq!(service.get("Observation?code:in=http://dogs").await.status, 400);
     assert_eq!(service.get("ValueSet/dogs/$expand").await.status, 404);
+}
+
+/// No answer depends on a value set that the caller doesn't see; those of the base specification are everybody's.
+#[tokio::test]
+async fn only_value_sets_that_are_seen_are_used() {
+    let (signer, folder) = (Signer::new(), tempfile::TempDir::new().expect("folder"));
+    let keys = folder.path().join("jwks.json");
+    signer.publish(&keys);
+    let roles = [("contributor", Role::Contributor), ("connector", Role::Connector)];
+    let service = Service::with_access(R4, access(&keys, &roles)).await;
+    let bearers = roles.map(|(subject, _)| signer.bearer(subject, &json!({})));
+    let [contributor, connector] = &bearers;
+    for resource in data() {
+        let path = format!(
+            "{}/{}",
+            resource["resourceType"].as_str().expect("type"),
+            resource["id"].as_str().expect("id")
+        );
+        let body = resource.to_string();
+        let answer = service
+            .send(Method::PUT, &path, &[("authorization", contributor)], Some(&body))
+            .await;
+        assert_eq!(answer.status, 201, "{}", answer.body);
+    }
+    let base = "Patient?gender:in=http://hl7.org/fhir/ValueSet/administrative-gender";
+    for (bearer, path, status) in [
+        (contributor, "Observation?code:in=http://dogs", 200),
+        (connector, "Observation?code:in=http://dogs", 400),
+        (connector, "Observation?code:in=ValueSet/dogs", 400),
+        (connector, "Observation?code:below=http://animals|dog", 400),
+        (connector, "ValueSet/dogs/$expand", 403),
+        (connector, "ValueSet/$expand?url=http://dogs", 403),
+        (connector, base, 200),
+    ] {
+        let answer = service
+            .send(Method::GET, path, &[("authorization", bearer)], None)
+            .await;
+        assert_eq!(answer.status, status, "{path}: {}", answer.body);
+    }
 }
 
 /// More codes than a statement of SQLite has parameters.
