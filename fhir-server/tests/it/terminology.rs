@@ -481,6 +481,76 @@ async fn a_change_is_seen_at_once() {
     assert_eq!(service.get("ValueSet/dogs/$expand").await.status, 404);
 }
 
+/// `severity code` of each issue of `$validate`.
+async fn verdict(service: &Service, resource: &Value) -> String {
+    let path = format!("{}/$validate", resource["resourceType"].as_str().expect("type"));
+    let answer = service.post(&path, &resource.to_string()).await;
+    let issues = answer.body["issue"].as_array().expect("issues");
+    let shown = issues.iter().map(|issue| {
+        let text = |name: &str| issue[name].as_str().unwrap_or_default();
+        format!("{} {}", text("severity"), text("code"))
+    });
+    shown.collect::<Vec<_>>().join(", ")
+}
+
+#[rstest]
+#[tokio::test]
+async fn bindings_to_stored_value_sets_are_checked(#[values(R4, STU3)] version: FhirVersion) {
+    let service = with(version, &data()).await;
+    let binding = |url: &str| {
+        let mut binding = json!({"strength": "required"});
+        let name = if version == R4 { "valueSet" } else { "valueSetUri" };
+        binding[name] = json!(url);
+        binding
+    };
+    let profile = |url: &str| {
+        json!({"resourceType": "StructureDefinition", "id": "dog", "url": "http://dog-observation", "name": "Dog", "status": "active",
+            "kind": "resource", "abstract": false, "type": "Observation", "derivation": "constraint",
+            "fhirVersion": if version == R4 { "4.0.1" } else { "3.0.2" },
+            "baseDefinition": "http://hl7.org/fhir/StructureDefinition/Observation",
+            "differential": {"element": [{"id": "Observation.code", "path": "Observation.code", "binding": binding(url)}]}})
+    };
+    assert_eq!(
+        service
+            .put("StructureDefinition/dog", &profile("http://dogs").to_string())
+            .await
+            .status,
+        201
+    );
+    let of = |code: &str| {
+        let mut one = observation("x", "http://animals", code);
+        one["meta"] = json!({"profile": ["http://dog-observation"]});
+        one
+    };
+    let (fine, wrong) = ("information informational", "error code-invalid");
+    assert_eq!(verdict(&service, &of("poodle")).await, fine);
+    assert_eq!(verdict(&service, &of("cat")).await, wrong);
+    // the value set changes, then the profile names one that can't be expanded
+    let cats = value_set(
+        "dogs",
+        &json!({"include": [{"system": "http://animals", "concept": [{"code": "cat"}]}]}),
+    );
+    assert_eq!(service.put("ValueSet/dogs", &cats.to_string()).await.status, 200);
+    assert_eq!(verdict(&service, &of("poodle")).await, wrong);
+    assert_eq!(verdict(&service, &of("cat")).await, fine);
+    service
+        .put("StructureDefinition/dog", &profile("http://findings").to_string())
+        .await;
+    let snomed = |code: &str| {
+        let mut one = of(code);
+        one["code"]["coding"][0]["system"] = json!("http://snomed.info/sct");
+        one
+    };
+    assert_eq!(verdict(&service, &snomed("1")).await, "warning not-found");
+    assert_eq!(verdict(&service, &of("cat")).await, wrong);
+    // what was unknown is stored
+    let part = json!({"resourceType": "CodeSystem", "id": "sct", "url": "http://snomed.info/sct", "status": "active",
+        "content": "fragment", "concept": [{"code": "1"}]});
+    assert_eq!(service.put("CodeSystem/sct", &part.to_string()).await.status, 201);
+    assert_eq!(verdict(&service, &snomed("1")).await, fine);
+    assert_eq!(verdict(&service, &snomed("2")).await, "warning not-found");
+}
+
 /// No answer depends on a value set that the caller doesn't see; those of the base specification are everybody's.
 #[tokio::test]
 async fn only_value_sets_that_are_seen_are_used() {
