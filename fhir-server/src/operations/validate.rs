@@ -5,7 +5,6 @@ use fhir_definitions::ResourceType;
 use fhir_resource::validation::{self, Issue};
 use fhir_resource::{Document, Limits, Node};
 use fhir_storage::Kind;
-use http::Method;
 
 use crate::access::Action;
 use crate::http::call::Call;
@@ -35,9 +34,6 @@ struct Asked<'a> {
 
 /// Validates what was sent, or the stored resource `id`.
 pub async fn validate(server: &Server, call: &Call<'_>, of: ResourceType, id: Option<&str>) -> Result<Reply> {
-    if call.method == Method::GET && id.is_none() {
-        return Err(Failure::method_not_allowed());
-    }
     call.principal.require(Action::Read, of)?;
     let asked = asked(call)?;
     if asked.mode == Some(Mode::Delete) {

@@ -151,7 +151,7 @@ async fn stored_resources_are_validated_by_id() {
     );
     let answer = service.get("Patient/q/$validate").await;
     assert_eq!(answer.status, 404);
-    assert_eq!(service.get("Patient/$validate").await.status, 405);
+    assert_eq!(service.get("Patient/$validate").await.status, 400);
 }
 
 #[rstest]
