@@ -5,6 +5,7 @@ pub mod cli;
 mod conformance;
 mod http;
 mod interactions;
+mod jobs;
 mod metrics;
 mod operations;
 mod profiles;

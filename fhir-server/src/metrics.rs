@@ -25,6 +25,7 @@ struct Asked {
 pub struct Metrics {
     requests: Family<Answer, Counter>,
     seconds: Family<Asked, Histogram, fn() -> Histogram>,
+    reindexed: Counter,
 }
 
 impl Metrics {
@@ -34,6 +35,7 @@ impl Metrics {
         let metrics = Self {
             requests: Family::default(),
             seconds: Family::new_with_constructor(buckets),
+            reindexed: Counter::default(),
         };
         registry.register(|registry| {
             registry.register(
@@ -46,8 +48,18 @@ impl Metrics {
                 "Time until the answer, by interaction",
                 metrics.seconds.clone(),
             );
+            registry.register(
+                "reindexed",
+                "Resources whose index rows were made again for changed search parameters",
+                metrics.reindexed.clone(),
+            );
         });
         metrics
+    }
+
+    /// Counts resources that a reindex has gone through.
+    pub fn reindexed(&self, resources: u64) {
+        self.reindexed.inc_by(resources);
     }
 
     /// Counts an answer.

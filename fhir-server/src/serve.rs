@@ -10,13 +10,18 @@ use daemon::metrics::Metrics as Registry;
 use daemon::supervisor::Supervisor;
 use daemon::tls::CertificateFiles;
 use fhir_server_settings::{Database, Settings, SettingsError, StatusPage};
-use fhir_storage::{OpenError, Store, StoreOptions};
+use fhir_storage::{CommitError, OpenError, ReadError, Store, StoreOptions};
 use thiserror::Error;
 
 use crate::access::{AccessControl, AccessError};
+use crate::conformance::Conformance;
 use crate::http;
+use crate::jobs::{self, reindex, sweep};
 use crate::metrics::Metrics;
 use crate::server::{Address, Server};
+
+/// Beyond the time of a request: until other servers know of a change.
+const GRACE_SECONDS: u64 = 2;
 
 /// Why a server can't start.
 #[derive(Debug, Error)]
@@ -27,6 +32,12 @@ pub enum StartError {
     /// The database can't be opened.
     #[error("can't open the database")]
     Database(#[from] OpenError),
+    /// The database can't be read.
+    #[error("can't read the database")]
+    Read(#[from] ReadError),
+    /// The database can't be written.
+    #[error("can't write to the database")]
+    Commit(#[from] CommitError),
     /// Issuers and grants can't be used.
     #[error(transparent)]
     Access(#[from] AccessError),
@@ -88,6 +99,8 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         readers: daemon::process::processors().max(2),
     };
     let store = Store::open(&options).await?;
+    let grace = Duration::from_secs(u64::from(settings.limits.request_seconds()) + GRACE_SECONDS);
+    let conformance = Conformance::load(version, &store, grace).await?;
     let mut supervisor = Supervisor::new(Duration::from_secs(u64::from(settings.drain_seconds)));
     let shutdown = supervisor.shutdown();
     let access = match (&settings.access_file, settings.access.clone()) {
@@ -124,8 +137,9 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         listener = listener.with_tls(config);
     }
     let server = Arc::new(Server::new(
-        version,
         Arc::clone(&store),
+        conformance,
+        settings.history.clone(),
         access,
         settings.limits.clone(),
         Metrics::new(&registry),
@@ -136,6 +150,18 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         },
     ));
     let health = supervisor.health().clone();
+    jobs::begin(&server).await?;
+    for kind in [reindex::KIND, sweep::KIND] {
+        let (worker, requested) = (jobs::worker(Arc::clone(&server), kind), shutdown.clone());
+        supervisor.critical(kind, async move {
+            tokio::select! {
+                () = worker => {}
+                () = requested.requested() => {}
+            }
+            Ok::<(), std::convert::Infallible>(())
+        });
+    }
+    let reporting = Arc::clone(&server);
     let router: Router = daemon::management::health_routes(&health).merge(http::router(server));
     supervisor.serve("api", listener, router);
     if let Some(management) = &settings.management {
@@ -146,10 +172,14 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             fhir_version: settings.version()?,
             schema: store.schema(),
+            reindex: None,
         };
         let status = move || {
-            let page = page.clone();
-            async move { page }
+            let (page, server) = (page.clone(), Arc::clone(&reporting));
+            async move {
+                let reindex = jobs::reindex::progress(&server).await;
+                StatusPage { reindex, ..page }
+            }
         };
         supervisor.serve_management(listener, daemon::management::routes(&health, &registry, status));
     }

@@ -5,13 +5,15 @@ use std::time::{Duration, Instant};
 
 use fhir_definitions::{Definitions, FhirVersion};
 use fhir_resource::validation::Library;
-use fhir_search::{Extractor, InForce, Parameters, Parser};
-use fhir_server_settings::Limits;
+use fhir_search::{Extractor, InForce, Parser};
+use fhir_server_settings::{History, Limits};
 use fhir_storage::{Effort, Store};
 use http::{HeaderMap, header};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::access::AccessControl;
+use crate::conformance::Conformance;
+use crate::jobs::Jobs;
 use crate::metrics::Metrics;
 use crate::terminology::Reader;
 
@@ -28,6 +30,12 @@ pub struct Server {
     pub store: Arc<Store>,
     /// The search parameters in force.
     pub parameters: InForce,
+    /// Those of the service's own, as the database has them.
+    pub conformance: Conformance,
+    /// How superseded versions are kept.
+    pub history: History,
+    /// Background work.
+    pub jobs: Jobs,
     /// Resource → index keys.
     pub extractor: Extractor,
     /// Query → plan.
@@ -60,13 +68,15 @@ pub struct Address {
 impl Server {
     /// Puts a service together.
     pub fn new(
-        version: FhirVersion,
         store: Arc<Store>,
+        conformance: Conformance,
+        history: History,
         access: AccessControl,
         limits: Limits,
         metrics: Metrics,
         address: Address,
     ) -> Self {
+        let version = conformance.version();
         let definitions = Definitions::of(version);
         let base_url = address.base_url.map(|url| Arc::from(url.trim_end_matches('/')));
         let scheme = if address.tls { "https" } else { "http" };
@@ -74,7 +84,7 @@ impl Server {
             .as_deref()
             .map_or_else(|| format!("{scheme}://{}", address.listen), str::to_owned);
         let bases = vec![base];
-        let parameters = InForce::new(Parameters::base(definitions));
+        let parameters = conformance.in_force();
         Server {
             version,
             definitions,
@@ -88,6 +98,9 @@ impl Server {
                 max_count: usize::try_from(limits.count()).unwrap_or(DEFAULT_COUNT),
             },
             parameters,
+            conformance,
+            history,
+            jobs: Jobs::default(),
             access,
             terminology: Reader::new(definitions),
             rules: Arc::new(Library::default()),

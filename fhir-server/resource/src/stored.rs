@@ -150,6 +150,16 @@ pub fn parse(stored: &[u8]) -> Result<Document, ParseError> {
     )
 }
 
+/// Whether two stored forms say the same but for their `meta`.
+pub fn same_but_meta(a: &[u8], b: &[u8]) -> bool {
+    let (Ok(a), Ok(b)) = (parse(a), parse(b)) else {
+        return false;
+    };
+    let count = |document: &Document| document.root().entries().filter(|(name, _)| name != "meta").count();
+    let mut own = a.root().entries().filter(|(name, _)| name != "meta");
+    count(&a) == count(&b) && own.all(|(name, value)| b.root().get(&name).is_some_and(|other| value.same(other)))
+}
+
 /// Whether two stored forms say the same: members in any order, numbers by text. A PUT of the same is without effect.
 pub fn same(a: &[u8], b: &[u8]) -> bool {
     if a == b {

@@ -243,6 +243,16 @@ pub fn of_type(system: &str, code: &str, value: &str) -> String {
     format!("o{system}{BETWEEN}{code}{BETWEEN}{value}")
 }
 
+/// A key as a query writes it, with its form: for people.
+pub fn shown(key: &str) -> String {
+    let text = text(key);
+    match key.chars().next() {
+        Some('s') => format!("{text}|"),
+        Some('p') => text.replacen(BETWEEN, "|", 1),
+        _ => text.to_owned(),
+    }
+}
+
 /// What text a key holds, without its form.
 pub fn text(key: &str) -> &str {
     key.get(1..).unwrap_or_default()

@@ -116,6 +116,15 @@ pub struct Parser {
 const PRESENTATION: &[&str] = &["_format", "_pretty"];
 
 impl Parser {
+    /// The same, but parameters that are being filled count as ready.
+    #[must_use]
+    pub fn partial(&self) -> Self {
+        Self {
+            in_force: InForce::new(self.in_force.load().partial()),
+            ..self.clone()
+        }
+    }
+
     /// Reads the decoded pairs of a query string (and of a form) for `target`.
     pub fn parse(
         &self,

@@ -4,6 +4,7 @@
 //! program reads the file, environment variables `FHIR_SERVER_…` and flags, and warns about options that it doesn't know.
 
 mod access;
+mod history;
 mod limits;
 mod smart;
 mod status;
@@ -16,9 +17,10 @@ use serde_json::Value;
 use thiserror::Error;
 
 pub use access::{Access, Grant, Issuer, Role, Subject};
+pub use history::{History, HistoryPolicy, TypeHistory};
 pub use limits::Limits;
 pub use smart::Smart;
-pub use status::StatusPage;
+pub use status::{Reindex, StatusPage};
 
 /// Prefix of the environment variables.
 pub const ENVIRONMENT_PREFIX: &str = "FHIR_SERVER";
@@ -85,6 +87,8 @@ pub struct Settings {
     pub smart: Smart,
     /// Limits of the FHIR API
     pub limits: Limits,
+    /// How superseded versions are kept
+    pub history: History,
 }
 
 /// A certificate and its key; the files are read again when they change.
@@ -134,6 +138,7 @@ impl Default for Settings {
             access: None,
             smart: Smart::default(),
             limits: Limits::default(),
+            history: History::default(),
         }
     }
 }
@@ -195,6 +200,7 @@ impl Settings {
             }
         }
         self.smart.validate()?;
+        self.history.validate()?;
         self.limits.validate()
     }
 
@@ -271,6 +277,8 @@ mod tests {
     #[case::engine(json!({"fhirVersion": "R4", "anonymous": true, "database": "postgres://x"}), Some("database"))]
     #[case::no_path(json!({"fhirVersion": "R4", "anonymous": true, "database": "sqlite:"}), Some("database"))]
     #[case::smart(json!({"fhirVersion": "R4", "access": {}, "smart": {"enabled": true, "tokenEndpoint": "idp/token"}}), Some("smart.tokenEndpoint"))]
+    #[case::twice(json!({"fhirVersion": "R4", "anonymous": true, "history": {"perType": [
+        {"type": "Patient", "policy": "no-version"}, {"type": "Patient", "policy": "version-update"}]}}), Some("history.perType"))]
     #[case::limit(json!({"fhirVersion": "R4", "anonymous": true, "limits": {"count": 1001}}), Some("limits.count"))]
     fn bounds_are_kept(#[case] file: Value, #[case] option: Option<&str>) {
         let settings: Settings = serde_json::from_value(file).unwrap();

@@ -128,7 +128,7 @@ fn rest(server: &Server, json: &mut Json) {
         }
     });
     json.name("operation").array(|json| {
-        for served in &SERVED {
+        for served in SERVED {
             operation(server.version, served, json);
         }
     });

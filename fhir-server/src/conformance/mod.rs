@@ -1,8 +1,11 @@
-//! What the server says about itself: capabilities, versions.
+//! What the server says about itself (capabilities, versions), and the search parameters in force.
 
 mod capabilities;
+mod definition;
+mod own;
 mod terminology;
 mod versions;
 
 pub use capabilities::capabilities;
+pub use own::{Conformance, SEARCH_PARAMETER};
 pub use versions::versions;

@@ -211,15 +211,24 @@ pub struct Prefer {
     pub strict: bool,
     /// Whether a write is validated by invariants, bindings and profiles, too (`x-ms-profile-validation: true`).
     pub profiles: bool,
+    /// Whether search parameters count that are still being indexed (Microsoft's header, for trying them out).
+    pub partial_indices: bool,
 }
+
+/// Microsoft's header.
+const PARTIAL_INDICES: &str = "x-ms-use-partial-indices";
 
 impl Prefer {
     /// Reads the header; unknown preferences, and `respond-async` where nothing takes long, are ignored as RFC 7240
     /// asks, but for bad values of `handling` and `return`.
     pub fn of(headers: &HeaderMap) -> Result<Self> {
-        let profiles = headers.get("x-ms-profile-validation");
+        let says_true = |name: &str| {
+            let value = headers.get(name);
+            value.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"))
+        };
         let mut prefer = Self {
-            profiles: profiles.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true")),
+            profiles: says_true("x-ms-profile-validation"),
+            partial_indices: says_true(PARTIAL_INDICES),
             ..Self::default()
         };
         let values = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());

@@ -37,7 +37,7 @@ fn document(definitions: &'static Definitions, base: &str) -> Value {
         }
         put(&row.path, row.method, described);
     }
-    for served in &SERVED {
+    for served in SERVED {
         for path in served.paths() {
             for method in served.methods() {
                 let summary = format!("The operation ${}, {}", served.code, served.definition);
@@ -89,6 +89,7 @@ fn summary(interaction: &Interaction) -> &'static str {
         Interaction::HistoryInstance(..) => "The versions of a resource",
         Interaction::HistoryType(_) => "The versions of all resources of a type",
         Interaction::HistorySystem => "The versions of all resources",
+        Interaction::Job(..) => "How far background work is; DELETE stops it",
         Interaction::Operation(_) => "An operation",
     }
 }

@@ -10,6 +10,8 @@ use super::failure::{Failure, Result};
 pub enum Name {
     /// A patient with all that is about them.
     Everything,
+    /// The latest observations of each kind.
+    LastN,
     /// Who a member of another payer is here.
     MemberMatch,
     /// The members of a value set.
@@ -24,6 +26,16 @@ pub enum Name {
     Translate,
     /// Whether a resource keeps all rules.
     Validate,
+    /// Profiles, labels and tags.
+    Meta,
+    /// More of them.
+    MetaAdd,
+    /// Less of them.
+    MetaDelete,
+    /// The current version alone stays.
+    PurgeHistory,
+    /// Index rows for changed search parameters.
+    Reindex,
 }
 
 /// Where an operation is called.
@@ -53,7 +65,7 @@ pub struct Served {
 }
 
 /// Everything that is served.
-pub static SERVED: [Served; 9] = [
+pub static SERVED: &[Served] = &[
     Served {
         name: Name::Everything,
         code: "everything",
@@ -61,6 +73,62 @@ pub static SERVED: [Served; 9] = [
         methods: &[Method::GET, Method::POST],
         levels: &[Level::Instance],
         types: &["Patient"],
+    },
+    Served {
+        name: Name::LastN,
+        code: "lastn",
+        definition: "http://hl7.org/fhir/OperationDefinition/Observation-lastn",
+        methods: &[Method::GET, Method::POST],
+        levels: &[Level::Type],
+        types: &["Observation"],
+    },
+    Served {
+        name: Name::Meta,
+        code: "meta",
+        definition: "http://hl7.org/fhir/OperationDefinition/Resource-meta",
+        methods: &[Method::GET],
+        levels: &[Level::Instance],
+        types: &[],
+    },
+    Served {
+        name: Name::MetaAdd,
+        code: "meta-add",
+        definition: "http://hl7.org/fhir/OperationDefinition/Resource-meta-add",
+        methods: &[Method::POST],
+        levels: &[Level::Instance],
+        types: &[],
+    },
+    Served {
+        name: Name::MetaDelete,
+        code: "meta-delete",
+        definition: "http://hl7.org/fhir/OperationDefinition/Resource-meta-delete",
+        methods: &[Method::POST],
+        levels: &[Level::Instance],
+        types: &[],
+    },
+    Served {
+        name: Name::PurgeHistory,
+        code: "purge-history",
+        definition: "https://github.com/microsoft/fhir-server/OperationDefinition/purge-history",
+        methods: &[Method::DELETE],
+        levels: &[Level::Instance],
+        types: &[],
+    },
+    Served {
+        name: Name::Reindex,
+        code: "reindex",
+        definition: "https://github.com/microsoft/fhir-server/OperationDefinition/reindex",
+        methods: &[Method::POST],
+        levels: &[Level::System],
+        types: &[],
+    },
+    Served {
+        name: Name::Reindex,
+        code: "reindex",
+        definition: "https://github.com/microsoft/fhir-server/OperationDefinition/resource-reindex",
+        methods: &[Method::GET, Method::POST],
+        levels: &[Level::Instance],
+        types: &[],
     },
     Served {
         name: Name::MemberMatch,

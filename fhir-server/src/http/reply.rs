@@ -23,6 +23,8 @@ pub struct Reply {
     pub last_modified: Option<Micros>,
     /// `Location`
     pub location: Option<String>,
+    /// `Content-Location`
+    pub content_location: Option<String>,
     /// `Items-Deleted`
     pub deleted: Option<usize>,
 }

@@ -47,6 +47,7 @@ pub async fn of(server: &Server, answered: Result<Reply>, wanted: Wanted) -> Res
     put(header::WWW_AUTHENTICATE, challenge);
     put(ITEMS_DELETED, reply.deleted.map(|number| number.to_string()));
     put(header::LOCATION, reply.location);
+    put(header::CONTENT_LOCATION, reply.content_location);
     if !body.is_empty() {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         *response.body_mut() = Body::from(body);

@@ -55,6 +55,8 @@ pub enum Interaction {
     HistoryType(ResourceType),
     /// `GET _history`
     HistorySystem,
+    /// `GET _operations/kind/id`, and `DELETE`
+    Job(String, String),
     /// `$operation`, on any level
     Operation(Operation),
 }
@@ -82,6 +84,7 @@ impl Interaction {
             Self::HistoryInstance(..) => "history-instance",
             Self::HistoryType(_) => "history-type",
             Self::HistorySystem => "history-system",
+            Self::Job(..) => "job",
             Self::Operation(operation) => operation.served.code,
         }
     }
@@ -142,6 +145,15 @@ mod tests {
     #[case("GET", "/Patient/$member-match", "405")]
     #[case("GET", "/Patient/1/$nothing", "404")]
     #[case("GET", "/$nothing", "404")]
+    #[case("POST", "/$reindex", "reindex")]
+    #[case("GET", "/Patient/1/$reindex", "reindex")]
+    #[case("GET", "/_operations/reindex/1", "job")]
+    #[case("DELETE", "/_operations/reindex/1", "job")]
+    #[case("POST", "/_operations/reindex/1", "405")]
+    #[case("DELETE", "/Patient/1/$purge-history", "purge-history")]
+    #[case("GET", "/Observation/$lastn", "lastn")]
+    #[case("GET", "/Patient/$lastn", "404")]
+    #[case("POST", "/Patient/1/$meta-add", "meta-add")]
     #[case("PATCH", "/Patient/1", "patch")]
     #[case("PATCH", "/Patient", "conditional-patch")]
     #[case("PATCH", "/Patient/1/_history/1", "405")]

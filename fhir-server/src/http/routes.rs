@@ -7,6 +7,7 @@ use http::Method;
 use super::failure::{Failure, Result};
 use super::operation::Operation;
 use super::route::Interaction;
+use crate::jobs::reindex;
 
 /// A segment of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +61,10 @@ fn compartment(found: &Found<'_>) -> Result<Interaction> {
     })
 }
 
+fn job(found: &Found<'_>) -> Result<Interaction> {
+    Ok(Interaction::Job(reindex::KIND.to_owned(), found.id()))
+}
+
 /// What a method asks for.
 pub type Make = fn(&Found<'_>) -> Result<Interaction>;
 
@@ -104,6 +109,10 @@ pub static ROUTES: &[Route] = &[
             (Method::GET, |_| Ok(Interaction::SearchSystem)),
             (Method::POST, |_| Ok(Interaction::SearchSystem)),
         ],
+    },
+    Route {
+        path: &[Word("_operations"), Word(reindex::KIND), Id],
+        methods: &[(Method::GET, job), (Method::DELETE, job)],
     },
     Route {
         path: &[Type],

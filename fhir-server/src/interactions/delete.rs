@@ -12,7 +12,7 @@ use crate::http::call::{Call, Pairs, version_of_etag};
 use crate::http::failure::{Failure, Result};
 use crate::http::reply::Reply;
 use crate::server::Server;
-use crate::writes;
+use crate::writes::{self, NotCommitted};
 
 /// The most resources that one conditional delete takes.
 const MOST: usize = 100;
@@ -65,6 +65,7 @@ pub async fn change(
         id: id.to_owned(),
         expected,
         hard: call.flag(&HARD),
+        kept: writes::kept(server, of, call),
     }))
 }
 
@@ -81,7 +82,7 @@ async fn remove(
         };
         match writes::commit_one(server, change).await {
             // it was changed after it was seen
-            Err(CommitError::Conflict { .. }) if supplied.is_none() => {}
+            Err(NotCommitted::Store(CommitError::Conflict { .. })) if supplied.is_none() => {}
             outcome => return outcome.map_err(|error| writes::refusal(server, error, supplied)),
         }
     }

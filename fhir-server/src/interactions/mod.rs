@@ -6,13 +6,13 @@ mod delete;
 mod everything;
 mod history;
 mod member_match;
-mod patch;
+pub mod patch;
 pub mod read;
 pub mod search;
-mod searchset;
+pub mod searchset;
 mod subset;
 mod transaction;
-mod update;
+pub mod update;
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use crate::http::openapi;
 use crate::http::operation::{Name, Operation};
 use crate::http::reply::Reply;
 use crate::http::route::Interaction;
-use crate::operations;
+use crate::operations::{self, last_n, meta, purge_history, reindex};
 use crate::server::Server;
 
 /// Does what is asked.
@@ -65,6 +65,8 @@ async fn single(server: &Arc<Server>, interaction: &Interaction, call: &Call<'_>
             search::search(server, call, interaction).await
         }
         Interaction::Operation(operation) => perform_operation(server, operation, call).await,
+        Interaction::Job(kind, id) if kind == crate::jobs::reindex::KIND => reindex::job(server, call, id).await,
+        Interaction::Job(..) => Err(Failure::unknown_route()),
         Interaction::Bundle => batch::nested(),
     }
 }
@@ -72,6 +74,13 @@ async fn single(server: &Arc<Server>, interaction: &Interaction, call: &Call<'_>
 async fn perform_operation(server: &Arc<Server>, operation: &Operation, call: &Call<'_>) -> Result<Reply> {
     match (operation.served.name, operation.of, operation.id.as_deref()) {
         (Name::Everything, Some(of), Some(id)) => everything::everything(server, call, of, id).await,
+        (Name::LastN, Some(of), None) => last_n::last_n(server, call, of).await,
+        (Name::Meta, Some(of), Some(id)) => meta::of_instance(server, call, of, id).await,
+        (Name::MetaAdd, Some(of), Some(id)) => meta::edit(server, call, of, id, meta::Edit::Add).await,
+        (Name::MetaDelete, Some(of), Some(id)) => meta::edit(server, call, of, id, meta::Edit::Delete).await,
+        (Name::PurgeHistory, Some(of), Some(id)) => purge_history::purge_history(server, call, of, id).await,
+        (Name::Reindex, None, _) => reindex::start(server, call).await,
+        (Name::Reindex, Some(of), Some(id)) => reindex::instance(server, call, of, id).await,
         (Name::MemberMatch, Some(of), None) => member_match::member_match(server, call, of).await,
         (Name::Expand, Some(of), id) => operations::expand::expand(server, call, of, id).await,
         (Name::ValidateCode, Some(of), id) => operations::validate_code::validate_code(server, call, of, id).await,

@@ -15,12 +15,15 @@ use crate::http::call::{Call, version_of_etag};
 use crate::http::failure::{Failure, Result};
 use crate::http::reply::Reply;
 use crate::server::Server;
-use crate::writes;
+use crate::writes::{self, NotCommitted};
 
 /// Changes a part of a resource.
 pub async fn patch(server: &Server, call: &Call<'_>, of: ResourceType, id: &str) -> Result<Reply> {
     call.principal.require(Action::Update, of)?;
     let supplied = call.conditions.if_match.as_deref().map(version_of_etag).transpose()?;
+    if supplied.is_none() && writes::needs_version(server, of.name()) {
+        return Err(writes::version_required(of.name()));
+    }
     for _ in 0..TRIES {
         let current = current(server, &call.principal, of, id).await?;
         if let Some(supplied) = supplied.filter(|supplied| *supplied != current.version) {
@@ -33,14 +36,14 @@ pub async fn patch(server: &Server, call: &Call<'_>, of: ResourceType, id: &str)
         writes::conditional(server, resource, &call.principal, &mut edits).await?;
         let (ready, resource) = writes::prepare(server, (&call.principal, Action::Update), of, id, resource, &edits)?;
         let change = Change::Update {
-            resource,
+            resource: resource.keeping(writes::kept(server, of, call)),
             expected: Expected::Version(current.version),
             may_create: false,
         };
         match (writes::commit_one(server, change).await, supplied) {
             (Ok(outcome), _) => return update::answer(call, &ready, &outcome),
-            (Err(CommitError::Conflict { .. }), Some(supplied)) => return Err(conflict(supplied)),
-            (Err(CommitError::Conflict { .. }), None) => {}
+            (Err(NotCommitted::Store(CommitError::Conflict { .. })), Some(supplied)) => return Err(conflict(supplied)),
+            (Err(NotCommitted::Store(CommitError::Conflict { .. })), None) => {}
             (Err(error), _) => return Err(writes::refusal(server, error, None)),
         }
     }

@@ -40,7 +40,9 @@ pub async fn search(server: &Server, call: &Call<'_>, interaction: &Interaction)
         Handling::Lenient
     };
     let visible = call.principal.visible();
-    let search = terminology::search::parse(server, &target, &pairs, handling, &visible).await?;
+    let partial = call.prefer.partial_indices.then(|| server.parser.partial());
+    let parser = partial.as_ref().unwrap_or(&server.parser);
+    let search = terminology::search::parse_by(server, parser, &target, &pairs, handling, &visible).await?;
     let only_count = search.summary == Summary::Count || search.count == 0;
     let page = if only_count {
         Page::default()

@@ -20,7 +20,7 @@ use crate::http::failure::{Failure, OutcomeIssue, Result};
 use crate::http::reply::Reply;
 use crate::http::route::Interaction;
 use crate::server::Server;
-use crate::writes::{self, Ready, Resolved};
+use crate::writes::{self, NotCommitted, Ready, Resolved};
 
 /// How often a transaction is decided again when somebody else was faster.
 const TRIES: usize = 5;
@@ -46,13 +46,14 @@ pub async fn transaction(server: &Arc<Server>, entries: Vec<Entry<'_>>) -> Resul
         let outcomes = if set.changes.is_empty() {
             Ok(Vec::new())
         } else {
-            server.store.commit(set).await
+            writes::commit(server, set).await
         };
         match outcomes {
             Ok(outcomes) => return answer(server, &entries, steps, &order, &ready, &outcomes).await,
             // Somebody created what a criterion had not found: decide again.
-            Err(CommitError::Exists(_) | CommitError::NotSelective) => {}
-            Err(CommitError::Conflict { resource_type, id, .. })
+            Err(NotCommitted::Store(CommitError::Exists(_) | CommitError::NotSelective | CommitError::Outdated(_))) => {
+            }
+            Err(NotCommitted::Store(CommitError::Conflict { resource_type, id, .. }))
                 if was_looked_up(&entries, &steps, &resource_type, &id) => {}
             Err(error) => return Err(refused(server, &entries, &steps, error)),
         }
@@ -123,6 +124,7 @@ async fn write_set(
     let mut set = WriteSet {
         guard: writes::guard(guards),
         changes: Vec::with_capacity(entries.len()),
+        ..WriteSet::default()
     };
     let mut ready: Vec<Option<Ready>> = entries.iter().map(|_| None).collect();
     for index in order {
@@ -192,13 +194,16 @@ async fn change(
             let action = Action::Update;
             let (ready, resource) = writes::prepare(server, (principal, action), *of, id, resource, &edits)?;
             let change = Change::Update {
-                resource,
+                resource: resource.keeping(writes::kept(server, *of, &entry.call)),
                 expected,
                 may_create,
             };
             Ok(Some((change, Some(ready))))
         }
         Step::Patch { of, version } => {
+            if supplied.is_none() && writes::needs_version(server, of.name()) {
+                return Err(writes::version_required(of.name()));
+            }
             let patched = patch::patched(server, version, &entry.call)?;
             let resource = patched.root();
             writes::validate(server, &entry.call, *of, resource).await?;
@@ -207,6 +212,7 @@ async fn change(
             writes::conditional(server, resource, principal, &mut edits).await?;
             let action = Action::Update;
             let (ready, resource) = writes::prepare(server, (principal, action), *of, &version.id, resource, &edits)?;
+            let resource = resource.keeping(writes::kept(server, *of, &entry.call));
             let change = Change::Update {
                 resource,
                 expected: Expected::Version(supplied.unwrap_or(version.version)),
@@ -287,11 +293,13 @@ async fn answer(
 }
 
 /// A commit that was refused, told as the failure of the entry that it was about.
-fn refused(server: &Server, entries: &[Entry<'_>], steps: &[Step], error: CommitError) -> Failure {
+fn refused(server: &Server, entries: &[Entry<'_>], steps: &[Step], error: NotCommitted) -> Failure {
     let about = match &error {
-        CommitError::Conflict { resource_type, id, .. }
-        | CommitError::NotFound { resource_type, id }
-        | CommitError::IdTaken { resource_type, id } => Some((resource_type.clone(), id.clone())),
+        NotCommitted::Store(
+            CommitError::Conflict { resource_type, id, .. }
+            | CommitError::NotFound { resource_type, id }
+            | CommitError::IdTaken { resource_type, id },
+        ) => Some((resource_type.clone(), id.clone())),
         _ => None,
     };
     let entry = about.and_then(|(name, wanted)| {

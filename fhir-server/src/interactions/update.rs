@@ -14,7 +14,7 @@ use crate::http::failure::{Failure, ID_REQUIREMENTS, Result};
 use crate::http::negotiation::Return;
 use crate::http::reply::Reply;
 use crate::server::Server;
-use crate::writes::{self, Ready};
+use crate::writes::{self, NotCommitted, Ready};
 
 /// How often a write looks again when somebody else was faster.
 pub const TRIES: usize = 5;
@@ -58,6 +58,7 @@ async fn put(
     edits: &Edits,
 ) -> Result<Reply> {
     let supplied = call.conditions.if_match.as_deref().map(version_of_etag).transpose()?;
+    let must_name = supplied.is_none() && writes::needs_version(server, of.name());
     for _ in 0..TRIES {
         let (target, may_create) = writes::target(server, &call.principal, of, id, supplied).await?;
         let (ready, prepared) = writes::prepare(server, (&call.principal, Action::Update), of, id, resource, edits)?;
@@ -70,23 +71,23 @@ async fn put(
             (target, _) => target,
         };
         let update = Change::Update {
-            resource: prepared,
+            resource: prepared.keeping(writes::kept(server, of, call)),
             expected,
             may_create,
         };
         let set = WriteSet {
-            guard: None,
             changes: std::iter::once(update)
                 .chain(proved.map(|(_, change)| change))
                 .collect(),
+            ..WriteSet::default()
         };
-        match server.store.commit(set).await {
+        match writes::commit(server, set).await {
             Ok(outcomes) => {
                 let outcome = outcomes.first().ok_or_else(Failure::unknown_route)?;
                 return answer(call, &ready, outcome);
             }
             // Somebody else was faster, and the Provenance would name the wrong version.
-            Err(CommitError::Conflict { .. }) if supplied.is_none() => {}
+            Err(NotCommitted::Store(CommitError::Conflict { .. })) if supplied.is_none() && !must_name => {}
             Err(error) => return Err(writes::refusal(server, error, supplied)),
         }
     }
@@ -127,12 +128,12 @@ pub async fn conditional(server: &Server, call: &Call<'_>, of: ResourceType) -> 
         .resource
         .ok_or_else(|| Failure::invalid("The request has no resource."))?;
     writes::validate(server, call, of, resource).await?;
-    let search = writes::criteria(server, of, &call.query, &call.principal).await?;
-    let search = search.ok_or_else(|| writes::no_criteria(of.name()))?;
     let mut edits = Edits::default();
     writes::conditional(server, resource, &call.principal, &mut edits).await?;
     let own_id = resource.text_of("id");
     for _ in 0..TRIES {
+        let search = writes::criteria(server, of, &call.query, &call.principal).await?;
+        let search = search.ok_or_else(|| writes::no_criteria(of.name()))?;
         let page = search::page(server, &search.plan, 2, None).await?;
         match page.entries.as_slice() {
             [only] => {
@@ -168,20 +169,22 @@ pub async fn conditional(server: &Server, call: &Call<'_>, of: ResourceType) -> 
                     Change::Create { resource }
                 };
                 let guard = writes::guard(vec![search.plan.clone()]);
-                match server
-                    .store
-                    .commit(WriteSet {
-                        guard,
-                        changes: std::iter::once(change).chain(proved).collect(),
-                    })
-                    .await
-                {
+                let set = WriteSet {
+                    guard,
+                    changes: std::iter::once(change).chain(proved).collect(),
+                    ..WriteSet::default()
+                };
+                match writes::commit(server, set).await {
                     Ok(outcomes) => {
                         let outcome = outcomes.first().ok_or_else(Failure::unknown_route)?;
                         return answer(call, &ready, outcome);
                     }
-                    Err(CommitError::Exists(_) | CommitError::Conflict { .. }) => {}
-                    Err(CommitError::NotSelective) => return Err(writes::not_selective(of.name())),
+                    Err(NotCommitted::Store(
+                        CommitError::Exists(_) | CommitError::Conflict { .. } | CommitError::Outdated(_),
+                    )) => {}
+                    Err(NotCommitted::Store(CommitError::NotSelective)) => {
+                        return Err(writes::not_selective(of.name()));
+                    }
                     Err(error) => return Err(writes::refusal(server, error, None)),
                 }
             }

@@ -2,8 +2,12 @@
 
 mod asked;
 pub mod expand;
+pub mod last_n;
 pub mod lookup;
+pub mod meta;
 mod parameters;
+pub mod purge_history;
+pub mod reindex;
 pub mod subsumes;
 pub mod translate;
 pub mod validate;

@@ -2,7 +2,7 @@
 
 use fhir_search::parse::Target;
 use fhir_search::terms::Answer;
-use fhir_search::{Access, Handling, Need, Search, SearchError, Terms};
+use fhir_search::{Access, Handling, Need, Parser, Search, SearchError, Terms};
 use http::StatusCode;
 
 use super::canonical::Canonical;
@@ -23,9 +23,21 @@ pub async fn parse(
     handling: Handling,
     access: &Access,
 ) -> Result<Search> {
+    parse_by(server, &server.parser, target, pairs, handling, access).await
+}
+
+/// The same by another parser.
+pub async fn parse_by(
+    server: &Server,
+    parser: &Parser,
+    target: &Target,
+    pairs: &[(String, String)],
+    handling: Handling,
+    access: &Access,
+) -> Result<Search> {
     let mut terms = Terms::default();
     for _ in 0..=MOST_NEEDS {
-        match server.parser.parse_knowing(target, pairs, handling, access, &terms) {
+        match parser.parse_knowing(target, pairs, handling, access, &terms) {
             Err(SearchError::Needs(need)) => {
                 let answer = answer(server, access, &need).await?;
                 terms.insert(need, answer);

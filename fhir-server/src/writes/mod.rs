@@ -1,6 +1,7 @@
 //! The only writer: what an interaction wants to change becomes a [`WriteSet`] here: validated, references resolved,
 //! index keys extracted, compressed, committed.
 
+mod commit;
 pub mod provenance;
 mod references;
 
@@ -9,10 +10,12 @@ use fhir_resource::edit::Edits;
 use fhir_resource::stored::{self, StoredForm};
 use fhir_resource::{Document, Limits, Micros, Node, validation};
 use fhir_search::{Filter, Plan, Sight, Sort, Subject};
-use fhir_storage::{Change, CommitError, Expected, Guard, Outcome, Prepared, WriteSet, Written};
+use fhir_server_settings::HistoryPolicy;
+use fhir_storage::{CommitError, Expected, Guard, Kept, Outcome, Prepared, Written};
 use http::StatusCode;
 
-pub use references::{Resolved, conditional, criteria, rewrite};
+pub use commit::{NotCommitted, commit, commit_one, define};
+pub use references::{META_HISTORY, Resolved, conditional, criteria, rewrite};
 
 use crate::access::{Action, Principal};
 use crate::http::call::Call;
@@ -121,7 +124,10 @@ pub async fn target(
     let access = principal.access(Action::Update);
     if access.of(of.name()) == Sight::Everything {
         // who names a version means a resource that is there
-        return Ok((supplied.map_or(Expected::Any, Expected::Version), supplied.is_none()));
+        return Ok((expected(server, of, supplied), supplied.is_none()));
+    }
+    if supplied.is_none() && needs_version(server, of.name()) {
+        return Err(version_required(of.name()));
     }
     let current = read::seen(server, &access, of.name(), id).await?;
     let current = current.ok_or_else(|| Failure::not_found(of.name(), id))?;
@@ -131,14 +137,39 @@ pub async fn target(
     }
 }
 
-/// Commits one change.
-pub async fn commit_one(server: &Server, change: Change) -> Result<Outcome, CommitError> {
-    let set = WriteSet {
-        guard: None,
-        changes: vec![change],
+/// What becomes of the version before, by the policy of the type and by what the client asks for.
+pub fn kept(server: &Server, of: ResourceType, call: &Call<'_>) -> Kept {
+    let asks_for_none = || {
+        let asked = call.parameter(META_HISTORY);
+        asked.is_some_and(|value| value.eq_ignore_ascii_case("false"))
     };
-    let outcomes = server.store.commit(set).await?;
-    Ok(outcomes.into_iter().next().unwrap_or(Outcome::AlreadyDeleted))
+    match server.history.of(of.name()) {
+        HistoryPolicy::NoVersion => Kept::Never,
+        _ if asks_for_none() => Kept::UnlessOnlyMeta,
+        HistoryPolicy::Versioned | HistoryPolicy::VersionUpdate => Kept::Always,
+    }
+}
+
+/// Which version an update must find; `supplied` is the version of an `If-Match`. Where the policy of the type asks for
+/// one, an update without it finds none.
+pub fn expected(server: &Server, of: ResourceType, supplied: Option<u32>) -> Expected {
+    match supplied {
+        Some(version) => Expected::Version(version),
+        None if needs_version(server, of.name()) => Expected::None,
+        None => Expected::Any,
+    }
+}
+
+/// Whether updates of a type must name the version that they change.
+pub fn needs_version(server: &Server, type_name: &str) -> bool {
+    server.history.of(type_name) == HistoryPolicy::VersionUpdate
+}
+
+/// 400 for an update that names no version.
+pub fn version_required(type_name: &str) -> Failure {
+    Failure::invalid(format!(
+        "A valid if-match header is required for resource type '{type_name}'."
+    ))
 }
 
 /// The version that an outcome speaks of.
@@ -153,8 +184,15 @@ pub fn written(outcome: &Outcome) -> Option<&Written> {
 }
 
 /// The refusal that a commit error means; `supplied` is the version of an `If-Match`.
-pub fn refusal(server: &Server, error: CommitError, supplied: Option<u32>) -> Failure {
+pub fn refusal(server: &Server, error: impl Into<NotCommitted>, supplied: Option<u32>) -> Failure {
+    let error = match error.into() {
+        NotCommitted::Store(error) => error,
+        NotCommitted::Refused(failure) => return failure,
+    };
     match error {
+        CommitError::Conflict { resource_type, .. } if supplied.is_none() && needs_version(server, &resource_type) => {
+            version_required(&resource_type)
+        }
         CommitError::Conflict { .. } => conflict(server, supplied.unwrap_or_default()),
         CommitError::NotFound { resource_type, id } => match supplied {
             Some(version) => Failure::version_not_found(&resource_type, &id, &version.to_string()),
@@ -180,6 +218,7 @@ pub fn refusal(server: &Server, error: CommitError, supplied: Option<u32>) -> Fa
                 ..failure
             }
         }
+        CommitError::Outdated(_) => Failure::unavailable("The search parameters have changed, try again."),
         CommitError::Closed => Failure::unavailable("The server is shutting down."),
         error @ (CommitError::Storage(_) | CommitError::Damaged(_) | CommitError::UnknownType(_)) => {
             Failure::internal(&error)

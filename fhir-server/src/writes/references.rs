@@ -19,6 +19,9 @@ use crate::terminology;
 /// What the references of a transaction's own entries become: fullUrl → `Type/id`.
 pub type Resolved = HashMap<String, String>;
 
+/// How a write is done, beside its criteria.
+pub const META_HISTORY: &str = "_meta-history";
+
 /// The search that criteria stand for; `None` if they say nothing that narrows it.
 pub async fn criteria(
     server: &Server,
@@ -26,7 +29,8 @@ pub async fn criteria(
     pairs: &Pairs,
     principal: &Principal,
 ) -> Result<Option<Search>> {
-    let meaningful: Pairs = pairs.iter().filter(|(_, value)| !value.is_empty()).cloned().collect();
+    let says_what = |(name, value): &&(String, String)| !value.is_empty() && name != META_HISTORY;
+    let meaningful: Pairs = pairs.iter().filter(says_what).cloned().collect();
     let target = Target::Type(of);
     let search =
         terminology::search::parse(server, &target, &meaningful, Handling::Lenient, &principal.visible()).await?;

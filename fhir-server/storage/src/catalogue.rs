@@ -117,6 +117,9 @@ impl Catalogue {
 
     /// The number of a parameter; 0, which no row has, for one that doesn't exist.
     pub fn param(&self, param: ParamId) -> i64 {
+        if param.is_stored() {
+            return i64::from(param.number());
+        }
         self.params.get(&param).map_or(0, |found| found.number)
     }
 

@@ -26,12 +26,16 @@ pub(crate) const RULES: &[(&str, &str)] = &[
         "versions share a time",
     ),
     (
-        "SELECT count(*) FROM res WHERE (body IS NULL) != (kind = 2)",
+        "SELECT count(*) FROM res WHERE (body IS NULL) != (kind & 15 = 2)",
         "resources are neither deleted nor there",
     ),
     (
-        "SELECT count(*) FROM res r WHERE ver > 1 AND NOT EXISTS (SELECT 1 FROM hist h WHERE h.pk = r.pk AND h.ver = r.ver - 1)",
+        "SELECT count(*) FROM res r WHERE ver > 1 AND kind < 16 AND NOT EXISTS (SELECT 1 FROM hist h WHERE h.pk = r.pk AND h.ver = r.ver - 1)",
         "resources lack their last superseded version",
+    ),
+    (
+        "SELECT count(*) FROM hist r WHERE ver > 1 AND kind < 16 AND NOT EXISTS (SELECT 1 FROM hist h WHERE h.pk = r.pk AND h.ver = r.ver - 1)",
+        "superseded versions lack the one before",
     ),
     (
         "SELECT count(*) FROM hist h WHERE NOT EXISTS (SELECT 1 FROM res r WHERE r.pk = h.pk AND r.ver > h.ver)",

@@ -5,6 +5,8 @@ use fhir_resource::Micros;
 use fhir_search::{Keys, Plan};
 
 use crate::bodies;
+use crate::job::NewJob;
+use crate::parameters::DefinitionChange;
 
 /// A resource as it will be written: packed and indexed before it reaches the writer.
 #[derive(Debug)]
@@ -14,6 +16,19 @@ pub struct Prepared {
     pub(crate) stored: Vec<u8>,
     pub(crate) packed: Vec<u8>,
     pub(crate) keys: Keys,
+    pub(crate) kept: Kept,
+}
+
+/// Whether the version before goes into the history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Kept {
+    /// It does.
+    #[default]
+    Always,
+    /// It doesn't where nothing but `meta` changes.
+    UnlessOnlyMeta,
+    /// It doesn't.
+    Never,
 }
 
 impl Prepared {
@@ -26,7 +41,34 @@ impl Prepared {
             stored,
             packed,
             keys,
+            kept: Kept::Always,
         })
+    }
+
+    /// The same with another rule for the version before.
+    #[must_use]
+    pub fn keeping(self, kept: Kept) -> Self {
+        Self { kept, ..self }
+    }
+
+    /// `Patient` and so on.
+    pub fn resource_type(&self) -> &str {
+        &self.resource_type
+    }
+
+    /// Logical id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The stored form.
+    pub fn stored(&self) -> &[u8] {
+        &self.stored
+    }
+
+    /// Gives it the keys of another generation.
+    pub fn index(&mut self, keys: Keys) {
+        self.keys = keys;
     }
 }
 
@@ -39,6 +81,8 @@ pub enum Expected {
     Version(u32),
     /// The last one is this, be it a deletion; none: there never was one.
     Last(Option<u32>),
+    /// There is none (any more).
+    None,
 }
 
 /// One change of one resource.
@@ -68,7 +112,36 @@ pub enum Change {
         expected: Expected,
         /// Removes every version and all traces: the id answers with 404 from then on.
         hard: bool,
+        /// Whether the version before goes into the history.
+        kept: Kept,
     },
+    /// The current version stays, the superseded ones go.
+    PurgeHistory {
+        /// `Patient` and so on.
+        resource_type: String,
+        /// Logical id.
+        id: String,
+        /// Which version must be current.
+        expected: Expected,
+    },
+}
+
+impl Change {
+    /// The resource that is written.
+    pub fn resource(&self) -> Option<&Prepared> {
+        match self {
+            Self::Create { resource } | Self::Update { resource, .. } => Some(resource),
+            Self::Delete { .. } | Self::PurgeHistory { .. } => None,
+        }
+    }
+
+    /// The resource that is written, to be indexed again.
+    pub fn resource_mut(&mut self) -> Option<&mut Prepared> {
+        match self {
+            Self::Create { resource } | Self::Update { resource, .. } => Some(resource),
+            Self::Delete { .. } | Self::PurgeHistory { .. } => None,
+        }
+    }
 }
 
 /// A condition of the set, decided on the writer: nothing may match this plan.
@@ -85,6 +158,19 @@ pub struct WriteSet {
     pub guard: Option<Guard>,
     /// In this order.
     pub changes: Vec<Change>,
+    /// What becomes of search parameters.
+    pub definitions: Option<DefinitionChange>,
+    /// Work that follows from it.
+    pub jobs: Vec<NewJob>,
+}
+
+impl WriteSet {
+    /// Whether it was prepared for another generation of search parameters than this one.
+    pub(crate) fn is_outdated(&self, generation: u64) -> bool {
+        let mut written = self.changes.iter().filter_map(Change::resource);
+        let decided = self.definitions.as_ref().map(|change| change.generation);
+        written.any(|resource| resource.keys.generation != generation) || decided.is_some_and(|own| own != generation)
+    }
 }
 
 /// The version that a change left.
@@ -107,7 +193,7 @@ pub enum Outcome {
     Unchanged(Written),
     /// It is deleted now.
     Deleted(Written),
-    /// Every version is gone.
+    /// Every version is gone, or every superseded one.
     Purged,
     /// There was nothing to delete.
     AlreadyDeleted,

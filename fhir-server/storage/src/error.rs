@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::commit::WriteSet;
 use crate::version::Version;
 
 /// Why a database can't be opened.
@@ -93,6 +94,9 @@ pub enum CommitError {
     /// The guard found several resources.
     #[error("the criteria match several resources")]
     NotSelective,
+    /// The search parameters have changed since the set was prepared: it has to be prepared again.
+    #[error("the search parameters have changed")]
+    Outdated(Box<WriteSet>),
     /// The FHIR version has no such type.
     #[error("there is no resource type `{0}`")]
     UnknownType(String),

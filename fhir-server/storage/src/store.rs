@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use fhir_definitions::FhirVersion;
+use fhir_resource::Micros;
 use fhir_search::{Access, Include, Plan};
 
 use crate::check::CheckReport;
@@ -12,8 +13,11 @@ use crate::commit::{Outcome, WriteSet};
 use crate::cursor::Cursor;
 use crate::error::{CommitError, OpenError, ReadError};
 use crate::history::{HistoryPage, HistoryQuery};
+use crate::index::{Filling, Scanned};
+use crate::job::{Job, JobChange};
 use crate::linked::Included;
 use crate::page::Page;
+use crate::parameters::InUse;
 use crate::sqlite::Sqlite;
 use crate::version::Version;
 
@@ -148,6 +152,77 @@ impl Store {
     pub async fn check(&self) -> Result<CheckReport, ReadError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.check().await,
+        }
+    }
+
+    /// The search parameters that aren't FHIR's, as the database has them.
+    pub async fn definitions(&self) -> Result<InUse, ReadError> {
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.definitions(),
+        }
+    }
+
+    /// Whether other servers may write to the database: what they change has to be looked for.
+    pub fn is_shared(&self) -> bool {
+        match &self.engine {
+            Engine::Sqlite(_) => false,
+        }
+    }
+
+    /// One job.
+    pub async fn job(&self, id: &str) -> Result<Option<Job>, ReadError> {
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.job(id),
+        }
+    }
+
+    /// The jobs of a kind: those that are open, oldest first, then the latest of the others.
+    pub async fn jobs(&self, kind: &str) -> Result<Vec<Job>, ReadError> {
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.jobs(kind),
+        }
+    }
+
+    /// Changes a job and answers how it is then; `None`: there is none that this may be done to.
+    pub async fn change_job(&self, change: JobChange) -> Result<Option<Job>, CommitError> {
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.change_job(change).await,
+        }
+    }
+
+    /// When the next job of a kind that nobody has begun with is due.
+    pub async fn next_due(&self, kind: &str) -> Result<Option<Micros>, ReadError> {
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.next_due(kind),
+        }
+    }
+
+    /// The place of a resource in the order of creation.
+    pub async fn pk(&self, resource_type: &str, id: &str) -> Result<Option<i64>, ReadError> {
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.pk(resource_type, id),
+        }
+    }
+
+    /// Live resources of a type behind a pk, in the order of creation.
+    pub async fn scan(&self, resource_type: &str, after: i64, count: usize) -> Result<Vec<Scanned>, ReadError> {
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.scan(resource_type, after, count).await,
+        }
+    }
+
+    /// Writes the rows of the stored definitions with these numbers (none: of all parameters) for resources that were
+    /// written before, as many as 10 ms allow; gives back the others, and those whose keys are of another generation.
+    pub async fn fill(&self, each: Vec<Filling>, definitions: &[u32]) -> Result<Vec<Filling>, CommitError> {
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.fill(each, definitions).await,
+        }
+    }
+
+    /// Removes rows of a retired definition, within about 10 ms; whether none is left, nor the definition itself.
+    pub async fn sweep(&self, definition: u32) -> Result<bool, CommitError> {
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.sweep(definition).await,
         }
     }
 

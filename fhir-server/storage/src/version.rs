@@ -13,6 +13,9 @@ pub enum Kind {
     Deleted,
 }
 
+/// Added to the number of a version whose predecessor isn't in the history.
+pub(crate) const NOT_KEPT: i64 = 16;
+
 impl Kind {
     pub(crate) fn number(self) -> i64 {
         match self {
@@ -23,7 +26,7 @@ impl Kind {
     }
 
     pub(crate) fn of(number: i64) -> Self {
-        match number {
+        match number & !NOT_KEPT {
             0 => Self::Created,
             1 => Self::Updated,
             _ => Self::Deleted,

@@ -17,6 +17,7 @@ mod process;
 mod program;
 mod provenance;
 mod races;
+mod search_parameters;
 mod service;
 mod smart;
 mod terminology;

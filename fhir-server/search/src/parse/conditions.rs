@@ -203,7 +203,7 @@ impl Conditions<'_> {
         let linked = |target: &ResourceType| Filter::LinkedBy {
             param: ParamId::of(parameter),
             target: target.name().to_owned(),
-            filters: inner.clone(),
+            filters: from(source.name(), ParamId::of(parameter), inner.clone()),
         };
         let all = self.targets(parameter, None)?;
         let targets = if types.is_empty() { &all[..] } else { types };
@@ -308,7 +308,7 @@ impl Conditions<'_> {
                 Some(Filter::Not(Box::new(Filter::LinkedBy {
                     param: *param,
                     target: target.name().to_owned(),
-                    filters: self.access.conditions(source)?,
+                    filters: from(source, *param, self.access.conditions(source)?),
                 })))
             });
             (target.name().to_owned(), Filter::All(none.collect()))
@@ -367,6 +367,14 @@ fn unknown_parameter(code: &str, types: &[ResourceType]) -> SearchError {
         parameter: code.to_owned(),
         resource_type: of.to_owned(),
     }
+}
+
+/// What holds for a resource that refers to another. Storage knows the type of most parameters; others have several.
+fn from(source: &str, param: ParamId, mut filters: Vec<Filter>) -> Vec<Filter> {
+    if param.is_stored() {
+        filters.insert(0, Filter::Type(vec![source.to_owned()]));
+    }
+    filters
 }
 
 /// One filter for each type; a single one holds for all that are searched.

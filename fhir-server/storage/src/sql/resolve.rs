@@ -99,7 +99,14 @@ fn linked(catalogue: &Catalogue, forwards: bool, param: ParamId, target: &str, i
         Condition::Constant(false) => return Condition::Constant(false),
         other => other.conjuncts(),
     };
-    let source = catalogue.param_type(param).unwrap_or_default();
+    // of a parameter of several types the filters beside it name the one that is meant
+    let named = || {
+        inner.iter().find_map(|condition| match condition {
+            Condition::Type(types) => types.first().copied(),
+            _ => None,
+        })
+    };
+    let source = catalogue.param_type(param).or_else(named).unwrap_or_default();
     let (param, prefix) = (catalogue.param(param), key::reference(&format!("{target}/")));
     if forwards {
         Condition::Linked {

@@ -18,11 +18,14 @@ impl Clock {
 
     /// The time of the next version: now, but later than any before.
     pub fn tick(&mut self) -> Micros {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX));
-        self.last = now.max(self.last + 1);
+        self.last = Self::now().max(self.last + 1);
         self.last
+    }
+
+    /// The machine's time.
+    pub fn now() -> Micros {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        since.map_or(0, |d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX))
     }
 
     /// The newest time given.

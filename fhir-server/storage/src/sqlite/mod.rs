@@ -3,7 +3,10 @@
 mod catalogue;
 mod check;
 mod clock;
+mod definitions;
 mod error;
+mod index;
+mod jobs;
 mod linked;
 mod lock;
 mod open;
@@ -21,21 +24,25 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use fhir_definitions::FhirVersion;
+use fhir_resource::Micros;
 use fhir_search::{Access, Include, Plan};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use self::lock::Lock;
 use self::reader::{Limit, Reader, Taken, lock};
-use self::write::Job;
+use self::write::{Job, Set, Work, Writer};
 use crate::catalogue::Catalogue;
 use crate::check::CheckReport;
 use crate::commit::{Outcome, WriteSet};
 use crate::cursor::Cursor;
 use crate::error::{CommitError, OpenError, ReadError};
 use crate::history::{HistoryPage, HistoryQuery};
+use crate::index::{Filling, Scanned};
+use crate::job as store_job;
 use crate::linked::{Included, Name};
 use crate::page::Page;
+use crate::parameters::InUse;
 use crate::sql::dialect::Dialect;
 use crate::sql::history;
 use crate::sql::row::Raw;
@@ -81,10 +88,11 @@ impl Sqlite {
     pub async fn commit(&self, set: WriteSet) -> Result<Vec<Outcome>, CommitError> {
         let jobs = lock(&self.jobs).clone().ok_or(CommitError::Closed)?;
         let (reply, outcome) = oneshot::channel();
-        jobs.try_send(Job { set, reply }).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => CommitError::Busy,
-            mpsc::error::TrySendError::Closed(_) => CommitError::Closed,
-        })?;
+        jobs.try_send(Job::Set(Set { set, reply }))
+            .map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => CommitError::Busy,
+                mpsc::error::TrySendError::Closed(_) => CommitError::Closed,
+            })?;
         drop(jobs);
         outcome.await.unwrap_or(Err(CommitError::Closed))
     }
@@ -174,6 +182,76 @@ impl Sqlite {
             search::explain(connection, catalogue, &plan)
         })
         .await
+    }
+
+    /// The search parameters that aren't FHIR's.
+    pub fn definitions(&self) -> Result<InUse, ReadError> {
+        definitions::read(&self.quick())
+    }
+
+    /// One job.
+    pub fn job(&self, id: &str) -> Result<Option<store_job::Job>, ReadError> {
+        Ok(jobs::read(&self.quick(), id)?)
+    }
+
+    /// The jobs of a kind.
+    pub fn jobs(&self, kind: &str) -> Result<Vec<store_job::Job>, ReadError> {
+        Ok(jobs::list(&self.quick(), kind)?)
+    }
+
+    /// When the next job of a kind is due.
+    pub fn next_due(&self, kind: &str) -> Result<Option<Micros>, ReadError> {
+        Ok(jobs::due(&self.quick(), kind)?)
+    }
+
+    /// Changes a job.
+    pub async fn change_job(&self, change: store_job::JobChange) -> Result<Option<store_job::Job>, CommitError> {
+        self.work(move |writer| writer.change_job(&change)).await
+    }
+
+    /// The place of a resource in the order of creation.
+    pub fn pk(&self, resource_type: &str, id: &str) -> Result<Option<i64>, ReadError> {
+        index::pk(&self.quick(), &self.catalogue, resource_type, id)
+    }
+
+    /// Live resources of a type behind a pk.
+    pub async fn scan(
+        self: &Arc<Self>,
+        resource_type: &str,
+        after: i64,
+        count: usize,
+    ) -> Result<Vec<Scanned>, ReadError> {
+        let of = resource_type.to_owned();
+        self.later(Effort::Any, move |connection, catalogue| {
+            index::scan(connection, catalogue, &of, after, count)
+        })
+        .await
+    }
+
+    /// Writes rows of resources that were written before.
+    pub async fn fill(&self, each: Vec<Filling>, definitions: &[u32]) -> Result<Vec<Filling>, CommitError> {
+        let definitions = definitions.to_vec();
+        self.work(move |writer| writer.fill(each, &definitions)).await
+    }
+
+    /// Removes rows of a retired definition.
+    pub async fn sweep(&self, definition: u32) -> Result<bool, CommitError> {
+        self.work(move |writer| writer.sweep(definition)).await
+    }
+
+    /// Work on the writer, in a transaction of its own between batches.
+    async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Writer) -> Result<T, CommitError> + Send + 'static,
+    ) -> Result<T, CommitError> {
+        let waiting = lock(&self.jobs).clone().ok_or(CommitError::Closed)?;
+        let (reply, outcome) = oneshot::channel();
+        let work = Work::new(move |writer| {
+            // whoever doesn't wait any more doesn't need the answer
+            let _ = reply.send(writer.alone(work));
+        });
+        waiting.send(Job::Work(work)).await.map_err(|_| CommitError::Closed)?;
+        outcome.await.unwrap_or(Err(CommitError::Closed))
     }
 
     /// Proves that the database agrees with itself.

@@ -15,7 +15,7 @@ use super::clock::Clock;
 use super::lock::{self, Lock};
 use super::reader::Reader;
 use super::write::{Job, Writer};
-use super::{catalogue, schema};
+use super::{catalogue, definitions, jobs, schema};
 use crate::catalogue::Catalogue;
 use crate::error::OpenError;
 
@@ -51,6 +51,8 @@ pub fn open(path: &Path, version: FhirVersion, readers: usize) -> Result<Opened,
     )?;
     schema::migrate(&mut connection, &version.to_string())?;
     let catalogue = Arc::new(catalogue::load(&mut connection, version)?);
+    jobs::release(&connection)?;
+    let generation = definitions::generation(&connection)?;
     let (last, next_pk) = connection.query_row("SELECT clock, next_pk FROM service", [], |row| {
         Ok((row.get(0)?, row.get(1)?))
     })?;
@@ -60,8 +62,14 @@ pub fn open(path: &Path, version: FhirVersion, readers: usize) -> Result<Opened,
         Ok(Reader::new(reader)?)
     });
     let readers = readers.collect::<Result<Vec<_>, OpenError>>()?;
-    let (jobs, waiting) = mpsc::channel(QUEUE);
-    let writer = Writer::new(connection, Arc::clone(&catalogue), Clock::new(last), next_pk)?;
+    let (sender, waiting) = mpsc::channel(QUEUE);
+    let writer = Writer::new(
+        connection,
+        Arc::clone(&catalogue),
+        Clock::new(last),
+        next_pk,
+        generation,
+    )?;
     let path = path.to_owned();
     let writer = std::thread::Builder::new()
         .name("writer".to_owned())
@@ -71,7 +79,7 @@ pub fn open(path: &Path, version: FhirVersion, readers: usize) -> Result<Opened,
         lock,
         readers,
         catalogue,
-        jobs,
+        jobs: sender,
         writer,
     })
 }

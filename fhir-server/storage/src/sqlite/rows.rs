@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use fhir_search::Keys;
+use fhir_search::{Keys, ParamId};
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::catalogue::Catalogue;
@@ -169,6 +169,17 @@ impl Rows {
                 .query_map([pk], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
                 .collect::<rusqlite::Result<_>>()?,
         })
+    }
+
+    /// Leaves out what belongs to no stored definition of these.
+    pub fn only(&mut self, definitions: &[u32]) {
+        let blocks: Vec<_> = definitions.iter().map(|number| ParamId::block(*number)).collect();
+        let belongs =
+            |param: i64| u32::try_from(param).is_ok_and(|param| blocks.iter().any(|block| block.contains(&param)));
+        self.exact.retain(|row| belongs(row.0));
+        self.dates.retain(|row| belongs(row.0));
+        self.numbers.retain(|row| belongs(row.0));
+        self.strings.retain(|row| belongs(row.0));
     }
 
     /// Makes the rows of `pk` from `before` into these: only the difference is written.

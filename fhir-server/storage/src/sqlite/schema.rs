@@ -5,10 +5,10 @@ use rusqlite::Connection;
 use crate::error::OpenError;
 
 /// The newest schema that this program knows.
-pub const CURRENT: u32 = 1;
+pub const CURRENT: u32 = 2;
 
 /// What each number adds to the one before.
-const MIGRATIONS: &[&str] = &[include_str!("schema/0001.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema/0001.sql"), include_str!("schema/0002.sql")];
 
 /// Brings the database to the newest schema; `version` is the FHIR version that a new one gets.
 pub fn migrate(connection: &mut Connection, version: &str) -> Result<(), OpenError> {

@@ -11,12 +11,14 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::clock::Clock;
 use super::rows::{Rows, Values};
-use super::search;
+use super::{definitions, jobs, search};
 use crate::bodies;
 use crate::catalogue::Catalogue;
-use crate::commit::{Change, Expected, Guard, Outcome, Prepared, WriteSet, Written};
+use crate::commit::{Change, Expected, Guard, Kept, Outcome, Prepared, WriteSet, Written};
 use crate::error::CommitError;
-use crate::version::Kind;
+use crate::index::Filling;
+use crate::job::{self, JobChange};
+use crate::version::{Kind, NOT_KEPT};
 
 /// Sets that share a commit at most: bounds the time that the first of them waits.
 const BATCH: usize = 256;
@@ -29,20 +31,46 @@ const TOO_LONG_LOG: u32 = 8 * LONG_LOG;
 /// What a set did.
 pub type Answer = Result<Vec<Outcome>, CommitError>;
 
+/// What waits for the writer.
+#[derive(Debug)]
+pub enum Job {
+    /// Shares a commit with others.
+    Set(Set),
+    /// Has a transaction of its own.
+    Work(Work),
+}
+
 /// A set and who waits for it.
 #[derive(Debug)]
-pub struct Job {
+pub struct Set {
     pub set: WriteSet,
     pub reply: oneshot::Sender<Answer>,
+}
+
+/// Background work; it answers by itself.
+pub struct Work(Box<dyn FnOnce(&mut Writer) + Send>);
+
+impl Work {
+    pub fn new(work: impl FnOnce(&mut Writer) + Send + 'static) -> Self {
+        Self(Box::new(work))
+    }
+}
+
+impl std::fmt::Debug for Work {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Work")
+    }
 }
 
 /// The only writer of a database.
 #[derive(Debug)]
 pub struct Writer {
-    connection: Connection,
+    pub(super) connection: Connection,
     catalogue: Arc<Catalogue>,
     clock: Clock,
     next_pk: i64,
+    /// Of the search parameters.
+    pub(super) generation: u64,
     values: Values,
     /// Pages in the log after the last commit.
     log: Arc<AtomicU32>,
@@ -63,6 +91,7 @@ impl Writer {
         catalogue: Arc<Catalogue>,
         clock: Clock,
         next_pk: i64,
+        generation: u64,
     ) -> rusqlite::Result<Self> {
         let log = Arc::new(AtomicU32::new(0));
         let seen = Arc::clone(&log);
@@ -75,6 +104,7 @@ impl Writer {
             catalogue,
             clock,
             next_pk,
+            generation,
             values: Values::default(),
             log,
         })
@@ -84,13 +114,25 @@ impl Writer {
     pub fn run(mut self, mut waiting: mpsc::Receiver<Job>) {
         let mut folded = 0;
         while let Some(first) = waiting.blocking_recv() {
-            let mut jobs = vec![first];
-            while jobs.len() < BATCH
-                && let Ok(job) = waiting.try_recv()
-            {
-                jobs.push(job);
+            let (mut sets, mut next) = (Vec::new(), Some(first));
+            let work = loop {
+                match next {
+                    Some(Job::Set(set)) => sets.push(set),
+                    Some(Job::Work(work)) => break Some(work),
+                    None => break None,
+                }
+                next = if sets.len() < BATCH {
+                    waiting.try_recv().ok()
+                } else {
+                    None
+                };
+            };
+            if !sets.is_empty() {
+                self.commit(sets);
             }
-            self.commit(jobs);
+            if let Some(Work(work)) = work {
+                work(&mut self);
+            }
             let log = self.log.load(Ordering::Relaxed);
             if log < folded {
                 folded = 0; // it has started again
@@ -112,13 +154,53 @@ impl Writer {
         }
     }
 
-    fn commit(&mut self, jobs: Vec<Job>) {
-        let (replies, sets): (Vec<_>, Vec<_>) = jobs.into_iter().map(|job| (job.reply, job.set)).unzip();
+    /// Does background work in a transaction of its own.
+    pub fn alone<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, CommitError>) -> Result<T, CommitError> {
+        let done = self.statement("BEGIN IMMEDIATE").map_err(CommitError::from);
+        let done = done.and_then(|()| work(self));
+        let done = done.and_then(|done| self.statement("COMMIT").map(|()| done).map_err(CommitError::from));
+        if done.is_err() {
+            self.roll_back();
+        }
+        done
+    }
+
+    fn roll_back(&mut self) {
+        self.values.forget();
+        // nothing to roll back where BEGIN failed
+        let _ = self.connection.execute_batch("ROLLBACK");
+    }
+
+    /// Changes a job.
+    pub fn change_job(&mut self, change: &JobChange) -> Result<Option<job::Job>, CommitError> {
+        Ok(jobs::change(&self.connection, change, Clock::now())?)
+    }
+
+    /// Writes what `keys` say of the stored definitions with these numbers; none: of all parameters.
+    pub(super) fn fill_one(&mut self, filling: &Filling, definitions: &[u32]) -> Result<(), CommitError> {
+        let current = "SELECT ver FROM res WHERE pk = ?1 AND body IS NOT NULL";
+        let mut select = self.connection.prepare_cached(current)?;
+        let version: Option<u32> = select.query_row([filling.pk], |row| row.get(0)).optional()?;
+        drop(select);
+        if version != Some(filling.version) {
+            return Ok(());
+        }
+        let mut before = Rows::read(&self.connection, filling.pk)?;
+        let mut rows = Rows::of(&self.connection, &self.catalogue, &mut self.values, &filling.keys)?;
+        if !definitions.is_empty() {
+            before.only(definitions);
+            rows.only(definitions);
+        }
+        Ok(rows.replace(&self.connection, filling.pk, &before)?)
+    }
+
+    fn commit(&mut self, sets: Vec<Set>) {
+        let generation = self.generation;
+        let (replies, sets): (Vec<_>, Vec<_>) = sets.into_iter().map(|set| (set.reply, set.set)).unzip();
         let answers = self.batch(sets).unwrap_or_else(|error| {
             tracing::error!(%error, "a batch couldn't be committed");
-            self.values.forget();
-            // nothing to roll back where BEGIN failed
-            let _ = self.connection.execute_batch("ROLLBACK");
+            self.generation = generation;
+            self.roll_back();
             let lost = || Err(CommitError::Storage(error.to_string()));
             replies.iter().map(|_| lost()).collect()
         });
@@ -146,7 +228,10 @@ impl Writer {
 
     /// A set. `Err` outside: the whole batch is lost.
     fn set(&mut self, set: WriteSet) -> Result<Answer, CommitError> {
-        if set.changes.len() == 1 {
+        if set.is_outdated(self.generation) {
+            return Ok(Err(CommitError::Outdated(Box::new(set))));
+        }
+        if set.changes.len() == 1 && set.definitions.is_none() && set.jobs.is_empty() {
             return match self.apply(set) {
                 // a single change is refused before its first row: only a failing database leaves half of it
                 Err(error @ CommitError::Storage(_)) => Err(error),
@@ -174,7 +259,17 @@ impl Writer {
                 _ => return Err(CommitError::NotSelective),
             }
         }
-        set.changes.into_iter().map(|change| self.change(change)).collect()
+        let outcomes = set.changes.into_iter().map(|change| self.change(change));
+        let outcomes = outcomes.collect::<Result<_, _>>()?;
+        for job in &set.jobs {
+            jobs::add(&self.connection, job, Clock::now())?;
+        }
+        // last: what is refused leaves the generation as it is
+        if let Some(change) = &set.definitions {
+            definitions::change(&self.connection, change)?;
+            self.generation += 1;
+        }
+        Ok(outcomes)
     }
 
     fn change(&mut self, change: Change) -> Result<Outcome, CommitError> {
@@ -196,13 +291,20 @@ impl Writer {
                 id,
                 expected,
                 hard: false,
-            } => self.delete(&resource_type, &id, expected),
+                kept,
+            } => self.delete(&resource_type, &id, expected, kept),
             Change::Delete {
                 resource_type,
                 id,
                 expected,
                 hard: true,
+                ..
             } => self.purge(&resource_type, &id, expected),
+            Change::PurgeHistory {
+                resource_type,
+                id,
+                expected,
+            } => self.purge_history(&resource_type, &id, expected),
         }
     }
 
@@ -271,6 +373,7 @@ impl Writer {
                 Err(not_found(resource_type, id))
             };
         };
+        let mut kept = resource.kept;
         let kind = match &current.body {
             None if !may_create => return Err(not_found(resource_type, id)),
             None => Kind::Created,
@@ -282,6 +385,10 @@ impl Writer {
                         last_updated: current.updated,
                     }));
                 }
+                if kept == Kept::UnlessOnlyMeta {
+                    let only_meta = stored::same_but_meta(&old, stored);
+                    kept = if only_meta { Kept::Never } else { Kept::Always };
+                }
                 Kind::Updated
             }
         };
@@ -290,7 +397,7 @@ impl Writer {
         } else {
             Rows::default()
         };
-        let written = self.supersede(&current, kind, bodies::SHARED_ID, Some(packed))?;
+        let written = self.supersede(&current, kind, kept, bodies::SHARED_ID, Some(packed))?;
         self.index(current.pk, resource, &before)?;
         Ok(if kind == Kind::Created {
             Outcome::Created(written)
@@ -299,14 +406,20 @@ impl Writer {
         })
     }
 
-    fn delete(&mut self, resource_type: &str, id: &str, expected: Expected) -> Result<Outcome, CommitError> {
+    fn delete(
+        &mut self,
+        resource_type: &str,
+        id: &str,
+        expected: Expected,
+        kept: Kept,
+    ) -> Result<Outcome, CommitError> {
         let current = self.current(resource_type, id)?;
         let Some(current) = current.filter(|current| current.body.is_some()) else {
             return Ok(Outcome::AlreadyDeleted);
         };
         expect(expected, Some(&current), resource_type, id)?;
         let before = Rows::read(&self.connection, current.pk)?;
-        let written = self.supersede(&current, Kind::Deleted, 0, None)?;
+        let written = self.supersede(&current, Kind::Deleted, kept, 0, None)?;
         Rows::default().replace(&self.connection, current.pk, &before)?;
         Ok(Outcome::Deleted(written))
     }
@@ -324,16 +437,34 @@ impl Writer {
         Ok(Outcome::Purged)
     }
 
-    /// The current version goes into the history, the next one takes its place.
+    fn purge_history(&mut self, resource_type: &str, id: &str, expected: Expected) -> Result<Outcome, CommitError> {
+        let Some(current) = self.current(resource_type, id)? else {
+            return Ok(Outcome::AlreadyDeleted);
+        };
+        expect(expected, Some(&current), resource_type, id)?;
+        self.connection
+            .prepare_cached("DELETE FROM hist WHERE pk = ?1")?
+            .execute([current.pk])?;
+        self.connection
+            .prepare_cached("UPDATE res SET kind = kind | ?2 WHERE pk = ?1")?
+            .execute((current.pk, NOT_KEPT))?;
+        Ok(Outcome::Purged)
+    }
+
+    /// The next version takes the place of the current one, which goes into the history where it is kept.
     fn supersede(
         &mut self,
         current: &Current,
         kind: Kind,
+        kept: Kept,
         dictionary: i64,
         body: Option<&Vec<u8>>,
     ) -> rusqlite::Result<Written> {
+        let is_kept = kept != Kept::Never;
         let keep = "INSERT INTO hist (pk, ver, type, upd, kind, dict, body) SELECT pk, ver, type, upd, kind, dict, body FROM res WHERE pk = ?1";
-        self.connection.prepare_cached(keep)?.execute([current.pk])?;
+        if is_kept {
+            self.connection.prepare_cached(keep)?.execute([current.pk])?;
+        }
         let written = Written {
             version: current.version + 1,
             last_updated: self.clock.tick(),
@@ -343,7 +474,7 @@ impl Writer {
             current.pk,
             written.version,
             written.last_updated,
-            kind.number(),
+            kind.number() | if is_kept { 0 } else { NOT_KEPT },
             dictionary,
             body,
         ))?;
@@ -358,6 +489,7 @@ fn expect(expected: Expected, current: Option<&Current>, resource_type: &str, id
     let holds = match expected {
         Expected::Any => true,
         Expected::Version(version) => live == Some(version),
+        Expected::None => live.is_none(),
         Expected::Last(version) => current.map(|current| current.version) == version,
     };
     if holds {

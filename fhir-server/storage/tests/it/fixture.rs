@@ -9,7 +9,7 @@ use fhir_resource::stored::StoredForm;
 use fhir_resource::{Document, Limits};
 use fhir_search::{Access, Extractor, Handling, InForce, Parameters, Parser, Search, Target};
 use fhir_storage::{
-    Change, CommitError, Cursor, Database, Effort, Expected, Outcome, Prepared, Store, StoreOptions, WriteSet,
+    Change, CommitError, Cursor, Database, Effort, Expected, Kept, Outcome, Prepared, Store, StoreOptions, WriteSet,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -71,11 +71,17 @@ impl Fixture {
             id: id.to_owned(),
             expected: Expected::Any,
             hard: false,
+            kept: Kept::Always,
         }
     }
 
     pub async fn commit(&self, changes: Vec<Change>) -> Result<Vec<Outcome>, CommitError> {
-        self.store.commit(WriteSet { guard: None, changes }).await
+        self.store
+            .commit(WriteSet {
+                changes,
+                ..WriteSet::default()
+            })
+            .await
     }
 
     pub async fn put_all(&self, resources: &[Value]) {

@@ -2,7 +2,7 @@
 
 use fhir_definitions::FhirVersion;
 use fhir_storage::{
-    Change, CommitError, Database, Expected, Guard, Kind, OpenError, Outcome, Store, StoreOptions, WriteSet,
+    Change, CommitError, Database, Expected, Guard, Kept, Kind, OpenError, Outcome, Store, StoreOptions, WriteSet,
 };
 use serde_json::{Value, json};
 
@@ -45,6 +45,7 @@ async fn a_resource_lives_changes_dies_and_comes_back() {
         id: "a".into(),
         expected: Expected::Any,
         hard: true,
+        kept: Kept::Always,
     };
     assert_eq!(fixture.commit(vec![purge]).await.unwrap()[0], Outcome::Purged);
     assert!(fixture.store.read("Patient", "a").await.unwrap().is_none());
@@ -116,7 +117,11 @@ async fn many_conditional_creates_of_one_thing_make_one() {
             let spelling = ["identifier=http://s|v", "identifier=v", "identifier=v,v", "identifier=v&active:missing=true"][n % 4];
             let guard = Some(Guard { plan: fixture.search("Patient", spelling).plan });
             let changes = vec![Change::Create { resource: fixture.prepare(&resource) }];
-            fixture.store.commit(WriteSet { guard, changes }).await
+            fixture.store.commit(WriteSet {
+                guard,
+                changes,
+                ..WriteSet::default()
+            }).await
         })
     });
     let (mut created, mut existed) = (0, 0);
