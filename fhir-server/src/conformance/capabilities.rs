@@ -106,7 +106,7 @@ fn rest(server: &Server, json: &mut Json) {
     json.name("resource").array(|json| {
         let includes = Directory::of(&known).by_type;
         for (of, includes) in server.definitions.resource_types().zip(&includes) {
-            json.object(|json| resource(&known, &served, of, includes, json));
+            json.object(|json| resource(server, (&known, &served), of, includes, json));
         }
     });
     json.name("interaction").array(|json| {
@@ -153,8 +153,8 @@ fn operation(version: FhirVersion, served: &Served, json: &mut Json) {
 }
 
 fn resource(
-    known: &Parameters,
-    served: &[&str],
+    server: &Server,
+    (known, served): (&Parameters, &[&str]),
     of: ResourceType,
     (includes, reverse): &(Vec<String>, Vec<String>),
     json: &mut Json,
@@ -178,7 +178,7 @@ fn resource(
             });
         }
     });
-    json.member("versioning", "versioned-update")
+    json.member("versioning", server.history.of(of.name()).code())
         .flag("readHistory", true)
         .flag("updateCreate", true);
     json.flag("conditionalCreate", true)

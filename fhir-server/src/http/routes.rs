@@ -61,8 +61,8 @@ fn compartment(found: &Found<'_>) -> Result<Interaction> {
     })
 }
 
-fn job(found: &Found<'_>) -> Result<Interaction> {
-    Ok(Interaction::Job(reindex::KIND.to_owned(), found.id()))
+fn job(found: &Found<'_>) -> Interaction {
+    Interaction::Job(reindex::KIND.to_owned(), found.id())
 }
 
 /// What a method asks for.
@@ -112,7 +112,10 @@ pub static ROUTES: &[Route] = &[
     },
     Route {
         path: &[Word("_operations"), Word(reindex::KIND), Id],
-        methods: &[(Method::GET, job), (Method::DELETE, job)],
+        methods: &[
+            (Method::GET, |found| Ok(job(found))),
+            (Method::DELETE, |found| Ok(job(found))),
+        ],
     },
     Route {
         path: &[Type],

@@ -54,7 +54,8 @@ pub async fn transaction(server: &Arc<Server>, entries: Vec<Entry<'_>>) -> Resul
             Err(NotCommitted::Store(CommitError::Exists(_) | CommitError::NotSelective | CommitError::Outdated(_))) => {
             }
             Err(NotCommitted::Store(CommitError::Conflict { resource_type, id, .. }))
-                if was_looked_up(&entries, &steps, &resource_type, &id) => {}
+                if !writes::needs_version(server, &resource_type)
+                    && was_looked_up(&entries, &steps, &resource_type, &id) => {}
             Err(error) => return Err(refused(server, &entries, &steps, error)),
         }
     }

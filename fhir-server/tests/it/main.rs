@@ -23,5 +23,6 @@ mod smart;
 mod terminology;
 mod tokens;
 mod validate;
+mod versions;
 
 use service::Service;
