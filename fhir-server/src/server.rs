@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::access::AccessControl;
 use crate::conformance::Conformance;
+use crate::http::place::Places;
 use crate::jobs::Jobs;
 use crate::metrics::Metrics;
 use crate::terminology::Reader;
@@ -50,6 +51,8 @@ pub struct Server {
     pub limits: Limits,
     /// Counters.
     pub metrics: Metrics,
+    /// Seals where pages begin.
+    pub places: Places,
     base_url: Option<Arc<str>>,
     scheme: &'static str,
     requests: Semaphore,
@@ -85,6 +88,7 @@ impl Server {
             .map_or_else(|| format!("{scheme}://{}", address.listen), str::to_owned);
         let bases = vec![base];
         let parameters = conformance.in_force();
+        let places = Places::new(Arc::clone(&store));
         Server {
             version,
             definitions,
@@ -107,6 +111,7 @@ impl Server {
             requests: Semaphore::new(usize::try_from(limits.concurrent_requests()).unwrap_or(Semaphore::MAX_PERMITS)),
             limits,
             metrics,
+            places,
             base_url,
             scheme,
         }

@@ -93,6 +93,8 @@ pub struct Search {
     pub warnings: Vec<(&'static str, String)>,
     /// What else a page shows.
     pub includes: Vec<Include>,
+    /// How much of that at most (`_includesCount`).
+    pub includes_count: Option<usize>,
     /// The parameters that were applied, as written: what the `self` link repeats.
     pub applied: Vec<(String, String)>,
 }
@@ -111,6 +113,10 @@ pub struct Parser {
     /// Matches a page at most.
     pub max_count: usize,
 }
+
+/// Parameters of a query, and values of all of them together; more are no question but a download.
+const MAX_PARAMETERS: usize = 1_000;
+const MAX_VALUES: usize = 10_000;
 
 /// Parameters that say how the answer looks; other layers read them.
 const PRESENTATION: &[&str] = &["_format", "_pretty"];
@@ -162,6 +168,12 @@ impl Parser {
         reading.distances = distances.collect();
         let nears = pairs.iter().filter(|(name, _)| name.ends_with("near"));
         reading.nears = nears.map(|(name, _)| format!("{name}-distance")).collect();
+        if pairs.len() > MAX_PARAMETERS || pairs.iter().map(values).sum::<usize>() > MAX_VALUES {
+            return Err(SearchError::BadValue(
+                "The incoming request has too many parameters. Reduce the number of parameters and resend the request."
+                    .to_owned(),
+            ));
+        }
         let mut seen = BTreeSet::new();
         for pair in pairs {
             if seen.insert(pair) {
@@ -202,6 +214,7 @@ impl<'a> Reading<'a> {
             elements: Vec::new(),
             warnings: Vec::new(),
             includes: Vec::new(),
+            includes_count: None,
             applied: Vec::new(),
         };
         let types = match target {
@@ -289,6 +302,14 @@ impl<'a> Reading<'a> {
         match name {
             "_type" => {}
             "_count" => self.count(text)?,
+            "_includesCount" => {
+                let count = text.parse().ok().filter(|count| *count > 0);
+                self.search.includes_count = Some(count.ok_or_else(|| {
+                    SearchError::BadValue(format!(
+                        "The '_includesCount' parameter must be a number above zero, not '{text}'."
+                    ))
+                })?);
+            }
             "_summary" => self.summary(text)?,
             "_elements" => self.elements(text),
             "_total" => self.total(text)?,
@@ -451,6 +472,11 @@ impl<'a> Reading<'a> {
         access.limit(plan);
         Ok(self.search)
     }
+}
+
+/// How many values a parameter has at most.
+fn values((_, text): &(String, String)) -> usize {
+    text.bytes().filter(|byte| *byte == b',').count() + 1
 }
 
 /// Splits a value into its alternatives, escapes still inside.

@@ -132,6 +132,11 @@ impl Principal {
         }
     }
 
+    /// Says who this is: what is sealed or kept for one is of no use to another.
+    pub fn fingerprint(&self) -> String {
+        format!("{self:?}")
+    }
+
     /// Refuses whoever may do nothing at all.
     pub fn require_any_role(&self) -> Result<()> {
         let any_role = |role: &Role| !matches!(role, Role::SmartUser | Role::Unknown);

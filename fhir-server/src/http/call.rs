@@ -89,8 +89,23 @@ impl Call<'_> {
 
 /// The parameter of a page's place (Microsoft's name).
 pub const CURSOR: &str = "ct";
+/// The operation that shows what else a page includes.
+pub const INCLUDES: &str = "$includes";
 
 impl Call<'_> {
+    /// The path of the search whose pages are shown.
+    pub fn searched(&self) -> impl Iterator<Item = &str> {
+        let segments = self.path.iter().map(String::as_str);
+        segments.filter(|segment| *segment != "_search" && *segment != INCLUDES)
+    }
+
+    /// What places of pages are bound to: the path, these parameters, and who asks.
+    pub fn bound<'p>(&self, pairs: impl Iterator<Item = (&'p str, &'p str)>) -> String {
+        let path: Vec<&str> = self.searched().collect();
+        let query = query_string(pairs);
+        format!("{}?{query}\n{}", path.join("/"), self.principal.fingerprint())
+    }
+
     /// The URL that says the same with these parameters, and where a page begins.
     pub fn url<'p>(&self, pairs: impl Iterator<Item = &'p (String, String)>, cursor: Option<&'p str>) -> String {
         let pairs = pairs.map(|(name, value)| (name.as_str(), value.as_str()));

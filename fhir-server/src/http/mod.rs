@@ -7,6 +7,7 @@ pub mod json;
 pub mod negotiation;
 pub mod openapi;
 pub mod operation;
+pub mod place;
 pub mod reply;
 mod response;
 pub mod route;

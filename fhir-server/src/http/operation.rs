@@ -12,6 +12,8 @@ pub enum Name {
     Everything,
     /// The latest observations of each kind.
     LastN,
+    /// What a page of a search includes beyond its limit.
+    Includes,
     /// Who a member of another payer is here.
     MemberMatch,
     /// The members of a value set.
@@ -73,6 +75,14 @@ pub static SERVED: &[Served] = &[
         methods: &[Method::GET, Method::POST],
         levels: &[Level::Instance],
         types: &["Patient"],
+    },
+    Served {
+        name: Name::Includes,
+        code: "includes",
+        definition: "https://github.com/microsoft/fhir-server/OperationDefinition/includes",
+        methods: &[Method::GET],
+        levels: &[Level::System, Level::Type],
+        types: &[],
     },
     Served {
         name: Name::LastN,

@@ -17,6 +17,7 @@ use super::searchset::{Mode, Searchset};
 use crate::access::Action;
 use crate::http::call::{CURSOR, Call};
 use crate::http::failure::{Failure, OutcomeIssue, Result};
+use crate::http::place::BAD_PLACE;
 use crate::http::reply::Reply;
 use crate::server::Server;
 
@@ -49,11 +50,12 @@ struct Place {
 }
 
 impl Place {
-    fn of(call: &Call<'_>) -> Result<Self> {
-        let Some(text) = call.parameter(CURSOR) else {
+    async fn of(server: &Server, call: &Call<'_>, bound: &str) -> Result<Self> {
+        let Some(token) = call.parameter(CURSOR) else {
             return Ok(Self::default());
         };
-        let bad = || Failure::invalid(search::BAD_CURSOR);
+        let bad = || Failure::invalid(BAD_PLACE);
+        let text = server.places.open(bound, token).await?;
         let (phase, cursor) = text.split_once('~').ok_or_else(bad)?;
         let cursor = (!cursor.is_empty()).then(|| cursor.parse()).transpose();
         Ok(Self {
@@ -71,8 +73,10 @@ impl Place {
 /// Shows a page of everything.
 pub async fn everything(server: &Server, call: &Call<'_>, of: ResourceType, id: &str) -> Result<Reply> {
     call.principal.require(Action::Read, of)?;
-    let place = Place::of(call)?;
     let asked = Asked::of(server, call)?;
+    let applied = asked.applied.iter();
+    let bound = call.bound(applied.map(|(name, value)| (name.as_str(), value.as_str())));
+    let place = Place::of(server, call, &bound).await?;
     let visible = call.principal.visible();
     let people = People::of(server, &call.principal.access(Action::Read), id).await?;
     let mut issues = asked.issues.clone();
@@ -92,7 +96,11 @@ pub async fn everything(server: &Server, call: &Call<'_>, of: ResourceType, id: 
     }
     let (found, next) = page(server, phases, place).await?;
     entries.extend(found.into_iter().map(|version| (version, Mode::Match)));
-    let next = next.map(|next| ("next", call.url(asked.applied.iter(), Some(&next.token()))));
+    let next = match next {
+        Some(next) => Some(server.places.seal(&bound, &next.token()).await?),
+        None => None,
+    };
+    let next = next.map(|next| ("next", call.url(asked.applied.iter(), Some(&next))));
     let set = Searchset {
         base: &call.base,
         links: next

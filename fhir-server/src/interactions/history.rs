@@ -9,14 +9,14 @@ use uuid::Uuid;
 use super::searchset::now;
 use super::{read, search};
 use crate::access::Action;
-use crate::http::call::{Call, etag, query_string};
+use crate::http::call::{CURSOR, Call, etag, query_string};
 use crate::http::failure::{Failure, Result};
 use crate::http::json::Json;
+use crate::http::place::BAD_PLACE;
 use crate::http::reply::Reply;
 use crate::http::route::Interaction;
 use crate::server::Server;
 
-const CURSOR: &str = "ct";
 /// Parameters that the links repeat.
 const REPEATED: [&str; 4] = ["_count", "_since", "_before", "_at"];
 
@@ -34,7 +34,15 @@ pub async fn history(server: &Server, call: &Call<'_>, interaction: &Interaction
         }
         _ => (Action::Search, Scope::System),
     };
-    let query = query(server, call, scope, call.principal.access(action))?;
+    let bound = call.bound(repeated(call));
+    let after = match call.parameter(CURSOR) {
+        None => None,
+        Some(token) => {
+            let place = server.places.open(&bound, token).await?;
+            Some(place.parse().map_err(|_| Failure::invalid(BAD_PLACE))?)
+        }
+    };
+    let query = query(server, call, scope, call.principal.access(action), after)?;
     let first_page = query.after.is_none() && query.since.is_none() && query.before.is_none();
     let page = page(server, query).await?;
     if let Interaction::HistoryInstance(of, id) = interaction
@@ -43,7 +51,11 @@ pub async fn history(server: &Server, call: &Call<'_>, interaction: &Interaction
     {
         return Err(Failure::not_found(of.name(), id));
     }
-    Ok(Reply::ok(bundle(call, &page)))
+    let next = match &page.next {
+        Some(next) => Some(server.places.seal(&bound, &next.to_string()).await?),
+        None => None,
+    };
+    Ok(Reply::ok(bundle(call, &page, next)))
 }
 
 /// A page of the versions that are seen: of resources that are seen, those that would be seen by themselves.
@@ -95,7 +107,13 @@ async fn stored(server: &Server, query: &HistoryQuery) -> Result<HistoryPage> {
     page.map_err(|error| search::storage(&error))
 }
 
-fn query(server: &Server, call: &Call<'_>, scope: Scope, access: Access) -> Result<HistoryQuery> {
+fn query(
+    server: &Server,
+    call: &Call<'_>,
+    scope: Scope,
+    access: Access,
+    after: Option<HistoryCursor>,
+) -> Result<HistoryQuery> {
     let moment = |name: &str| match call.parameter(name) {
         None => Ok(None),
         Some(text) => temporal::parse(text)
@@ -125,18 +143,17 @@ fn query(server: &Server, call: &Call<'_>, scope: Scope, access: Access) -> Resu
             count.clamp(1, server.parser.max_count)
         }
     };
-    let after = call.parameter(CURSOR).map(str::parse::<HistoryCursor>).transpose();
     Ok(HistoryQuery {
         scope,
         access,
         since: since.map(|moment| moment.start),
         before: before.map(|moment| moment.start),
         count,
-        after: after.map_err(|_| Failure::invalid("The continuation token is invalid."))?,
+        after,
     })
 }
 
-fn bundle(call: &Call<'_>, page: &HistoryPage) -> Vec<u8> {
+fn bundle(call: &Call<'_>, page: &HistoryPage, next: Option<String>) -> Vec<u8> {
     let size: usize = page.entries.iter().map(|entry| entry.body.len() + 384).sum();
     let mut json = Json::with_capacity(size + 512);
     json.object(|json| {
@@ -153,8 +170,8 @@ fn bundle(call: &Call<'_>, page: &HistoryPage) -> Vec<u8> {
                         .member("url", &url(call, cursor.as_deref()));
                 });
             };
-            if let Some(next) = &page.next {
-                link("next", Some(next.to_string()));
+            if next.is_some() {
+                link("next", next);
             }
             link("self", None);
         });
@@ -190,9 +207,13 @@ fn version(call: &Call<'_>, entry: &Version, json: &mut Json) {
 }
 
 fn url(call: &Call<'_>, cursor: Option<&str>) -> String {
-    let repeated = call.query.iter().filter(|(name, _)| REPEATED.contains(&name.as_str()));
-    let repeated = repeated.map(|(name, value)| (name.as_str(), value.as_str()));
-    let query = query_string(repeated.chain(cursor.map(|cursor| (CURSOR, cursor))));
+    let query = query_string(repeated(call).chain(cursor.map(|cursor| (CURSOR, cursor))));
     let separator = if query.is_empty() { "" } else { "?" };
     format!("{}/{}{separator}{query}", call.base, call.path.join("/"))
+}
+
+/// The parameters that further pages repeat.
+fn repeated<'c>(call: &'c Call<'_>) -> impl Iterator<Item = (&'c str, &'c str)> {
+    let repeated = call.query.iter().filter(|(name, _)| REPEATED.contains(&name.as_str()));
+    repeated.map(|(name, value)| (name.as_str(), value.as_str()))
 }

@@ -6,6 +6,7 @@ mod delete;
 mod everything;
 mod history;
 mod member_match;
+mod pages;
 pub mod patch;
 pub mod read;
 pub mod search;
@@ -88,6 +89,10 @@ async fn perform_operation(server: &Arc<Server>, operation: &Operation, call: &C
         (Name::Translate, Some(of), id) => operations::translate::translate(server, call, of, id).await,
         (Name::Subsumes, Some(of), id) => operations::subsumes::subsumes(server, call, of, id).await,
         (Name::Validate, Some(of), id) => operations::validate::validate(server, call, of, id).await,
+        (Name::Includes, _, None) => {
+            let interaction = Interaction::Operation(operation.clone());
+            search::search(server, call, &interaction).await
+        }
         _ => Err(Failure::unknown_route()),
     }
 }

@@ -1,5 +1,6 @@
 //! The contract: what a database of one FHIR service can do, whichever engine it has.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,6 +16,7 @@ use crate::error::{CommitError, OpenError, ReadError};
 use crate::history::{HistoryPage, HistoryQuery};
 use crate::index::{Filling, Scanned};
 use crate::job::{Job, JobChange};
+use crate::kept::{KeptQuery, PageKey};
 use crate::linked::Included;
 use crate::page::Page;
 use crate::parameters::InUse;
@@ -120,17 +122,18 @@ impl Store {
         }
     }
 
-    /// What is included with a page: what `includes` lead to, as far as `access` sees it, at most `limit`.
+    /// What is included with a page: what `includes` lead to, as far as `access` sees it; of all of it the part that is in
+    /// `window`.
     pub async fn included(
         &self,
         page: &[Version],
         includes: &[Include],
         access: &Access,
-        limit: usize,
+        window: Range<usize>,
         effort: Effort,
     ) -> Result<Included, ReadError> {
         match &self.engine {
-            Engine::Sqlite(engine) => engine.included(page, includes, access, limit, effort).await,
+            Engine::Sqlite(engine) => engine.included(page, includes, access, window, effort).await,
         }
     }
 
@@ -223,6 +226,34 @@ impl Store {
     pub async fn sweep(&self, definition: u32) -> Result<bool, CommitError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.sweep(definition).await,
+        }
+    }
+
+    /// The keys of continuation tokens, the newest one first.
+    pub async fn page_keys(&self) -> Result<Vec<PageKey>, ReadError> {
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.page_keys(),
+        }
+    }
+
+    /// Adds a key unless there is one made after `since`; of the others the newest stays.
+    pub async fn renew_page_keys(&self, key: PageKey, since: Micros) -> Result<(), CommitError> {
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.renew_page_keys(key, since).await,
+        }
+    }
+
+    /// A query that is kept for its further pages, by its name.
+    pub async fn kept_query(&self, name: &str) -> Result<Option<KeptQuery>, ReadError> {
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.kept_query(name),
+        }
+    }
+
+    /// Keeps a query, and forgets those whose time is over.
+    pub async fn keep_query(&self, query: KeptQuery, now: Micros) -> Result<(), CommitError> {
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.keep_query(query, now).await,
         }
     }
 

@@ -11,6 +11,7 @@ mod formats;
 mod includes;
 mod life;
 mod limits;
+mod pages;
 mod patch;
 mod prefer;
 mod process;

@@ -1,6 +1,7 @@
 //! From resources to those that they refer to, and back: what `_include` and `_revinclude` ask for.
 
 use std::collections::HashSet;
+use std::ops::Range;
 
 use fhir_search::{Access, Include, Plan, Sight, key};
 use rusqlite::{Connection, OptionalExtension};
@@ -15,26 +16,27 @@ use crate::sql::row::{COLUMNS, Raw};
 use crate::sql::{self, Sql};
 use crate::version::Version;
 
-/// Follows `includes` from the resources of a page; gives at most `limit`.
+/// Follows `includes` from the resources of a page; gives those of what is found that are in `window`.
 pub fn included(
     connection: &Connection,
     catalogue: &Catalogue,
     page: &[Name],
     includes: &[Include],
     access: &Access,
-    limit: usize,
+    window: Range<usize>,
 ) -> Result<Included, ReadError> {
     let mut walk = Walk {
         connection,
         catalogue,
         access,
-        limit,
+        window,
+        names: Vec::new(),
         seen: page.iter().cloned().collect(),
         found: Included::default(),
     };
     let mut from = page.to_vec();
     for round in 0..ROUNDS {
-        let before = walk.found.entries.len();
+        let before = walk.names.len();
         for include in includes.iter().filter(|include| round == 0 || include.iterate) {
             for (resource_type, id) in &from {
                 if include.reverse {
@@ -47,7 +49,7 @@ pub fn included(
                 }
             }
         }
-        from = walk.found.entries[before..].iter().map(Version::name).collect();
+        from = walk.names[before..].to_vec();
         if from.is_empty() {
             break;
         }
@@ -59,7 +61,9 @@ struct Walk<'a> {
     connection: &'a Connection,
     catalogue: &'a Catalogue,
     access: &'a Access,
-    limit: usize,
+    window: Range<usize>,
+    /// All that were found, in order.
+    names: Vec<Name>,
     seen: HashSet<Name>,
     found: Included,
 }
@@ -136,7 +140,7 @@ impl Walk<'_> {
             query.and(seen.probe(Dialect::Sqlite, "r.pk"));
             query.push(")");
         }
-        let most = i64::try_from(self.seen.len() + self.limit + 1).unwrap_or(i64::MAX);
+        let most = i64::try_from(self.seen.len().saturating_add(self.window.end).saturating_add(1)).unwrap_or(i64::MAX);
         query.append(Sql::with(" ORDER BY l.pk LIMIT ?", most));
         let mut select = self.connection.prepare_cached(&query.text)?;
         let found = select.query_map(rusqlite::params_from_iter(query.arguments), |row| row.get(0))?;
@@ -169,11 +173,15 @@ impl Walk<'_> {
     }
 
     fn take(&mut self, version: Version) {
-        if self.found.entries.len() == self.limit {
+        if self.names.len() >= self.window.end {
             self.found.cut = true;
             return;
         }
-        self.seen.insert((version.resource_type.clone(), version.id.clone()));
-        self.found.entries.push(version);
+        let name = version.name();
+        if self.names.len() >= self.window.start {
+            self.found.entries.push(version);
+        }
+        self.seen.insert(name.clone());
+        self.names.push(name);
     }
 }

@@ -7,6 +7,7 @@ mod definitions;
 mod error;
 mod index;
 mod jobs;
+mod kept;
 mod linked;
 mod lock;
 mod open;
@@ -18,6 +19,7 @@ mod search;
 mod value;
 mod write;
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -40,6 +42,7 @@ use crate::error::{CommitError, OpenError, ReadError};
 use crate::history::{HistoryPage, HistoryQuery};
 use crate::index::{Filling, Scanned};
 use crate::job as store_job;
+use crate::kept::{KeptQuery, PageKey};
 use crate::linked::{Included, Name};
 use crate::page::Page;
 use crate::parameters::InUse;
@@ -145,15 +148,17 @@ impl Sqlite {
         page: &[Version],
         includes: &[Include],
         access: &Access,
-        limit: usize,
+        window: Range<usize>,
         effort: Effort,
     ) -> Result<Included, ReadError> {
         let page: Vec<Name> = page.iter().map(Version::name).collect();
-        match self.soon(|connection| linked::included(connection, &self.catalogue, &page, includes, access, limit)) {
+        match self
+            .soon(|connection| linked::included(connection, &self.catalogue, &page, includes, access, window.clone()))
+        {
             Err(ReadError::TooMuch) => {
                 let (includes, access) = (includes.to_vec(), access.clone());
                 self.later(effort, move |connection, catalogue| {
-                    linked::included(connection, catalogue, &page, &includes, &access, limit)
+                    linked::included(connection, catalogue, &page, &includes, &access, window)
                 })
                 .await
             }
@@ -252,6 +257,28 @@ impl Sqlite {
         });
         waiting.send(Job::Work(work)).await.map_err(|_| CommitError::Closed)?;
         outcome.await.unwrap_or(Err(CommitError::Closed))
+    }
+
+    /// The keys of continuation tokens.
+    pub fn page_keys(&self) -> Result<Vec<PageKey>, ReadError> {
+        Ok(kept::keys(&self.quick())?)
+    }
+
+    /// Adds a key of continuation tokens where it is needed.
+    pub async fn renew_page_keys(&self, key: PageKey, since: Micros) -> Result<(), CommitError> {
+        self.work(move |writer| Ok(kept::renew(&writer.connection, &key, since)?))
+            .await
+    }
+
+    /// A query that is kept.
+    pub fn kept_query(&self, name: &str) -> Result<Option<KeptQuery>, ReadError> {
+        Ok(kept::query(&self.quick(), name)?)
+    }
+
+    /// Keeps a query.
+    pub async fn keep_query(&self, query: KeptQuery, now: Micros) -> Result<(), CommitError> {
+        self.work(move |writer| Ok(kept::keep(&writer.connection, &query, now)?))
+            .await
     }
 
     /// Proves that the database agrees with itself.

@@ -5,10 +5,14 @@ use rusqlite::Connection;
 use crate::error::OpenError;
 
 /// The newest schema that this program knows.
-pub const CURRENT: u32 = 2;
+pub const CURRENT: u32 = 3;
 
 /// What each number adds to the one before.
-const MIGRATIONS: &[&str] = &[include_str!("schema/0001.sql"), include_str!("schema/0002.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema/0001.sql"),
+    include_str!("schema/0002.sql"),
+    include_str!("schema/0003.sql"),
+];
 
 /// Brings the database to the newest schema; `version` is the FHIR version that a new one gets.
 pub fn migrate(connection: &mut Connection, version: &str) -> Result<(), OpenError> {

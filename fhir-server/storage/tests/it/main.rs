@@ -4,6 +4,7 @@ mod fixture;
 mod further;
 mod history;
 mod plans;
+mod reference;
 mod search;
 mod sorting;
 mod writes;
