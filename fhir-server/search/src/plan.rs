@@ -99,6 +99,8 @@ pub enum Filter {
         param: ParamId,
         /// The type that it leads to.
         target: String,
+        /// It says the URL of that resource, which has it under this parameter; `None`: `Type/id`.
+        url: Option<ParamId>,
         /// What holds there.
         filters: Vec<Filter>,
     },
@@ -108,6 +110,8 @@ pub enum Filter {
         param: ParamId,
         /// The type of this one.
         target: String,
+        /// By the URL that this one has under this parameter; `None`: by `Type/id`.
+        url: Option<ParamId>,
         /// What holds there.
         filters: Vec<Filter>,
     },

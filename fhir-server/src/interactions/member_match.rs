@@ -33,6 +33,7 @@ pub async fn member_match(server: &Server, call: &Call<'_>, of: ResourceType) ->
     let beneficiary = beneficiary.ok_or_else(Failure::unknown_route)?;
     let mut filters = alike::filters(&server.extractor.keys(of, member), true);
     filters.push(Filter::LinkedBy {
+        url: None,
         param: ParamId::of(beneficiary),
         target: of.name().to_owned(),
         filters: std::iter::once(Filter::Type(vec![coverages.name().to_owned()]))

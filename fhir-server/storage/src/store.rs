@@ -144,7 +144,7 @@ impl Store {
         }
     }
 
-    /// What the database would do for a search: its plans of a page and of a count, a line a step.
+    /// What the database would do for a search: its plans of pages and of a count, a line a step.
     pub async fn explain(&self, plan: &Plan) -> Result<Vec<String>, ReadError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.explain(plan).await,

@@ -1,6 +1,7 @@
 //! A parameter's name → where its value is looked for: in the resource, along a chain, or at what refers to it.
 
 use fhir_definitions::{Definitions, ParamKind, ResourceType, SearchParameter};
+use fhir_resource::path::Program;
 
 use super::expression::{self, Expression, Operator, Step, Test};
 use super::{alternatives, comparisons, filters};
@@ -138,8 +139,9 @@ impl Conditions<'_> {
                     .map(|(target, _)| format!("{code}:{}", target.name()))
                     .collect();
                 return Err(SearchError::NotSupported(format!(
-                    "The chained search parameter '{code}' may lead to several types. Say which: {}.",
-                    names.join(", ")
+                    "The reference search parameter '{code}' refers to multiple possible resource types. Please specify a \
+                     type in the search expression: {}",
+                    names.join(" or ")
                 )));
             }
             let Some((target, filter)) = found.pop() else {
@@ -147,11 +149,16 @@ impl Conditions<'_> {
             };
             let filter = match self.access.conditions(target.name()) {
                 None => Filter::Any(Vec::new()),
-                Some(seen) => Filter::Linked {
-                    param: ParamId::of(parameter),
-                    target: target.name().to_owned(),
-                    filters: std::iter::once(filter).chain(seen).collect(),
-                },
+                Some(seen) => {
+                    let inner: Vec<_> = std::iter::once(filter).chain(seen).collect();
+                    let linked = |url| Filter::Linked {
+                        param: ParamId::of(parameter),
+                        target: target.name().to_owned(),
+                        url,
+                        filters: inner.clone(),
+                    };
+                    filters::any(self.ways(parameter, target).into_iter().map(linked).collect())
+                }
             };
             each.push((of, filter));
         }
@@ -200,14 +207,37 @@ impl Conditions<'_> {
             return Ok(Filter::Any(Vec::new()));
         };
         let inner: Vec<_> = std::iter::once(inner).chain(seen).collect();
-        let linked = |target: &ResourceType| Filter::LinkedBy {
-            param: ParamId::of(parameter),
-            target: target.name().to_owned(),
-            filters: from(source.name(), ParamId::of(parameter), inner.clone()),
+        let linked = |target: &ResourceType| {
+            let by = |url| Filter::LinkedBy {
+                param: ParamId::of(parameter),
+                target: target.name().to_owned(),
+                url,
+                filters: from(source.name(), ParamId::of(parameter), inner.clone()),
+            };
+            self.ways(parameter, *target).into_iter().map(by).collect::<Vec<_>>()
         };
         let all = self.targets(parameter, None)?;
         let targets = if types.is_empty() { &all[..] } else { types };
-        Ok(filters::any(targets.iter().map(linked).collect()))
+        Ok(filters::any(targets.iter().flat_map(linked).collect()))
+    }
+
+    /// How a reference says where it leads: by `Type/id`, or by the URL that the target has under a parameter.
+    fn ways(&self, parameter: SearchParameter, target: ResourceType) -> Vec<Option<ParamId>> {
+        let url = self
+            .parameters
+            .find(target, "url")
+            .filter(|url| url.kind() == ParamKind::Uri);
+        let Some(url) = url else { return vec![None] };
+        let Ok(program) = Program::compile(parameter.expression(), self.definitions, parameter.base()) else {
+            return vec![None];
+        };
+        let by_url = program.result_types().any(|name| matches!(name, "canonical" | "uri"));
+        let by_id = program.result_types().any(|name| name == "Reference") || !by_url;
+        let by_id = by_id.then_some(None);
+        by_id
+            .into_iter()
+            .chain(by_url.then_some(Some(ParamId::of(url))))
+            .collect()
     }
 
     /// `_list`: what the entries of a List refer to.
@@ -233,6 +263,7 @@ impl Conditions<'_> {
         let linked = |target: &ResourceType| Filter::LinkedBy {
             param: ParamId::of(item),
             target: target.name().to_owned(),
+            url: None,
             filters: std::iter::once(Filter::Id(ids.clone())).chain(seen.clone()).collect(),
         };
         let all: Vec<_> = self.definitions.resource_types().collect();
@@ -308,6 +339,7 @@ impl Conditions<'_> {
                 Some(Filter::Not(Box::new(Filter::LinkedBy {
                     param: *param,
                     target: target.name().to_owned(),
+                    url: None,
                     filters: from(source, *param, self.access.conditions(source)?),
                 })))
             });

@@ -63,10 +63,12 @@ pub enum Condition {
         param: i64,
         table: Table,
     },
-    /// A reference leads to a resource with these; `prefix` is the beginning of its key, `rPatient/`.
+    /// A reference leads to a resource with these; `prefix` is the beginning of its key, `rPatient/`. With `url` it says
+    /// what the resource has under that parameter.
     Linked {
         param: i64,
         target: i64,
+        url: Option<i64>,
         prefix: String,
         inner: Vec<Condition>,
     },
@@ -75,6 +77,7 @@ pub enum Condition {
         param: i64,
         source: i64,
         target: i64,
+        url: Option<i64>,
         prefix: String,
         inner: Vec<Condition>,
     },

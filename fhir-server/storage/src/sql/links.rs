@@ -1,5 +1,7 @@
 //! Chains and `_has` as SQL: from a resource along its references, and from what refers to it.
 
+use fhir_search::key::URI;
+
 use super::condition::{At, Condition, one_of_texts};
 use super::dialect::Dialect;
 use super::statement::{can_drive, driving_rows};
@@ -19,16 +21,27 @@ pub fn probe(condition: &Condition, at: &At) -> Sql {
         Condition::Linked {
             param,
             target,
+            url,
             prefix,
             inner,
         } => {
+            let there = match url {
+                None => format!(
+                    "{join} res t{d}{} ON t{d}.type = {target} AND t{d}.id = substr(v{d}.text, {})",
+                    dialect.by("res_id"),
+                    prefix.len() + 1
+                ),
+                Some(url) => format!(
+                    "{join} val w{d}{} ON w{d}.text = '{URI}' || substr(v{d}.text, 2) {join} ix_exact y{d} \
+                     ON y{d}.param = {url} AND y{d}.val = w{d}.id {join} res t{d} ON t{d}.pk = y{d}.pk \
+                     AND t{d}.type = {target}",
+                    dialect.by("val_text")
+                ),
+            };
             let mut sql = Sql::plain(format!(
-                "EXISTS (SELECT 1 FROM ix_exact l{d}{} {join} val v{d} ON v{d}.id = l{d}.val \
-                 {join} res t{d}{} ON t{d}.type = {target} AND t{d}.id = substr(v{d}.text, {}) \
+                "EXISTS (SELECT 1 FROM ix_exact l{d}{} {join} val v{d} ON v{d}.id = l{d}.val {there} \
                  WHERE l{d}.pk = {} AND l{d}.param = ? AND t{d}.body IS NOT NULL",
                 dialect.by("ix_exact_pk"),
-                dialect.by("res_id"),
-                prefix.len() + 1,
                 at.pk,
             ));
             sql.bind(*param);
@@ -36,7 +49,11 @@ pub fn probe(condition: &Condition, at: &At) -> Sql {
             (sql, inner)
         }
         Condition::LinkedBy {
-            param, prefix, inner, ..
+            param,
+            url: None,
+            prefix,
+            inner,
+            ..
         } => {
             let mut sql = Sql::plain(format!(
                 "EXISTS (SELECT 1 FROM val v{d}{} {join} ix_exact l{d} ON l{d}.param = ? \
@@ -46,6 +63,25 @@ pub fn probe(condition: &Condition, at: &At) -> Sql {
             ));
             sql.bind(*param);
             sql.bind(prefix.clone());
+            (sql, inner)
+        }
+        Condition::LinkedBy {
+            param,
+            url: Some(url),
+            prefix,
+            inner,
+            ..
+        } => {
+            let mut sql = Sql::plain(format!(
+                "EXISTS (SELECT 1 FROM ix_exact y{d}{} {join} val w{d} ON w{d}.id = y{d}.val \
+                 {join} val v{d}{} ON v{d}.text = '{prefix}' || substr(w{d}.text, 2) {join} ix_exact l{d} \
+                 ON l{d}.param = ? AND l{d}.val = v{d}.id {join} res t{d} ON t{d}.pk = l{d}.pk \
+                 WHERE y{d}.pk = {} AND y{d}.param = {url}",
+                dialect.by("ix_exact_pk"),
+                dialect.by("val_text"),
+                at.pk,
+            ));
+            sql.bind(*param);
             (sql, inner)
         }
         _ => return Sql::plain("FALSE"),
@@ -100,18 +136,27 @@ pub fn rows(dialect: Dialect, condition: &Condition) -> Sql {
         Condition::Linked {
             param,
             target,
+            url,
             prefix,
             inner,
         } => {
             let Some((first, others)) = driver(inner) else {
                 return Sql::plain("SELECT 0 AS pk WHERE FALSE");
             };
+            let own = match url {
+                None => format!("{join} val w{} ON w.text = ? || q.id", dialect.by("val_text")),
+                Some(url) => format!(
+                    "{join} ix_exact y{} ON y.pk = i.pk AND y.param = {url} {join} val u ON u.id = y.val \
+                     {join} val w{} ON w.text = ? || substr(u.text, 2)",
+                    dialect.by("ix_exact_pk"),
+                    dialect.by("val_text")
+                ),
+            };
             let mut sql = Sql::plain("SELECT x.pk AS pk FROM (");
             sql.append(other_end(dialect, first, *target));
             sql.push(&format!(
-                ") i {join} res q ON q.pk = i.pk {join} val w{} ON w.text = ? || q.id \
+                ") i {join} res q ON q.pk = i.pk {own} \
                  {join} ix_exact x ON x.param = ? AND x.val = w.id WHERE q.type = {target}",
-                dialect.by("val_text"),
             ));
             sql.bind(prefix.clone());
             sql.bind(*param);
@@ -121,21 +166,31 @@ pub fn rows(dialect: Dialect, condition: &Condition) -> Sql {
             param,
             source,
             target,
+            url,
             prefix,
             inner,
         } => {
             let Some((first, others)) = driver(inner) else {
                 return Sql::plain("SELECT 0 AS pk WHERE FALSE");
             };
+            let there = match url {
+                None => format!(
+                    "{join} res t{} ON t.type = {target} AND t.id = substr(w.text, {})",
+                    dialect.by("res_id"),
+                    prefix.len() + 1
+                ),
+                Some(url) => format!(
+                    "{join} val u{} ON u.text = '{URI}' || substr(w.text, 2) {join} ix_exact y ON y.param = {url} \
+                     AND y.val = u.id {join} res t ON t.pk = y.pk AND t.type = {target}",
+                    dialect.by("val_text")
+                ),
+            };
             let mut sql = Sql::plain("SELECT t.pk AS pk FROM (");
             sql.append(other_end(dialect, first, *source));
             sql.push(&format!(
                 ") i {join} res q ON q.pk = i.pk {join} ix_exact l{} ON l.pk = i.pk AND l.param = ? \
-                 {join} val w ON w.id = l.val {join} res t{} \
-                 ON t.type = {target} AND t.id = substr(w.text, {}) WHERE t.body IS NOT NULL",
+                 {join} val w ON w.id = l.val {there} WHERE t.body IS NOT NULL",
                 dialect.by("ix_exact_pk"),
-                dialect.by("res_id"),
-                prefix.len() + 1
             ));
             sql.bind(*param);
             sql.and(prefixed("w.text", prefix));

@@ -73,8 +73,18 @@ pub fn resolve<E>(catalogue: &Catalogue, filter: &Filter, find: &mut Find<'_, E>
             param: catalogue.param(*param),
             table: *table,
         },
-        Filter::Linked { param, target, filters } => linked(catalogue, true, *param, target, each(filters)?),
-        Filter::LinkedBy { param, target, filters } => linked(catalogue, false, *param, target, each(filters)?),
+        Filter::Linked {
+            param,
+            target,
+            url,
+            filters,
+        } => linked(catalogue, true, (*param, *url), target, each(filters)?),
+        Filter::LinkedBy {
+            param,
+            target,
+            url,
+            filters,
+        } => linked(catalogue, false, (*param, *url), target, each(filters)?),
         Filter::Together(filters) => {
             let parts = each(filters)?;
             if parts.iter().any(|part| matches!(part, Condition::Constant(false))) {
@@ -90,7 +100,13 @@ pub fn resolve<E>(catalogue: &Catalogue, filter: &Filter, find: &mut Find<'_, E>
 }
 
 /// Forwards along a reference, or back.
-fn linked(catalogue: &Catalogue, forwards: bool, param: ParamId, target: &str, inner: Vec<Condition>) -> Condition {
+fn linked(
+    catalogue: &Catalogue,
+    forwards: bool,
+    (param, url): (ParamId, Option<ParamId>),
+    target: &str,
+    inner: Vec<Condition>,
+) -> Condition {
     let Some(number) = catalogue.type_number(target) else {
         return Condition::Constant(false);
     };
@@ -107,11 +123,16 @@ fn linked(catalogue: &Catalogue, forwards: bool, param: ParamId, target: &str, i
         })
     };
     let source = catalogue.param_type(param).or_else(named).unwrap_or_default();
-    let (param, prefix) = (catalogue.param(param), key::reference(&format!("{target}/")));
+    let prefix = match url {
+        None => key::reference(&format!("{target}/")),
+        Some(_) => key::reference(""),
+    };
+    let (param, url) = (catalogue.param(param), url.map(|url| catalogue.param(url)));
     if forwards {
         Condition::Linked {
             param,
             target: number,
+            url,
             prefix,
             inner,
         }
@@ -120,6 +141,7 @@ fn linked(catalogue: &Catalogue, forwards: bool, param: ParamId, target: &str, i
             param,
             source,
             target: number,
+            url,
             prefix,
             inner,
         }

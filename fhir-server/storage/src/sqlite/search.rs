@@ -66,12 +66,16 @@ pub fn count(connection: &Connection, catalogue: &Catalogue, plan: &Plan) -> Res
     Ok(number(connection, chosen.count())?.unsigned_abs())
 }
 
-/// SQLite's plans of a first page and of a count.
+/// SQLite's plans of the first page, the last page and a count.
 pub fn explain(connection: &Connection, catalogue: &Catalogue, plan: &Plan) -> Result<Vec<String>, ReadError> {
     let mut lines = Vec::new();
-    let page = choose(connection, catalogue, plan)?.map(|chosen| chosen.page(catalogue, &plan.sort, 10, None));
-    let count = choose(connection, catalogue, plan)?.map(|chosen| chosen.count());
-    for statement in [page, count].into_iter().flatten() {
+    let mut statements = Vec::new();
+    for place in [None, Some(Cursor::last())] {
+        let chosen = choose(connection, catalogue, plan)?;
+        statements.extend(chosen.map(|chosen| chosen.page(catalogue, &plan.sort, 10, place.as_ref())));
+    }
+    statements.extend(choose(connection, catalogue, plan)?.map(|chosen| chosen.count()));
+    for statement in statements {
         let mut select = connection.prepare(&format!("EXPLAIN QUERY PLAN {}", statement.text))?;
         let rows = select.query_map(rusqlite::params_from_iter(statement.arguments), |row| {
             row.get::<_, String>(3)

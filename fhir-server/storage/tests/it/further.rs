@@ -40,6 +40,10 @@ fn data() -> Vec<Value> {
             "entry": [{"item": {"reference": "Patient/p2"}}, {"item": {"reference": "Condition/c1"}}]}),
         json!({"resourceType": "Encounter", "id": "e1", "status": "finished", "class": {"code": "AMB"}, "subject": {"reference": "Patient/p1"},
             "meta": {"source": "http://feed/1#m"}}),
+        json!({"resourceType": "Questionnaire", "id": "q1", "status": "active", "url": "http://q/1", "title": "Intake"}),
+        json!({"resourceType": "Questionnaire", "id": "q2", "status": "draft", "url": "http://q/12", "title": "Intake too"}),
+        json!({"resourceType": "QuestionnaireResponse", "id": "r1", "status": "completed", "questionnaire": "http://q/1|2"}),
+        json!({"resourceType": "QuestionnaireResponse", "id": "r2", "status": "amended", "questionnaire": "http://q/3"}),
     ]
 }
 
@@ -57,6 +61,16 @@ fn data() -> Vec<Value> {
 #[case::by_its_value("Patient", "organization:identifier=7", "p2")]
 #[case::by_its_system("Patient", "organization:identifier=http://org|", "p2")]
 #[case::behind_a_chain("Condition", "subject:Patient.organization:identifier=http://org|7", "c2")]
+#[case::along_a_canonical("QuestionnaireResponse", "questionnaire.title=intake", "r1")]
+#[case::along_a_canonical_tested("QuestionnaireResponse", "questionnaire.title:contains=ntake&status=completed", "r1")]
+#[case::to_another_one("QuestionnaireResponse", "questionnaire.title=other", "")]
+#[case::back_along_a_canonical("Questionnaire", "_has:QuestionnaireResponse:questionnaire:status=completed", "q1")]
+#[case::back_and_tested(
+    "Questionnaire",
+    "_has:QuestionnaireResponse:questionnaire:status:not=amended&status=active",
+    "q1"
+)]
+#[case::nothing_leads_back("Questionnaire", "_has:QuestionnaireResponse:questionnaire:status=amended", "")]
 #[case::source("Encounter", "_source=http://feed/1#m", "e1")]
 // amounts in any unit of the same dimension
 #[case("Observation", "value-quantity=5.4|http://unitsofmeasure.org|mg", "mg g")]

@@ -69,6 +69,16 @@ const SEARCHES: &[(&str, &str)] = &[
     ("Patient", "identifier=1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18"),
     ("Patient", "_id=1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18"),
     ("Encounter", "_source=http://feed/1"),
+    ("QuestionnaireResponse", "questionnaire.title=intake"),
+    ("QuestionnaireResponse", "questionnaire.title:contains=intake"),
+    (
+        "Questionnaire",
+        "_has:QuestionnaireResponse:questionnaire:status=completed",
+    ),
+    (
+        "Questionnaire",
+        "_has:QuestionnaireResponse:questionnaire:status:not=completed",
+    ),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
