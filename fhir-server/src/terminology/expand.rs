@@ -172,11 +172,15 @@ impl Expander<'_> {
                     limit(value_set, members.list.len())?;
                 }
                 let mut excluded = HashSet::new();
-                for part in exclude {
+                let systems: Vec<&str> = exclude.iter().filter_map(Part::whole_system).collect();
+                for part in exclude.iter().filter(|part| part.whole_system().is_none()) {
                     excluded.extend(self.part(value_set, part)?.iter().map(key));
                 }
-                if !excluded.is_empty() || !with_inactive {
-                    members.retain(|member| !excluded.contains(&key(member)) && (*with_inactive || !member.inactive));
+                if !exclude.is_empty() || !with_inactive {
+                    members.retain(|member| {
+                        let is_excluded = systems.contains(&&*member.system) || excluded.contains(&key(member));
+                        !is_excluded && (*with_inactive || !member.inactive)
+                    });
                 }
             }
         }

@@ -87,8 +87,20 @@ impl Asking<'_> {
             } => (include, exclude, *with_inactive),
         };
         let included = self.any(include, with_inactive);
+        // what is imported may be inactive, too
+        if included == Membership::Yes && !with_inactive && self.is_inactive() {
+            return Membership::No;
+        }
         if included == Membership::No || exclude.is_empty() {
             return included;
+        }
+        let whole = exclude.iter().filter_map(Part::whole_system);
+        if self
+            .code
+            .system
+            .is_some_and(|own| whole.into_iter().any(|system| system == own))
+        {
+            return Membership::No;
         }
         let excluded = self.any(exclude, true);
         both(included, not(excluded))
@@ -122,6 +134,15 @@ impl Asking<'_> {
             answer = both(answer, other);
         }
         answer
+    }
+
+    fn is_inactive(&self) -> bool {
+        let system = self.code.system;
+        let known = system.and_then(|system| self.library.code_system(Canonical::of(system)));
+        let concept = known
+            .as_ref()
+            .and_then(|known| known.concept(known.find(self.code.code)?));
+        concept.is_some_and(|concept| concept.inactive)
     }
 
     /// A code without a system may be of any.

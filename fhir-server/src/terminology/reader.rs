@@ -176,9 +176,8 @@ pub fn parts_of(value_set: &ValueSet) -> Vec<Wanted> {
     systems.chain(imports).collect()
 }
 
-/// Adds what is stored of `wanted` and of all that it is made of; whether there is anything.
-pub async fn extend(server: &Server, access: &Access, library: &mut Library, wanted: Vec<Wanted>) -> Result<bool> {
-    let mut any = false;
+/// Adds what is stored of `wanted` and of all that it is made of.
+pub async fn extend(server: &Server, access: &Access, library: &mut Library, wanted: Vec<Wanted>) -> Result<()> {
     let mut pending = wanted;
     let mut seen = HashSet::new();
     let mut lookups = 0;
@@ -191,7 +190,6 @@ pub async fn extend(server: &Server, access: &Access, library: &mut Library, wan
                 if !library.has_code_systems(&url) {
                     lookups += 1;
                     let found = by_url(server, access, "CodeSystem", &url).await?;
-                    any |= !found.is_empty();
                     let mut read = Vec::with_capacity(found.len());
                     for version in &found {
                         read.push(server.terminology.code_system(version).await?);
@@ -205,7 +203,6 @@ pub async fn extend(server: &Server, access: &Access, library: &mut Library, wan
                 if !library.has_value_sets(canonical.url) {
                     lookups += 1;
                     let found = by_url(server, access, "ValueSet", canonical.url).await?;
-                    any |= !found.is_empty();
                     let mut read = Vec::with_capacity(found.len());
                     for version in &found {
                         read.push(server.terminology.value_set(version).await?);
@@ -221,7 +218,7 @@ pub async fn extend(server: &Server, access: &Access, library: &mut Library, wan
             }
         }
     }
-    Ok(any)
+    Ok(())
 }
 
 async fn by_url(server: &Server, access: &Access, of: &str, url: &str) -> Result<Vec<Version>> {

@@ -1,5 +1,7 @@
 //! Expansion and membership say the same, over base content and over resources as they would be stored.
 
+mod agreement;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -68,6 +70,10 @@ fn imported() -> Vec<Value> {
             "http://pets",
             &json!({"include": [{"system": "http://animals", "concept": [{"code": "dog"}, {"code": "cat"}, {"code": "fish"}]}]}),
         ),
+        set(
+            "http://old",
+            &json!({"include": [{"system": "http://animals", "concept": [{"code": "dodo"}, {"code": "cat"}]}]}),
+        ),
         set("http://circle", &json!({"include": [{"valueSet": ["http://circle"]}]})),
         json!({"resourceType": "ValueSet", "url": "http://given", "expansion": {"contains": [
             {"system": "http://animals", "code": "animal", "abstract": true, "contains": [{"system": "http://animals", "code": "cat"}]},
@@ -102,6 +108,8 @@ fn codes(found: &Result<super::Expansion, Problem>) -> Result<String, String> {
 #[case::intersection_of_sets(json!({"include": [{"valueSet": ["http://pets", "http://given"]}]}), Ok("cat"))]
 #[case::union(json!({"include": [{"valueSet": ["http://given"]}, {"valueSet": ["http://pets"]}]}), Ok("cat x dog fish"))]
 #[case::exclude_an_import(json!({"include": [{"valueSet": ["http://pets"]}], "exclude": [{"valueSet": ["http://given"]}]}), Ok("dog fish"))]
+#[case::exclude_a_system(json!({"include": [{"valueSet": ["http://given"]}], "exclude": [{"system": "http://animals"}, {"system": "http://snomed.info/sct"}]}), Ok("x"))]
+#[case::active_imports(json!({"inactive": false, "include": [{"valueSet": ["http://old"]}]}), Ok("cat"))]
 #[case::version(json!({"include": [{"system": "http://animals", "version": "2", "filter": [{"property": "code", "op": "=", "value": "cat"}]}]}), Ok("cat"))]
 #[case::latest(json!({"include": [{"valueSet": ["http://twice"]}]}), Ok("new"))]
 #[case::this_version(json!({"include": [{"valueSet": ["http://twice|1.9"]}]}), Ok("old"))]

@@ -57,6 +57,12 @@ pub struct Part {
 }
 
 impl Part {
+    /// The system of which it is everything, whether the codes are known or not.
+    pub fn whole_system(&self) -> Option<&str> {
+        let narrowed = !self.concepts.is_empty() || !self.filters.is_empty() || !self.value_sets.is_empty();
+        self.system.as_deref().filter(|_| !narrowed)
+    }
+
     /// A code that it lists.
     pub fn listed(&self, code: &str) -> Option<&Listed> {
         self.by_code
