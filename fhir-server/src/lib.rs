@@ -1,6 +1,7 @@
 //! Serves the FHIR REST API of one FhirService, R4 or STU3.
 
 mod access;
+mod audit;
 pub mod cli;
 mod conformance;
 mod http;

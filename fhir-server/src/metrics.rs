@@ -26,6 +26,8 @@ pub struct Metrics {
     requests: Family<Answer, Counter>,
     seconds: Family<Asked, Histogram, fn() -> Histogram>,
     reindexed: Counter,
+    /// Audit lines that couldn't be written.
+    pub audit_lines_lost: Counter,
 }
 
 impl Metrics {
@@ -36,12 +38,18 @@ impl Metrics {
             requests: Family::default(),
             seconds: Family::new_with_constructor(buckets),
             reindexed: Counter::default(),
+            audit_lines_lost: Counter::default(),
         };
         registry.register(|registry| {
             registry.register(
                 "requests",
                 "Requests by interaction and status",
                 metrics.requests.clone(),
+            );
+            registry.register(
+                "audit_lines_lost",
+                "Audit lines that couldn't be written",
+                metrics.audit_lines_lost.clone(),
             );
             registry.register(
                 "request_seconds",

@@ -14,6 +14,7 @@ use fhir_storage::{CommitError, OpenError, ReadError, Store, StoreOptions};
 use thiserror::Error;
 
 use crate::access::{AccessControl, AccessError};
+use crate::audit::{Audit, AuditError};
 use crate::conformance::Conformance;
 use crate::http;
 use crate::jobs::{self, reindex, sweep};
@@ -41,6 +42,9 @@ pub enum StartError {
     /// Issuers and grants can't be used.
     #[error(transparent)]
     Access(#[from] AccessError),
+    /// The audit log can't be written.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// An address can't be listened on, or a certificate can't be used.
     #[error("can't listen on `{address}`")]
     Listen {
@@ -103,23 +107,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let conformance = Conformance::load(version, &store, grace).await?;
     let mut supervisor = Supervisor::new(Duration::from_secs(u64::from(settings.drain_seconds)));
     let shutdown = supervisor.shutdown();
-    let access = match (&settings.access_file, settings.access.clone()) {
-        (Some(file), _) => {
-            let (access, watch) = AccessControl::watched(file.clone())?;
-            let requested = shutdown.clone();
-            supervisor.critical("access file", async move {
-                tokio::select! {
-                    () = watch => {}
-                    () = requested.requested() => {}
-                }
-                Ok::<(), std::convert::Infallible>(())
-            });
-            access
-        }
-        (None, Some(access)) => AccessControl::fixed(access)?,
-        (None, None) => AccessControl::anonymous(),
-    };
-    let access = access.with_smart(settings.smart.enabled);
+    let access = access(&settings, &mut supervisor)?;
     let registry = Arc::new(Registry::new("fhir_server", env!("CARGO_PKG_VERSION")));
     let mut listener = Listener::bind(&settings.listen)
         .await
@@ -136,19 +124,22 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         let config = daemon::tls::server_config(key).map_err(|error| StartError::listen(&settings.listen, error))?;
         listener = listener.with_tls(config);
     }
-    let server = Arc::new(Server::new(
+    let metrics = Metrics::new(&registry);
+    let audit = Audit::open(&settings.audit()?, metrics.audit_lines_lost.clone())?.map(Arc::new);
+    let server = Server::new(
         Arc::clone(&store),
         conformance,
         settings.history.clone(),
         access,
         settings.limits.clone(),
-        Metrics::new(&registry),
+        metrics,
         Address {
             base_url: settings.base_url.clone(),
             listen: address.to_string(),
             tls: settings.tls.is_some(),
         },
-    ));
+    );
+    let server = Arc::new(server.with_audit(audit.clone()).with_smart(settings.smart.clone()));
     let health = supervisor.health().clone();
     jobs::begin(&server).await?;
     for kind in [reindex::KIND, sweep::KIND] {
@@ -183,7 +174,31 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         };
         supervisor.serve_management(listener, daemon::management::routes(&health, &registry, status));
     }
+    if let Some(audit) = audit {
+        supervisor.on_close("audit log", async move { audit.close() });
+    }
     supervisor.on_close("database", async move { store.close().await });
     tracing::info!(%version, %address, anonymous = settings.anonymous, "serving");
     Ok(Running { address, supervisor })
+}
+
+/// Issuers and grants as they are set; a file of them is followed.
+fn access(settings: &Settings, supervisor: &mut Supervisor) -> Result<AccessControl, StartError> {
+    let access = match (&settings.access_file, settings.access.clone()) {
+        (Some(file), _) => {
+            let (access, watch) = AccessControl::watched(file.clone())?;
+            let requested = supervisor.shutdown();
+            supervisor.critical("access file", async move {
+                tokio::select! {
+                    () = watch => {}
+                    () = requested.requested() => {}
+                }
+                Ok::<(), std::convert::Infallible>(())
+            });
+            access
+        }
+        (None, Some(access)) => AccessControl::fixed(access)?,
+        (None, None) => AccessControl::anonymous(),
+    };
+    Ok(access.with_smart(settings.smart.enabled))
 }

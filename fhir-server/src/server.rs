@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 use fhir_definitions::{Definitions, FhirVersion};
 use fhir_resource::validation::Library;
 use fhir_search::{Extractor, InForce, Parser};
-use fhir_server_settings::{History, Limits};
+use fhir_server_settings::{History, Limits, Smart};
 use fhir_storage::{Effort, Store};
 use http::{HeaderMap, header};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::access::AccessControl;
+use crate::audit::Audit;
 use crate::conformance::Conformance;
 use crate::http::place::Places;
 use crate::jobs::Jobs;
@@ -20,6 +21,8 @@ use crate::terminology::Reader;
 
 /// Matches a page where a search doesn't say (Microsoft's default).
 const DEFAULT_COUNT: usize = 10;
+/// All bodies of requests at a time, in KiB: 256 MiB. Each is parsed into something of a like size.
+const BODIES_KIB: usize = 256 << 10;
 
 /// One FHIR service.
 pub struct Server {
@@ -53,6 +56,12 @@ pub struct Server {
     pub metrics: Metrics,
     /// Seals where pages begin.
     pub places: Places,
+    /// Who did what, if that is written down.
+    pub audit: Option<Arc<Audit>>,
+    /// What SMART apps are told.
+    pub smart: Smart,
+    /// Kibibytes of bodies that may be in memory beside others.
+    pub bodies: Arc<Semaphore>,
     base_url: Option<Arc<str>>,
     scheme: &'static str,
     requests: Semaphore,
@@ -87,6 +96,8 @@ impl Server {
             .as_deref()
             .map_or_else(|| format!("{scheme}://{}", address.listen), str::to_owned);
         let bases = vec![base];
+        let largest_body = limits.bundle_bytes().max(limits.resource_bytes()).div_ceil(1024);
+        let largest_body = usize::try_from(largest_body).unwrap_or(BODIES_KIB);
         let parameters = conformance.in_force();
         let places = Places::new(Arc::clone(&store));
         Server {
@@ -112,9 +123,24 @@ impl Server {
             limits,
             metrics,
             places,
+            audit: None,
+            smart: Smart::default(),
+            bodies: Arc::new(Semaphore::new(BODIES_KIB.max(largest_body))),
             base_url,
             scheme,
         }
+    }
+
+    /// With a place for audit lines.
+    #[must_use]
+    pub fn with_audit(self, audit: Option<Arc<Audit>>) -> Self {
+        Self { audit, ..self }
+    }
+
+    /// With what SMART apps are told.
+    #[must_use]
+    pub fn with_smart(self, smart: Smart) -> Self {
+        Self { smart, ..self }
     }
 
     /// The base URL that a client sees, without a final slash.

@@ -17,4 +17,5 @@ mod verifier;
 pub use claims::Claims;
 pub use error::{BearerError, ConfigurationError};
 pub use issuer::{Issuer, KeySource};
+pub use source::Endpoints;
 pub use verifier::{Options, Verifier};

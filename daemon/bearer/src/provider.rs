@@ -17,7 +17,7 @@ use crate::{
     ConfigurationError, Issuer, Options,
     issuer::speaks_for,
     keys::KeySet,
-    source::{Fetched, Source},
+    source::{Endpoints, Fetched, Source},
 };
 
 /// How long a request waits for a refresh at most; the refresh itself goes on.
@@ -27,6 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(crate) struct Known {
     pub(crate) issuer: String,
     pub(crate) keys: KeySet,
+    pub(crate) endpoints: Endpoints,
     /// Changes with the keys.
     pub(crate) generation: u64,
 }
@@ -132,7 +133,8 @@ impl Provider {
     fn keep(&self, fetched: Fetched) {
         let before = self.known.load_full();
         let generation = before.as_ref().map_or(0, |known| known.generation + 1);
-        if before.is_some_and(|known| known.issuer == fetched.issuer && known.keys.same(&fetched.keys)) {
+        let same = |known: &Known| known.issuer == fetched.issuer && known.endpoints == fetched.endpoints;
+        if before.is_some_and(|known| same(&known) && known.keys.same(&fetched.keys)) {
             return;
         }
         info!(
@@ -143,6 +145,7 @@ impl Provider {
         self.known.store(Some(Arc::new(Known {
             issuer: fetched.issuer,
             keys: fetched.keys,
+            endpoints: fetched.endpoints,
             generation,
         })));
     }

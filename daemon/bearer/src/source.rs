@@ -37,6 +37,16 @@ pub(crate) struct Fetched {
     /// The issuer that tokens have to carry.
     pub(crate) issuer: String,
     pub(crate) keys: KeySet,
+    pub(crate) endpoints: Endpoints,
+}
+
+/// Where clients of an issuer ask, as far as its discovery document says so.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Endpoints {
+    /// For authorization by a user.
+    pub authorization: Option<String>,
+    /// For tokens.
+    pub token: Option<String>,
 }
 
 pub(crate) enum Source {
@@ -48,6 +58,8 @@ pub(crate) enum Source {
 struct Discovery {
     issuer: String,
     jwks_uri: String,
+    authorization_endpoint: Option<String>,
+    token_endpoint: Option<String>,
 }
 
 impl Source {
@@ -99,6 +111,7 @@ impl Source {
                 Ok(Fetched {
                     issuer: issuer.clone(),
                     keys,
+                    endpoints: Endpoints::default(),
                 })
             }
             Self::Discovery { client, authority } => {
@@ -125,6 +138,10 @@ impl Source {
                 Ok(Fetched {
                     issuer: discovery.issuer,
                     keys,
+                    endpoints: Endpoints {
+                        authorization: discovery.authorization_endpoint,
+                        token: discovery.token_endpoint,
+                    },
                 })
             }
         }

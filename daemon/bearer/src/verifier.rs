@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    BearerError, Claims, ConfigurationError, Issuer,
+    BearerError, Claims, ConfigurationError, Endpoints, Issuer,
     cache::{Cache, Entry, Hash, hash},
     provider::{Known, Provider},
     token::{Token, shorten},
@@ -56,6 +56,12 @@ impl Verifier {
             cache: Cache::new(options.cached_tokens),
             leeway,
         })
+    }
+
+    /// Where clients of the first issuer ask; `None` before its first answer.
+    pub fn endpoints(&self) -> Option<Endpoints> {
+        let known = self.providers.first()?.known()?;
+        Some(known.endpoints.clone())
     }
 
     /// Verifies what an `Authorization` header says (`None`: there is no such header).

@@ -33,7 +33,8 @@ pub struct Rule {
     pub filters: Vec<Filter>,
 }
 
-/// A compartment as a caller is kept to it: its owner, its members, and unless it is about changes what is shared.
+/// A compartment as a caller is kept to it: its owner, its members of other types (a record of somebody else that links to
+/// the owner isn't theirs), and unless it is about changes what is shared.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Compartment {
     definition: fhir_definitions::Compartment,
@@ -212,27 +213,22 @@ impl Compartment {
             return Some(Vec::new());
         }
         let of = self.version.definitions().resource_type(resource_type)?;
-        let is_member = self.definition.parameters(of).next().is_some();
         if resource_type == self.definition.name() {
-            let own = Filter::Id(vec![self.id.clone()]);
-            return Some(vec![if is_member {
-                Filter::Any(vec![own, self.members()])
-            } else {
-                own
-            }]);
+            return Some(vec![Filter::Id(vec![self.id.clone()])]);
         }
-        is_member.then(|| vec![self.members()])
+        let can_be_member = self.definition.parameters(of).next().is_some();
+        can_be_member.then(|| vec![self.members()])
     }
 
     fn filter(&self) -> Filter {
-        let own = vec![
-            Filter::Type(vec![self.definition.name().to_owned()]),
-            Filter::Id(vec![self.id.clone()]),
-        ];
+        let of_owner = Filter::Type(vec![self.definition.name().to_owned()]);
+        let members = vec![self.members(), Filter::Not(Box::new(of_owner.clone()))];
+        let own = vec![of_owner, Filter::Id(vec![self.id.clone()])];
         let shared = self
             .shared
             .then(|| Filter::Type(SHARED.into_iter().map(str::to_owned).collect()));
-        Filter::Any([self.members(), Filter::All(own)].into_iter().chain(shared).collect())
+        let both = [members, own].map(Filter::All);
+        Filter::Any(both.into_iter().chain(shared).collect())
     }
 }
 

@@ -85,6 +85,8 @@ pub struct Settings {
     pub access: Option<Access>,
     /// SMART on FHIR
     pub smart: Smart,
+    /// Where the audit log goes, a line of JSON for each request: `stdout`, `file:PATH` or `none`
+    pub audit: String,
     /// Limits of the FHIR API
     pub limits: Limits,
     /// How superseded versions are kept
@@ -137,6 +139,7 @@ impl Default for Settings {
             access_file: None,
             access: None,
             smart: Smart::default(),
+            audit: "none".to_owned(),
             limits: Limits::default(),
             history: History::default(),
         }
@@ -157,6 +160,17 @@ impl Default for Log {
 pub enum Database {
     /// A SQLite file.
     Sqlite(PathBuf),
+}
+
+/// Where the audit log goes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum AuditSink {
+    /// There is none.
+    None,
+    /// Standard output.
+    Stdout,
+    /// A file that is appended to.
+    File(PathBuf),
 }
 
 /// An option that can't be used.
@@ -201,6 +215,7 @@ impl Settings {
         }
         self.smart.validate()?;
         self.history.validate()?;
+        self.audit()?;
         self.limits.validate()
     }
 
@@ -221,6 +236,19 @@ impl Settings {
             _ => Err(SettingsError::new(
                 "database",
                 format!("`{}` isn't `sqlite:PATH`", self.database),
+            )),
+        }
+    }
+
+    /// The parsed `audit`.
+    pub fn audit(&self) -> Result<AuditSink, SettingsError> {
+        match (self.audit.as_str(), self.audit.split_once(':')) {
+            ("none", _) => Ok(AuditSink::None),
+            ("stdout", _) => Ok(AuditSink::Stdout),
+            (_, Some(("file", path))) if !path.is_empty() => Ok(AuditSink::File(PathBuf::from(path))),
+            _ => Err(SettingsError::new(
+                "audit",
+                format!("`{}` isn't `stdout`, `file:PATH` or `none`", self.audit),
             )),
         }
     }
@@ -276,6 +304,7 @@ mod tests {
     #[case::two_ways(json!({"fhirVersion": "R4", "anonymous": true, "accessFile": "a"}), Some("anonymous"))]
     #[case::engine(json!({"fhirVersion": "R4", "anonymous": true, "database": "postgres://x"}), Some("database"))]
     #[case::no_path(json!({"fhirVersion": "R4", "anonymous": true, "database": "sqlite:"}), Some("database"))]
+    #[case::audit(json!({"fhirVersion": "R4", "anonymous": true, "audit": "syslog"}), Some("audit"))]
     #[case::smart(json!({"fhirVersion": "R4", "access": {}, "smart": {"enabled": true, "tokenEndpoint": "idp/token"}}), Some("smart.tokenEndpoint"))]
     #[case::twice(json!({"fhirVersion": "R4", "anonymous": true, "history": {"perType": [
         {"type": "Patient", "policy": "no-version"}, {"type": "Patient", "policy": "version-update"}]}}), Some("history.perType"))]

@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use bearer::{Claims, ConfigurationError, Issuer, KeySource, Options, Verifier};
+use bearer::{Claims, ConfigurationError, Endpoints, Issuer, KeySource, Options, Verifier};
 use daemon::files::{LOOK_INTERVAL, Look, WatchedFile};
 use fhir_server_settings::{Access, Role};
 use http::HeaderValue;
 use thiserror::Error;
 
-use super::principal::Principal;
+use super::principal::{Identity, Principal};
 use super::scopes::Scopes;
 use crate::http::failure::{Failure, Result};
 
@@ -141,6 +141,12 @@ impl AccessControl {
         Ok((Self::of(Mode::Tokens(cell)), watch))
     }
 
+    /// Where clients of the first issuer ask, if it has said so.
+    pub fn endpoints(&self) -> Option<Endpoints> {
+        let Mode::Tokens(cell) = &self.mode else { return None };
+        cell.load().verifier.as_ref().and_then(Verifier::endpoints)
+    }
+
     /// Whether no token is asked for.
     pub fn is_anonymous(&self) -> bool {
         matches!(self.mode, Mode::Anonymous)
@@ -168,7 +174,7 @@ impl AccessControl {
                 } else {
                     Principal::with(roles)
                 };
-                Ok(Arc::new(principal))
+                Ok(Arc::new(principal.known(Identity::of(&claims))))
             }
             Err(error) if error.is_temporary() => Err(Failure::unavailable(error.to_string())),
             Err(error) => Err(Failure::unauthenticated(error.challenge().clone())),

@@ -4,6 +4,7 @@ mod control;
 mod principal;
 mod scopes;
 
+pub use bearer::Endpoints;
 pub use control::{AccessControl, AccessError};
-pub use principal::{Action, Principal};
+pub use principal::{Action, Identity, Principal};
 pub use scopes::Scopes;

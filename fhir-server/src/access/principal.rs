@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use bearer::Claims;
 use fhir_definitions::ResourceType;
 use fhir_search::{Access, Rule};
 use fhir_server_settings::Role;
@@ -46,6 +47,31 @@ pub struct Principal {
     roles: Vec<Role>,
     everything: bool,
     scopes: Option<Scopes>,
+    identity: Option<Identity>,
+}
+
+/// Who somebody is, for the audit log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// The token's issuer.
+    pub issuer: String,
+    /// The user or app: `oid` (Entra ID), else `sub`.
+    pub object: Option<String>,
+    /// Which app asks, for whom.
+    pub claims: Vec<(&'static str, String)>,
+}
+
+impl Identity {
+    /// What a token says.
+    pub fn of(claims: &Claims) -> Self {
+        const NAMES: [&str; 6] = ["sub", "oid", "azp", "appid", "client_id", "fhirUser"];
+        let text = |name: &str| claims.text(name).map(str::to_owned);
+        Self {
+            issuer: claims.issuer.clone(),
+            object: text("oid").or_else(|| text("sub")),
+            claims: NAMES.into_iter().filter_map(|name| Some((name, text(name)?))).collect(),
+        }
+    }
 }
 
 /// The types that a role is about.
@@ -88,7 +114,22 @@ impl Principal {
             everything: roles.is_empty(),
             roles,
             scopes: Some(scopes),
+            identity: None,
         }
+    }
+
+    /// Known by name.
+    #[must_use]
+    pub fn known(self, identity: Identity) -> Self {
+        Self {
+            identity: Some(identity),
+            ..self
+        }
+    }
+
+    /// Who they are, if a token said so.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
     }
 
     /// Which resources an action may be done to: the predicate that search puts on every node of a plan.

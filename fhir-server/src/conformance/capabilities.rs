@@ -4,6 +4,7 @@ use fhir_definitions::{FhirVersion, ResourceType};
 use fhir_search::Parameters;
 use fhir_search::include::Directory;
 
+use super::smart;
 use super::terminology::terminology;
 use crate::http::call::Call;
 use crate::http::failure::{Failure, Result};
@@ -62,6 +63,8 @@ pub fn capabilities(server: &Server, call: &Call<'_>) -> Result<Reply> {
     Ok(Reply::ok(json.finish()))
 }
 
+const OAUTH_URIS: &str = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris";
+
 /// The statement changes with the release, not with the day.
 const RELEASED: &str = "2026-11-01";
 
@@ -85,21 +88,7 @@ fn rest(server: &Server, json: &mut Json) {
     let known = server.parameters.load();
     json.member("mode", "server");
     if !server.access.is_anonymous() {
-        json.name("security").object(|json| {
-            json.name("service").array(|json| {
-                json.object(|json| {
-                    json.name("coding").array(|json| {
-                        json.object(|json| {
-                            let system = match server.version {
-                                FhirVersion::R4 => "http://terminology.hl7.org/CodeSystem/restful-security-service",
-                                FhirVersion::Stu3 => "http://hl7.org/fhir/restful-security-service",
-                            };
-                            json.member("system", system).member("code", "OAuth");
-                        });
-                    });
-                });
-            });
-        });
+        json.name("security").object(|json| security(server, json));
     }
     let rows = routes::rows(server.definitions);
     let served: Vec<&str> = rows.iter().map(|row| row.interaction.code()).collect();
@@ -212,4 +201,41 @@ fn resource(
             }
         });
     }
+}
+
+/// How to get in; SMART apps of the first version look for the endpoints here.
+fn security(server: &Server, json: &mut Json) {
+    let endpoints = smart::endpoints(server);
+    if let Some(endpoints) = &endpoints {
+        json.name("extension").array(|json| {
+            json.object(|json| {
+                json.member("url", OAUTH_URIS);
+                json.name("extension").array(|json| {
+                    let uris = [("authorize", &endpoints.authorization), ("token", &endpoints.token)];
+                    for (name, uri) in uris {
+                        let Some(uri) = uri else { continue };
+                        json.object(|json| {
+                            json.member("url", name).member("valueUri", uri);
+                        });
+                    }
+                });
+            });
+        });
+    }
+    let system = match server.version {
+        FhirVersion::R4 => "http://terminology.hl7.org/CodeSystem/restful-security-service",
+        FhirVersion::Stu3 => "http://hl7.org/fhir/restful-security-service",
+    };
+    json.name("service").array(|json| {
+        let smart = endpoints.as_ref().map(|_| "SMART-on-FHIR");
+        for code in std::iter::once("OAuth").chain(smart) {
+            json.object(|json| {
+                json.name("coding").array(|json| {
+                    json.object(|json| {
+                        json.member("system", system).member("code", code);
+                    });
+                });
+            });
+        }
+    });
 }

@@ -3,9 +3,11 @@
 mod capabilities;
 mod definition;
 mod own;
+mod smart;
 mod terminology;
 mod versions;
 
 pub use capabilities::capabilities;
 pub use own::{Conformance, SEARCH_PARAMETER};
+pub use smart::smart_configuration;
 pub use versions::versions;

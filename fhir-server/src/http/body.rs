@@ -1,12 +1,15 @@
 //! Bodies of requests: how large they may be, what they are compressed with, which format they have.
 
 use std::io::{self, Read};
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
 use fhir_resource::{Document, Limits, xml};
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::call::{self, Pairs};
 use super::failure::{Failure, Result};
@@ -16,6 +19,8 @@ use crate::server::Server;
 
 /// A form with search parameters is short.
 const FORM_BYTES: u64 = 1 << 20;
+/// How long a body may pause.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// What a Zstandard frame may ask to be kept, as a power of two: 8 MiB (RFC 9659).
 const ZSTD_WINDOW: u32 = 23;
 
@@ -25,22 +30,30 @@ pub async fn document(
     interaction: &Interaction,
     headers: &HeaderMap,
     body: Body,
+    room: &mut Room,
 ) -> Result<Option<Document>> {
     let too_large = StatusCode::PAYLOAD_TOO_LARGE;
     let limits = &server.limits;
     match interaction {
         Interaction::Create(_) | Interaction::Update(..) | Interaction::ConditionalUpdate(_) => {
             let format = resource_format(headers)?;
-            let bytes = read(headers, body, limits.resource_bytes(), too_large).await?;
+            let bytes = read(server, headers, body, (limits.resource_bytes(), too_large), room).await?;
             parse(server, format, bytes).map(Some)
         }
         Interaction::Bundle => {
             let format = resource_format(headers)?;
-            let bytes = read(headers, body, limits.bundle_bytes(), StatusCode::BAD_REQUEST).await?;
+            let bytes = read(
+                server,
+                headers,
+                body,
+                (limits.bundle_bytes(), StatusCode::BAD_REQUEST),
+                room,
+            )
+            .await?;
             parse(server, format, bytes).map(Some)
         }
         Interaction::Operation(_) => {
-            let bytes = read(headers, body, limits.resource_bytes(), too_large).await?;
+            let bytes = read(server, headers, body, (limits.resource_bytes(), too_large), room).await?;
             if bytes.is_empty() {
                 return Ok(None);
             }
@@ -52,7 +65,7 @@ pub async fn document(
                 Content::JsonPatch => Format::Json,
                 Content::Fhir(format) => format,
             };
-            let bytes = read(headers, body, limits.resource_bytes(), too_large).await?;
+            let bytes = read(server, headers, body, (limits.resource_bytes(), too_large), room).await?;
             let document = parse(server, format, bytes)?;
             if document.root().is_array() == (content == Content::JsonPatch) {
                 Ok(Some(document))
@@ -85,8 +98,9 @@ fn parse(server: &Server, format: Format, bytes: Bytes) -> Result<Document> {
 }
 
 /// The fields of a form.
-pub async fn form(headers: &HeaderMap, body: Body) -> Result<Pairs> {
-    let bytes = read(headers, body, FORM_BYTES, StatusCode::PAYLOAD_TOO_LARGE).await?;
+pub async fn form(server: &Server, headers: &HeaderMap, body: Body, room: &mut Room) -> Result<Pairs> {
+    let limit = (FORM_BYTES, StatusCode::PAYLOAD_TOO_LARGE);
+    let bytes = read(server, headers, body, limit, room).await?;
     if bytes.is_empty() {
         return Ok(Pairs::new());
     }
@@ -104,15 +118,55 @@ pub async fn form(headers: &HeaderMap, body: Body) -> Result<Pairs> {
     Ok(call::pairs(&String::from_utf8_lossy(&bytes)))
 }
 
+/// Room that the body of a request takes, until it is answered.
+#[derive(Debug, Default)]
+pub struct Room(Option<OwnedSemaphorePermit>);
+
+impl Room {
+    /// Takes room for so many bytes more; refuses where other requests have it.
+    fn take(&mut self, server: &Server, bytes: usize) -> Result<()> {
+        let kibibytes = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
+        let taken = Arc::clone(&server.bodies).try_acquire_many_owned(kibibytes);
+        let taken = taken.map_err(|_| Failure::throttled())?;
+        match &mut self.0 {
+            Some(room) => room.merge(taken),
+            None => self.0 = Some(taken),
+        }
+        Ok(())
+    }
+}
+
 /// All of a body, within `limit` bytes before and after it is unpacked.
-async fn read(headers: &HeaderMap, body: Body, limit: u64, too_large: StatusCode) -> Result<Bytes> {
-    let bytes = match Limited::new(body, usize::try_from(limit).unwrap_or(usize::MAX))
-        .collect()
-        .await
-    {
-        Ok(collected) => collected.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => return Err(oversized(limit, too_large)),
-        Err(_) => return Err(Failure::invalid("The request body could not be read.")),
+async fn read(
+    server: &Server,
+    headers: &HeaderMap,
+    body: Body,
+    (limit, too_large): (u64, StatusCode),
+    room: &mut Room,
+) -> Result<Bytes> {
+    let mut body = Limited::new(body, usize::try_from(limit).unwrap_or(usize::MAX));
+    let mut chunks: Vec<Bytes> = Vec::new();
+    loop {
+        let frame = tokio::time::timeout(PATIENCE, body.frame()).await;
+        let frame = frame.map_err(|_| {
+            let text = "The request body did not go on for too long.";
+            Failure::new(StatusCode::REQUEST_TIMEOUT, "timeout", text)
+        })?;
+        match frame {
+            None => break,
+            Some(Ok(frame)) => {
+                if let Ok(chunk) = frame.into_data() {
+                    room.take(server, chunk.len())?;
+                    chunks.push(chunk);
+                }
+            }
+            Some(Err(error)) if error.is::<LengthLimitError>() => return Err(oversized(limit, too_large)),
+            Some(Err(_)) => return Err(Failure::invalid("The request body could not be read.")),
+        }
+    }
+    let bytes = match chunks.len() {
+        1 => chunks.swap_remove(0),
+        _ => Bytes::from(chunks.concat()),
     };
     let Some(encoding) = headers.get(header::CONTENT_ENCODING) else {
         return Ok(bytes);
@@ -121,7 +175,10 @@ async fn read(headers: &HeaderMap, body: Body, limit: u64, too_large: StatusCode
     let unpacked = tokio::task::spawn_blocking(move || encoding.unpack(&bytes, limit)).await;
     match unpacked.map_err(|error| Failure::internal(&error))? {
         Ok(bytes) if bytes.len() as u64 > limit => Err(oversized(limit, too_large)),
-        Ok(bytes) => Ok(Bytes::from(bytes)),
+        Ok(bytes) => {
+            room.take(server, bytes.len())?;
+            Ok(Bytes::from(bytes))
+        }
         Err(_) => Err(Failure::invalid(
             "The request body is not what its \"Content-Encoding\" header says.",
         )),

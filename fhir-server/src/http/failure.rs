@@ -188,6 +188,16 @@ impl Failure {
         Self::new(StatusCode::REQUEST_TIMEOUT, "too-costly", text)
     }
 
+    /// 429, to be tried again.
+    pub fn throttled() -> Self {
+        let text = "The maximum number of concurrent API calls on this instance was reached.";
+        let failure = Self::new(StatusCode::TOO_MANY_REQUESTS, "throttled", text);
+        Self {
+            retry_after: Some(1),
+            ..failure
+        }
+    }
+
     /// 503, to be tried again.
     pub fn unavailable(diagnostics: impl Into<String>) -> Self {
         let failure = Self::new(StatusCode::SERVICE_UNAVAILABLE, "transient", diagnostics);

@@ -14,23 +14,26 @@ pub mod route;
 pub mod routes;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::Router;
+use daemon::listener::Peer;
 use fhir_resource::Document;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use tower_http::compression::predicate::SizeAbove;
 use tower_http::compression::{CompressionLayer, CompressionLevel};
 use uuid::Uuid;
 
+use self::body::Room;
 use self::call::{Call, Conditions, Pairs};
 use self::failure::{Failure, Result};
 use self::negotiation::{Prefer, Wanted};
 use self::reply::Reply;
 use self::route::Interaction;
 use crate::access::{Principal, Scopes};
+use crate::audit::{Custom, Record};
 use crate::server::Server;
 use crate::writes;
 use crate::{interactions, operations};
@@ -54,26 +57,64 @@ pub fn router(server: Arc<Server>) -> Router {
 /// What is known of a request by the time that it is answered.
 struct Known {
     interaction: &'static str,
+    resource_type: Option<&'static str>,
     wanted: Wanted,
+    principal: Option<Arc<Principal>>,
+    room: Room,
 }
 
 async fn serve(State(server): State<Arc<Server>>, request: Request) -> Response {
-    let started = Instant::now();
+    let (started, at) = (Instant::now(), SystemTime::now());
     let correlation = request.headers().get(&REQUEST_ID);
     let correlation = correlation.or_else(|| request.headers().get(&CORRELATION_ID)).cloned();
     let query = request.uri().query().map(call::pairs).unwrap_or_default();
     let wanted = Wanted::of(request.headers(), &query);
     let mut known = Known {
         interaction: "none",
+        resource_type: None,
+        principal: None,
+        room: Room::default(),
         wanted: wanted.as_ref().copied().unwrap_or_default(),
     };
-    let answered = admitted(&server, request, query, wanted, &mut known).await;
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
+    let (custom, refused) = match Custom::of(request.headers()) {
+        Ok(custom) => (custom, None),
+        Err(failure) => (Custom::default(), Some(failure)),
+    };
+    let answered = match refused {
+        None => admitted(&server, request, query, wanted, &mut known).await,
+        Some(failure) => Err(failure),
+    };
     let mut response = response::of(&server, answered, known.wanted).await;
     server
         .metrics
         .answered(known.interaction, response.status(), started.elapsed());
+    let request_id = Uuid::new_v4().to_string();
+    if let Some(audit) = &server.audit {
+        let record = Record {
+            at,
+            took: started.elapsed(),
+            identity: known.principal.as_ref().and_then(|principal| principal.identity()),
+            peer,
+            request_id: &request_id,
+            correlation_id: correlation.as_ref().and_then(|id| id.to_str().ok()),
+            operation: known.interaction,
+            resource_type: known.resource_type,
+            method: &method,
+            uri: &uri,
+            status: response.status(),
+            custom: &custom,
+        };
+        audit.write(record.line()).await;
+    }
     let headers = response.headers_mut();
-    if let Ok(id) = HeaderValue::from_str(&Uuid::new_v4().to_string()) {
+    // what is answered is for the caller alone, and what it is called
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if known.principal.is_some() {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    if let Ok(id) = HeaderValue::from_str(&request_id) {
         headers.insert(REQUEST_ID, id);
     }
     if let Some(correlation) = correlation {
@@ -91,12 +132,7 @@ async fn admitted(
     known: &mut Known,
 ) -> Result<Reply> {
     let Some(_permit) = server.admit() else {
-        let text = "The maximum number of concurrent API calls on this instance was reached.";
-        let failure = Failure::new(StatusCode::TOO_MANY_REQUESTS, "throttled", text);
-        return Err(Failure {
-            retry_after: Some(1),
-            ..failure
-        });
+        return Err(Failure::throttled());
     };
     let limit = Duration::from_secs(u64::from(server.limits.request_seconds()));
     let answer = tokio::time::timeout(limit, answer(server, request, query, wanted, known)).await;
@@ -118,20 +154,23 @@ async fn answer(
     }
     let interaction = Interaction::of(&parts.method, &path, server.definitions)?;
     known.interaction = interaction.code();
+    known.resource_type = interaction.resource_type();
     let principal = if interaction.is_open() {
         Principal::nobody()
     } else {
         let scopes = |claims: &_| Scopes::of(claims, server.version, &server.parser);
         let authorization = parts.headers.get(header::AUTHORIZATION);
-        server.access.authenticate(authorization, scopes).await?
+        let principal = server.access.authenticate(authorization, scopes).await?;
+        known.principal = Some(Arc::clone(&principal));
+        principal
     };
     let document = if is_form {
-        query.extend(body::form(&parts.headers, body).await?);
+        query.extend(body::form(server, &parts.headers, body, &mut known.room).await?);
         // the fields may say what the answer shall look like, too
         known.wanted = Wanted::of(&parts.headers, &query)?;
         None
     } else {
-        match body::document(server, &interaction, &parts.headers, body).await {
+        match body::document(server, &interaction, &parts.headers, body, &mut known.room).await {
             // What can't be read is what `$validate` is there to tell.
             Err(failure) if interaction.code() == "validate" && failure.status == StatusCode::BAD_REQUEST => {
                 return Ok(operations::validate::unreadable(&failure));

@@ -72,6 +72,7 @@ fn summary(interaction: &Interaction) -> &'static str {
     match interaction {
         Interaction::Capabilities => "What this server can do",
         Interaction::OpenApi => "This document",
+        Interaction::SmartConfiguration => "What SMART apps need to know, where SMART is enabled",
         Interaction::Versions => "The FHIR versions that are served",
         Interaction::Bundle => "Carry out a batch or a transaction",
         Interaction::SearchSystem => "Search over all types",
@@ -100,7 +101,9 @@ fn operation(path: &str, method: &Method, code: &str, summary: &str) -> Value {
         Some(json!({"$ref": format!("#/components/parameters/{name}")}))
     });
     let mut parameters: Vec<Value> = in_path.collect();
-    let is_resource = code != Interaction::OpenApi.code();
+    let is_resource = ![Interaction::OpenApi, Interaction::SmartConfiguration]
+        .iter()
+        .any(|other| other.code() == code);
     if is_resource {
         parameters.push(json!({"$ref": "#/components/parameters/_format"}));
         parameters.push(json!({"$ref": "#/components/parameters/_pretty"}));
@@ -122,7 +125,7 @@ fn operation(path: &str, method: &Method, code: &str, summary: &str) -> Value {
         "operationId": operation_id(path, method),
         "summary": summary,
         "parameters": parameters,
-        "responses": if is_resource { responses(method, code) } else { json!({"200": {"description": "OpenAPI 3.1"}}) },
+        "responses": if is_resource { responses(method, code) } else { json!({"200": {"description": "JSON"}}) },
     });
     let body = match *method {
         Method::POST if path.ends_with("_search") => Some("form"),

@@ -16,6 +16,8 @@ pub enum Interaction {
     Versions,
     /// `GET openapi.json`
     OpenApi,
+    /// `GET .well-known/smart-configuration`
+    SmartConfiguration,
     /// `POST /`
     Bundle,
     /// `GET /`, `POST _search`
@@ -68,6 +70,7 @@ impl Interaction {
             Self::Capabilities => "capabilities",
             Self::Versions => "versions",
             Self::OpenApi => "openapi",
+            Self::SmartConfiguration => "smart-configuration",
             Self::Bundle => "bundle",
             Self::SearchSystem => "search-system",
             Self::SearchType(_) => "search-type",
@@ -89,9 +92,39 @@ impl Interaction {
         }
     }
 
+    /// The type that it is about.
+    pub fn resource_type(&self) -> Option<&'static str> {
+        match self {
+            Self::Capabilities
+            | Self::Versions
+            | Self::OpenApi
+            | Self::SmartConfiguration
+            | Self::Bundle
+            | Self::Job(..)
+            | Self::SearchSystem
+            | Self::HistorySystem => None,
+            Self::SearchCompartment { of, .. } | Self::Operation(Operation { of, .. }) => of.map(ResourceType::name),
+            Self::SearchType(of)
+            | Self::Create(of)
+            | Self::Read(of, _)
+            | Self::VersionRead(of, ..)
+            | Self::Update(of, _)
+            | Self::ConditionalUpdate(of)
+            | Self::Patch(of, _)
+            | Self::ConditionalPatch(of)
+            | Self::Delete(of, _)
+            | Self::ConditionalDelete(of)
+            | Self::HistoryInstance(of, _)
+            | Self::HistoryType(of) => Some(of.name()),
+        }
+    }
+
     /// Whether it is open to everyone.
     pub fn is_open(&self) -> bool {
-        matches!(self, Self::Capabilities | Self::Versions | Self::OpenApi)
+        matches!(
+            self,
+            Self::Capabilities | Self::Versions | Self::OpenApi | Self::SmartConfiguration
+        )
     }
 
     /// Finds the interaction of a path below the base.
@@ -158,6 +191,8 @@ mod tests {
     #[case("PATCH", "/Patient", "conditional-patch")]
     #[case("PATCH", "/Patient/1/_history/1", "405")]
     #[case("DELETE", "/metadata", "405")]
+    #[case("GET", "/.well-known/smart-configuration", "smart-configuration")]
+    #[case("GET", "/.well-known/other", "404")]
     fn routes(#[case] method: &str, #[case] path: &str, #[case] expected: &str) {
         let method = method.parse().expect("method");
         let found = Interaction::of(&method, &segments(path), FhirVersion::R4.definitions());

@@ -96,6 +96,10 @@ pub static ROUTES: &[Route] = &[
         methods: &[(Method::GET, |_| Ok(Interaction::OpenApi))],
     },
     Route {
+        path: &[Word(".well-known"), Word("smart-configuration")],
+        methods: &[(Method::GET, |_| Ok(Interaction::SmartConfiguration))],
+    },
+    Route {
         path: &[Word("$versions")],
         methods: &[(Method::GET, |_| Ok(Interaction::Versions))],
     },

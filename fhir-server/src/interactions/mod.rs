@@ -44,6 +44,7 @@ async fn single(server: &Arc<Server>, interaction: &Interaction, call: &Call<'_>
         Interaction::Capabilities => conformance::capabilities(server, call),
         Interaction::Versions => Ok(conformance::versions(server, call)),
         Interaction::OpenApi => Ok(openapi::openapi(server.definitions, &call.base)),
+        Interaction::SmartConfiguration => conformance::smart_configuration(server),
         Interaction::Read(of, id) => read::read(server, call, *of, id).await,
         Interaction::VersionRead(of, id, version) => read::version(server, call, *of, id, version).await,
         Interaction::Create(of) => create::create(server, call, *of).await,

@@ -210,15 +210,8 @@ pub fn refusal(server: &Server, error: impl Into<NotCommitted>, supplied: Option
             Failure::new(StatusCode::CONFLICT, "duplicate", text)
         }
         CommitError::NotSelective => not_selective("resources"),
-        CommitError::Busy => {
-            let text = "The maximum number of concurrent API calls on this instance was reached.";
-            let failure = Failure::new(StatusCode::TOO_MANY_REQUESTS, "throttled", text);
-            Failure {
-                retry_after: Some(1),
-                ..failure
-            }
-        }
         CommitError::Outdated(_) => Failure::unavailable("The search parameters have changed, try again."),
+        CommitError::Busy => Failure::throttled(),
         CommitError::Closed => Failure::unavailable("The server is shutting down."),
         error @ (CommitError::Storage(_) | CommitError::Damaged(_) | CommitError::UnknownType(_)) => {
             Failure::internal(&error)

@@ -1,6 +1,7 @@
 //! A real server on a port of its own, spoken to over HTTP, in both FHIR versions.
 
 mod access;
+mod audit;
 mod begun;
 mod bundles;
 mod capabilities;
@@ -9,8 +10,10 @@ mod crash;
 mod everything;
 mod formats;
 mod includes;
+mod invisible;
 mod life;
 mod limits;
+mod overload;
 mod pages;
 mod patch;
 mod prefer;

@@ -13,6 +13,7 @@ pub struct Service {
     pub base: String,
     pub client: Client,
     shutdown: daemon::supervisor::Shutdown,
+    task: tokio::task::JoinHandle<Result<(), daemon::supervisor::ProcessError>>,
     _folder: TempDir,
 }
 
@@ -104,13 +105,20 @@ impl Service {
         };
         let running = fhir_server::start(settings).await.expect("start");
         let (address, shutdown) = (running.address, running.shutdown());
-        tokio::spawn(running.run());
+        let task = tokio::spawn(running.run());
         Self {
             base: format!("http://{address}"),
             client: Client::new(),
             shutdown,
+            task,
             _folder: folder,
         }
+    }
+
+    /// Ends it, and waits until it has.
+    pub async fn close(mut self) {
+        self.shutdown.request();
+        (&mut self.task).await.expect("no panic").expect("a good end");
     }
 
     /// One request; `body` as FHIR JSON.
