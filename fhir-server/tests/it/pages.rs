@@ -158,6 +158,14 @@ async fn what_a_form_asks_for_is_in_no_link() {
         .send(Method::GET, &next, &[("authorization", &contributor)], None)
         .await;
     assert_eq!(foreign.status, 400, "{}", foreign.body);
+    // neither where it doesn't say which page
+    let (kept, _) = next.split_once("&ct=").expect("a token");
+    let own = service.send(Method::GET, kept, &read, None).await;
+    assert_eq!(ids(&own.body), ["p6", "p5", "p4"]);
+    let foreign = service
+        .send(Method::GET, kept, &[("authorization", &contributor)], None)
+        .await;
+    assert_eq!(foreign.status, 400, "{}", foreign.body);
     let unknown = service
         .send(Method::GET, "Patient?_query-kept=nothing", &read, None)
         .await;

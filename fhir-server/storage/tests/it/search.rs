@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use fhir_storage::Effort;
+use fhir_storage::{Cursor, Effort};
 use proptest::prelude::*;
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -181,7 +181,10 @@ async fn sorts_by_the_last_change() {
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_neither_repeat_nor_skip_while_others_write() {
     let fixture = Arc::new(Fixture::new().await);
-    let patient = |n: usize| json!({"resourceType": "Patient", "id": format!("p{n:04}"), "gender": "female"});
+    let patient = |n: usize| {
+        let name = json!([{"family": format!("f{n:04}")}]);
+        json!({"resourceType": "Patient", "id": format!("p{n:04}"), "gender": "female", "name": name})
+    };
     fixture.put_all(&(0..200).map(patient).collect::<Vec<_>>()).await;
     let stop = Arc::new(AtomicBool::new(false));
     let writer = tokio::spawn({
@@ -189,7 +192,8 @@ async fn pages_neither_repeat_nor_skip_while_others_write() {
         async move {
             for n in 200..2_000 {
                 fixture.put_all(&[patient(n)]).await;
-                let changed = json!({"resourceType": "Patient", "id": format!("p{:04}", n % 200), "gender": "female", "active": n % 2 == 0});
+                let mut changed = patient(n % 200);
+                changed["active"] = json!(n % 2 == 0);
                 fixture.put_all(&[changed]).await;
                 if stop.load(Ordering::Relaxed) {
                     break;
@@ -197,21 +201,38 @@ async fn pages_neither_repeat_nor_skip_while_others_write() {
             }
         }
     });
-    for _ in 0..5 {
-        let search = fixture.search("Patient", "gender=female&_count=7");
-        let (mut ids, mut after) = (Vec::new(), None);
+    // what was there from the begin and keeps its place is found exactly once, whichever way the pages go
+    for (query, down, from_the_end) in [
+        ("gender=female&_count=7", false, false),
+        ("gender=female&_count=7", false, true),
+        ("gender=female&_sort=family&_count=7", false, false),
+        ("gender=female&_sort=family&_count=7", false, true),
+        ("gender=female&_sort=-family&_count=7", true, false),
+        ("_sort=gender,-family&_count=7", true, true),
+    ] {
+        let search = fixture.search("Patient", query);
+        let (mut ids, mut after) = (Vec::new(), from_the_end.then(Cursor::last));
         while ids.len() < 200 {
             let page = fixture
                 .store
-                .search(&search.plan, search.count, after.as_ref(), Effort::Any)
-                .await
-                .unwrap();
-            ids.extend(page.entries.into_iter().map(|entry| entry.id));
-            after = page.next;
-            assert!(after.is_some() || ids.len() >= 200, "skipped: {}", ids.len());
+                .search(&search.plan, search.count, after.as_ref(), Effort::Any);
+            let page = page.await.unwrap();
+            let found = page.entries.into_iter().map(|entry| entry.id);
+            let found = found.filter(|id| id.as_str() < "p0200");
+            if from_the_end {
+                ids.splice(0..0, found);
+                after = page.previous;
+            } else {
+                ids.extend(found);
+                after = page.next;
+            }
+            assert!(after.is_some() || ids.len() >= 200, "{query} skipped: {}", ids.len());
         }
-        let wanted: Vec<_> = (0..200).map(|n| format!("p{n:04}")).collect();
-        assert_eq!(ids[..200], wanted);
+        let mut wanted: Vec<_> = (0..200).map(|n| format!("p{n:04}")).collect();
+        if down {
+            wanted.reverse();
+        }
+        assert_eq!(ids, wanted, "{query}");
     }
     stop.store(true, Ordering::Relaxed);
     writer.await.unwrap();
