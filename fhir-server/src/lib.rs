@@ -9,7 +9,6 @@ mod interactions;
 mod jobs;
 mod metrics;
 mod operations;
-mod profiles;
 mod serve;
 mod server;
 mod terminology;

@@ -1,8 +1,9 @@
-//! What the server says about itself (capabilities, versions), and the search parameters in force.
+//! What the server says about itself (capabilities, versions), and the definitions in force: search parameters, profiles.
 
 mod capabilities;
 mod definition;
 mod own;
+pub mod profiles;
 mod smart;
 mod terminology;
 mod versions;

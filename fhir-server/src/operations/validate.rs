@@ -7,11 +7,11 @@ use fhir_resource::{Document, Limits, Node};
 use fhir_storage::Kind;
 
 use crate::access::Action;
+use crate::conformance::profiles;
 use crate::http::call::Call;
 use crate::http::failure::{Failure, OutcomeIssue, Result, outcome};
 use crate::http::reply::Reply;
 use crate::interactions::read;
-use crate::profiles;
 use crate::server::Server;
 
 /// Microsoft's word for a resource without fault.

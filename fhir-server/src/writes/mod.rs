@@ -18,10 +18,10 @@ pub use commit::{NotCommitted, commit, commit_one, define};
 pub use references::{META_HISTORY, Resolved, conditional, criteria, rewrite};
 
 use crate::access::{Action, Principal};
+use crate::conformance::profiles;
 use crate::http::call::Call;
 use crate::http::failure::{Failure, Result};
 use crate::interactions::read;
-use crate::profiles;
 use crate::server::Server;
 
 /// A resource that is ready to be written.

@@ -167,3 +167,61 @@ async fn writes_are_validated_by_profiles_where_it_is_asked(#[case] header: &str
         assert_eq!(answer.status, status, "{}", answer.body);
     }
 }
+
+/// Examples of HL7's with errors: `fhir-server/resource/tests/it/examples.rs` says what is wrong.
+const WRONG: &[&str] = &[
+    "R4/ActivityDefinition-heart-valve-replacement",
+    "R4/EventDefinition-example",
+    "R4/Questionnaire-qs1",
+    "STU3/ActivityDefinition-heart-valve-replacement",
+    "STU3/ImplementationGuide-fhir",
+    "STU3/Patient-null",
+    "STU3/Questionnaire-qs1",
+];
+
+/// With all that the server knows (value sets of the specification, too) HL7's examples are still right.
+#[rstest]
+#[tokio::test]
+async fn examples_of_hl7(#[values(FhirVersion::R4, FhirVersion::Stu3)] version: FhirVersion) {
+    let name = if version == FhirVersion::R4 { "R4" } else { "STU3" };
+    let beside = || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
+    let root = std::env::var_os("SHARED_DATA").map_or_else(beside, std::path::PathBuf::from);
+    let folder = root.join("fhir-examples").join(name.to_lowercase());
+    let Ok(entries) = std::fs::read_dir(&folder) else {
+        eprintln!(
+            "NOT RUN: `{}` is missing, name its parent by SHARED_DATA",
+            folder.display()
+        );
+        return;
+    };
+    let service = Service::anonymous(version).await;
+    let (mut count, mut wrong) = (0, Vec::new());
+    for entry in entries {
+        let path = entry.expect("an entry").path();
+        let file = path.file_stem().expect("a name").to_string_lossy().into_owned();
+        let body = std::fs::read_to_string(&path).expect("a file");
+        let resource: Value = serde_json::from_str(&body).expect("JSON");
+        let of = resource["resourceType"].as_str().expect("a type");
+        if of == "Parameters" {
+            continue;
+        }
+        let answer = validated(&service, &format!("{of}/$validate"), &body).await;
+        assert_eq!(answer.status, 200, "{file}");
+        count += 1;
+        let file = format!("{name}/{file}");
+        let issues = answer.body["issue"].as_array().expect("issues");
+        let errors: Vec<&Value> = issues.iter().filter(|issue| issue["severity"] == "error").collect();
+        if errors.is_empty() == WRONG.contains(&file.as_str()) {
+            wrong.push(format!("{file}: {errors:?}"));
+        }
+    }
+    println!("{count} examples, {:?} kB of memory", memory());
+    assert!(count > 300 && wrong.is_empty(), "{count} examples, {wrong:#?}");
+}
+
+/// Resident memory of this process in kB.
+fn memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}

@@ -8,8 +8,11 @@ use fhir_resource::validation::{
     Coded, Knowledge, Library, Membership, Profile, Profiles, Severity, Terminology, findings, needs,
 };
 use fhir_resource::{Document, Limits};
+use proptest::prelude::*;
 use rstest::rstest;
 use serde_json::{Value, json};
+
+use crate::generated;
 
 const URL: &str = "http://example.org/profile";
 /// 2026-11-25T12:00:00Z
@@ -432,4 +435,55 @@ fn unusable(#[case] definition: Value, #[case] expected: &str) {
     let document = parse(&definition);
     let error = Profile::compile(document.root(), FhirVersion::R4.definitions(), None).expect_err("refused");
     assert!(error.to_string().contains(expected), "{error}");
+}
+
+/// Rules that were let go are compiled again and say the same.
+#[test]
+fn rules_are_kept_up_to_a_limit() {
+    let patient = parse(
+        &json!({"resourceType": "Patient", "contact": [{"gender": "male"}], "name": [{"period": {"start": "2020", "end": "2010"}}]}),
+    );
+    let said = |library: &Library| {
+        let knowledge = Knowledge {
+            definitions: FhirVersion::R4.definitions(),
+            library,
+            profiles: &stored(FhirVersion::R4, &[]),
+            terminology: &Letters,
+            now: NOW,
+        };
+        findings(&knowledge, &patient, &[]).issues
+    };
+    let (whole, small, none) = (Library::default(), Library::within(8_000), Library::within(0));
+    let issues = said(&whole);
+    assert_eq!(issues.len(), 2, "{issues:?}");
+    assert_eq!((said(&small), said(&none)), (issues.clone(), issues));
+    assert!(whole.bytes() > 8_000, "{}", whole.bytes());
+    assert!(small.bytes() > 0 && small.bytes() <= 8_000, "{}", small.bytes());
+    assert_eq!(none.bytes(), 0);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    /// Resources of every type and shape are judged, by profiles too, and never panic.
+    #[test]
+    fn any_resource_is_judged((version, text) in generated::resource()) {
+        let document = Document::parse(text.into_bytes(), Limits::default()).expect("JSON");
+        let of = document.root().text_of("resourceType").expect("a type").into_owned();
+        let profile = definition(URL, &of, &core(&of), &json!([
+            {"id": format!("{of}.meta"), "path": format!("{of}.meta"), "min": 1},
+            {"id": format!("{of}.extension:colour"), "path": format!("{of}.extension"), "sliceName": "colour",
+                "type": [{"code": "Extension", "profile": [COLOUR]}]}
+        ]));
+        let profiles = stored(version, &[colour(), profile]);
+        let knowledge = Knowledge {
+            definitions: version.definitions(),
+            library: &Library::default(),
+            profiles: &profiles,
+            terminology: &Letters,
+            now: NOW,
+        };
+        let first = findings(&knowledge, &document, &[URL.to_owned()]);
+        let again = findings(&knowledge, &document, &[URL.to_owned()]);
+        prop_assert_eq!(first.issues, again.issues);
+    }
 }

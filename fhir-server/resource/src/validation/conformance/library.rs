@@ -12,9 +12,16 @@ use super::rule::Rule;
 const MOST_BYTES: usize = 8 << 20;
 
 /// Compiled rules.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Library {
+    most: usize,
     kept: Mutex<Kept>,
+}
+
+impl Default for Library {
+    fn default() -> Self {
+        Self::within(MOST_BYTES)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -24,6 +31,14 @@ struct Kept {
 }
 
 impl Library {
+    /// Keeps at most about `most` bytes.
+    pub fn within(most: usize) -> Self {
+        Library {
+            most,
+            kept: Mutex::default(),
+        }
+    }
+
     /// What holds for values of a built-in type.
     pub fn rule(&self, structure: Structure) -> Arc<Rule> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
@@ -35,11 +50,13 @@ impl Library {
         let invariants = definitions.invariants().unwrap_or_default();
         let rule = Arc::new(base::rule(structure, &invariants));
         let size = rule.size();
-        if kept.bytes + size > MOST_BYTES {
+        if kept.bytes + size > self.most {
             *kept = Kept::default();
         }
-        kept.bytes += size;
-        kept.rules.insert(structure, Arc::clone(&rule));
+        if size <= self.most {
+            kept.bytes += size;
+            kept.rules.insert(structure, Arc::clone(&rule));
+        }
         rule
     }
 
