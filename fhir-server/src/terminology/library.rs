@@ -1,8 +1,8 @@
 //! The value sets and code systems that are known at one moment: stored ones that were read for the purpose, and behind
 //! them those of the base specification.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use fhir_resource::Micros;
 use fhir_resource::validation::{Coded, Membership, Terminology};
@@ -22,6 +22,8 @@ pub struct Library {
     code_systems: HashMap<String, Vec<Arc<CodeSystem>>>,
     /// What of which version was found under which URL: what follows from the library follows from this.
     trace: Trace,
+    /// Value sets that validation asked for without anybody having looked whether they are stored.
+    asked: Arc<Mutex<BTreeSet<String>>>,
 }
 
 /// Kind of resource and URL that were looked up, and the versions that were found.
@@ -47,7 +49,13 @@ impl Library {
             value_sets: HashMap::new(),
             code_systems: HashMap::new(),
             trace: Trace::new(),
+            asked: Arc::default(),
         }
+    }
+
+    /// What validation asked for since the last time, to be looked up.
+    pub fn asked(&self) -> BTreeSet<String> {
+        std::mem::take(&mut *self.asked.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Remembers which versions were found.
@@ -113,7 +121,14 @@ fn choose<T>(stored: &[Arc<T>], wanted: Canonical<'_>, version: impl Fn(&T) -> O
 
 impl Terminology for Library {
     fn member(&self, value_set: &str, code: Coded<'_>) -> Membership {
-        match self.value_set(Canonical::of(value_set)) {
+        let wanted = Canonical::of(value_set);
+        if !self.has_value_sets(wanted.url) {
+            let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+            if !asked.contains(value_set) {
+                asked.insert(value_set.to_owned());
+            }
+        }
+        match self.value_set(wanted) {
             Some(found) => membership::of(self, &found, code),
             None => Membership::Unknown,
         }

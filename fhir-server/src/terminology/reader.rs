@@ -2,7 +2,7 @@
 //! is seen at once, on any replica; only what was read of one version is kept.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use fhir_definitions::Definitions;
@@ -29,8 +29,11 @@ const MOST_BYTES: usize = 4 << 20;
 /// Bodies from here on are parsed elsewhere: it takes a millisecond or more.
 const LARGE: usize = 128 << 10;
 
-/// Resources under one URL that are looked at, the ones that were changed last: they differ in their business version.
+/// Resources that one search looks at, the ones that were changed last: those of one URL differ in their business version.
 const MOST_VERSIONS: usize = 50;
+
+/// URLs that one search asks for.
+const URLS_AT_ONCE: usize = 40;
 
 /// Value sets and code systems that one request may look up.
 const MOST_LOOKUPS: usize = 2_000;
@@ -176,53 +179,81 @@ pub fn parts_of(value_set: &ValueSet) -> Vec<Wanted> {
     systems.chain(imports).collect()
 }
 
-/// Adds what is stored of `wanted` and of all that it is made of.
+/// Adds what is stored of `wanted`, of what the library was asked for, and of all that they are made of: level by level, so
+/// that a few searches find hundreds of them.
 pub async fn extend(server: &Server, access: &Access, library: &mut Library, wanted: Vec<Wanted>) -> Result<()> {
     let mut pending = wanted;
+    pending.extend(library.asked().into_iter().map(Wanted::ValueSet));
     let mut seen = HashSet::new();
     let mut lookups = 0;
-    while let Some(next) = pending.pop() {
+    while !pending.is_empty() {
+        let (mut value_sets, mut code_systems) = (BTreeSet::new(), BTreeSet::new());
+        for one in &pending {
+            match one {
+                Wanted::ValueSet(reference) => value_sets.insert(Canonical::of(reference).url),
+                Wanted::CodeSystem(url) => code_systems.insert(url.as_str()),
+            };
+        }
+        value_sets.retain(|url| !library.has_value_sets(url));
+        code_systems.retain(|url| !library.has_code_systems(url));
+        lookups += value_sets.len() + code_systems.len();
         if lookups > MOST_LOOKUPS {
             return Err(Failure::too_costly());
         }
-        match next {
-            Wanted::CodeSystem(url) => {
-                if !library.has_code_systems(&url) {
-                    lookups += 1;
-                    let found = by_url(server, access, "CodeSystem", &url).await?;
-                    let mut read = Vec::with_capacity(found.len());
-                    for version in &found {
-                        read.push(server.terminology.code_system(version).await?);
-                    }
-                    library.found(Kind::CodeSystem, &url, found.iter().map(identity).collect());
-                    library.add_code_systems(&url, read);
-                }
-            }
-            Wanted::ValueSet(reference) => {
-                let canonical = Canonical::of(&reference);
-                if !library.has_value_sets(canonical.url) {
-                    lookups += 1;
-                    let found = by_url(server, access, "ValueSet", canonical.url).await?;
-                    let mut read = Vec::with_capacity(found.len());
-                    for version in &found {
-                        read.push(server.terminology.value_set(version).await?);
-                    }
-                    library.found(Kind::ValueSet, canonical.url, found.iter().map(identity).collect());
-                    library.add_value_sets(canonical.url, read);
-                }
-                if let Some(found) = library.value_set(canonical)
-                    && seen.insert(reference)
-                {
-                    pending.extend(parts_of(&found));
-                }
+        let mut found: BTreeMap<&str, Vec<_>> = value_sets.iter().map(|url| (*url, Vec::new())).collect();
+        for version in by_urls(server, access, "ValueSet", &value_sets).await? {
+            let read = server.terminology.value_set(&version).await?;
+            if let Some(list) = found.get_mut(read.url.as_str()) {
+                list.push((identity(&version), read));
             }
         }
+        for (url, list) in found {
+            let (identities, read) = list.into_iter().unzip();
+            library.found(Kind::ValueSet, url, identities);
+            library.add_value_sets(url, read);
+        }
+        let mut found: BTreeMap<&str, Vec<_>> = code_systems.iter().map(|url| (*url, Vec::new())).collect();
+        for version in by_urls(server, access, "CodeSystem", &code_systems).await? {
+            let read = server.terminology.code_system(&version).await?;
+            if let Some(list) = found.get_mut(read.url.as_str()) {
+                list.push((identity(&version), read));
+            }
+        }
+        for (url, list) in found {
+            let (identities, read) = list.into_iter().unzip();
+            library.found(Kind::CodeSystem, url, identities);
+            library.add_code_systems(url, read);
+        }
+        let mut next = Vec::new();
+        for one in pending {
+            if let Wanted::ValueSet(reference) = one
+                && let Some(found) = library.value_set(Canonical::of(&reference))
+                && seen.insert(reference)
+            {
+                next.extend(parts_of(&found));
+            }
+        }
+        pending = next;
     }
     Ok(())
 }
 
-async fn by_url(server: &Server, access: &Access, of: &str, url: &str) -> Result<Vec<Version>> {
-    find(server, access, of, &[("url", Cow::Borrowed(url))]).await
+/// What is stored under these URLs.
+async fn by_urls(server: &Server, access: &Access, of: &str, urls: &BTreeSet<&str>) -> Result<Vec<Version>> {
+    let mut found = Vec::new();
+    let urls: Vec<&str> = urls.iter().copied().collect();
+    for some in urls.chunks(URLS_AT_ONCE) {
+        let versions = find_any(server, access, of, &[("url", some)]).await?;
+        // Where the page is full, one URL may have taken the place of another.
+        if versions.len() == MOST_VERSIONS && some.len() > 1 {
+            for url in some {
+                found.extend(find_any(server, access, of, &[("url", &[*url])]).await?);
+            }
+        } else {
+            found.extend(versions);
+        }
+    }
+    Ok(found)
 }
 
 async fn by_id(server: &Server, access: &Access, of: &str, id: &str) -> Result<Version> {
@@ -237,13 +268,26 @@ pub async fn find(
     of: &str,
     parameters: &[(&str, Cow<'_, str>)],
 ) -> Result<Vec<Version>> {
+    let each: Vec<_> = parameters
+        .iter()
+        .map(|(name, value)| (*name, [value.as_ref()]))
+        .collect();
+    let each: Vec<_> = each.iter().map(|(name, value)| (*name, &value[..])).collect();
+    find_any(server, access, of, &each).await
+}
+
+/// The same, with several values each, one of which is enough.
+async fn find_any(server: &Server, access: &Access, of: &str, parameters: &[(&str, &[&str])]) -> Result<Vec<Version>> {
     let of = server
         .definitions
         .resource_type(of)
         .ok_or_else(Failure::unknown_route)?;
     let pairs: Vec<_> = parameters
         .iter()
-        .map(|(name, value)| ((*name).to_owned(), escaped(value)))
+        .map(|(name, values)| {
+            let values: Vec<String> = values.iter().map(|value| escaped(value)).collect();
+            ((*name).to_owned(), values.join(","))
+        })
         .collect();
     let search = server
         .parser

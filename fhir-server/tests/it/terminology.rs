@@ -551,6 +551,21 @@ async fn bindings_to_stored_value_sets_are_checked(#[values(R4, STU3)] version: 
     assert_eq!(verdict(&service, &snomed("2")).await, "warning not-found");
 }
 
+/// Not only where the base leaves a doubt.
+#[tokio::test]
+async fn bindings_ask_stored_value_sets_before_those_of_the_base() {
+    let service = with(R4, &[]).await;
+    let married = json!({"resourceType": "Patient", "maritalStatus": {"coding": [
+        {"system": "http://terminology.hl7.org/CodeSystem/v3-MaritalStatus", "code": "M"}]}});
+    assert_eq!(verdict(&service, &married).await, "information informational");
+    let own = json!({"resourceType": "ValueSet", "id": "marital", "url": "http://hl7.org/fhir/ValueSet/marital-status",
+        "status": "active", "compose": {"include": [{"system": "http://own", "concept": [{"code": "x"}]}]}});
+    assert_eq!(service.put("ValueSet/marital", &own.to_string()).await.status, 201);
+    assert_eq!(verdict(&service, &married).await, "warning code-invalid");
+    assert_eq!(service.delete("ValueSet/marital").await.status, 204);
+    assert_eq!(verdict(&service, &married).await, "information informational");
+}
+
 /// No answer depends on a value set that the caller doesn't see; those of the base specification are everybody's.
 #[tokio::test]
 async fn only_value_sets_that_are_seen_are_used() {
