@@ -89,12 +89,17 @@ async fn a_place_is_of_one_search_and_one_caller() {
     let (signer, folder) = (Signer::new(), TempDir::new().expect("folder"));
     let keys = folder.path().join("jwks.json");
     signer.publish(&keys);
-    let roles = [("contributor", Role::Contributor), ("reader", Role::Reader)];
+    let roles = [
+        ("contributor", Role::Contributor),
+        ("reader", Role::Reader),
+        ("another", Role::Reader),
+    ];
     let service = Service::with_access(FhirVersion::R4, access(&keys, &roles)).await;
     let (contributor, reader) = (
         signer.bearer("contributor", &json!({})),
         signer.bearer("reader", &json!({})),
     );
+    let another = signer.bearer("another", &json!({}));
     fill(&service, &contributor).await;
     let ask = async |bearer: &str, path: &str| {
         service
@@ -110,6 +115,7 @@ async fn a_place_is_of_one_search_and_one_caller() {
     let flipped = String::from_utf8(flipped).expect("text");
     for (who, path) in [
         (&contributor, next.clone()),
+        (&another, next.clone()),
         (&reader, format!("Patient?active=false&_count=3&ct={token}")),
         (&reader, format!("Observation?ct={token}")),
         (&reader, format!("Patient?active=true&_count=3&ct={flipped}")),
