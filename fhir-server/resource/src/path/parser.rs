@@ -114,6 +114,8 @@ impl Parser<'_> {
                 let Some((operator, power)) = Operator::of(word).filter(|(_, power)| *power >= least) else {
                     break;
                 };
+                // what operators ask for takes twice the stack of a dot
+                self.link()?;
                 self.link()?;
                 self.at += 1;
                 let right = self.expression(power + 1)?;
