@@ -11,6 +11,7 @@ mod everything;
 mod formats;
 mod includes;
 mod invisible;
+mod killed_reindex;
 mod life;
 mod limits;
 mod overload;
