@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use daemon::logs;
 use daemon::options::Declared;
-use fhir_server_settings::{ENVIRONMENT_PREFIX, LogFormat, Settings};
-use fhir_storage::{Database, Store, StoreOptions};
+use fhir_server_settings::{ENVIRONMENT_PREFIX, FhirVersion, LogFormat, Settings};
+use fhir_storage::{Database, Store};
 
 type Failure = Box<dyn Error>;
 
@@ -56,7 +56,9 @@ pub fn command(declared: &Declared) -> Command {
                 .long("database")
                 .required(true)
                 .value_name("URL")
-                .help("sqlite:PATH"),
+                .env("FHIR_SERVER_DATABASE")
+                .hide_env_values(true)
+                .help("sqlite:PATH, or postgres://USER@HOST/NAME"),
         );
     Command::new("fhir-server")
         .about("Serves the FHIR REST API of one FHIR service, R4 or STU3")
@@ -86,23 +88,22 @@ fn serve(declared: &Declared, matches: &ArgMatches) -> ExitCode {
 
 async fn check(matches: ArgMatches) -> Result<(), Failure> {
     let text = |name: &str| matches.get_one::<String>(name).map(String::as_str).unwrap_or_default();
-    let version = text("fhir-version").parse()?;
     let settings = Settings {
+        fhir_version: Some(match text("fhir-version").parse()? {
+            fhir_definitions::FhirVersion::R4 => FhirVersion::R4,
+            fhir_definitions::FhirVersion::Stu3 => FhirVersion::Stu3,
+        }),
         database: text("database").to_owned(),
         ..Settings::default()
     };
-    let database = crate::serve::database(&settings)?;
-    if let Database::Sqlite(path) = &database
+    let options = crate::serve::store_options(&settings)?;
+    if let Database::Sqlite(path) = &options.database
         && !path.exists()
     {
         return Err(format!("there is no database `{}`", path.display()).into());
     }
-    let store = Store::open(&StoreOptions {
-        database,
-        version,
-        readers: 1,
-    })
-    .await?;
+    daemon::tls::install_provider();
+    let store = Store::open(&options).await?;
     let report = store.check().await?;
     store.close().await;
     println!(

@@ -1,16 +1,18 @@
 //! Settings → a running server.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use daemon::health::Gate;
 use daemon::listener::Listener;
 use daemon::metrics::Metrics as Registry;
-use daemon::supervisor::Supervisor;
+use daemon::supervisor::{Shutdown, Supervisor};
 use daemon::tls::CertificateFiles;
 use fhir_server_settings::{Database, Settings, SettingsError, StatusPage};
-use fhir_storage::{CommitError, OpenError, ReadError, Store, StoreOptions};
+use fhir_storage::{CommitError, OpenError, ReadError, Store, StoreOptions, Url};
 use thiserror::Error;
 
 use crate::access::{AccessControl, AccessError};
@@ -23,6 +25,9 @@ use crate::server::{Address, Server};
 
 /// Beyond the time of a request: until other servers know of a change.
 const GRACE_SECONDS: u64 = 2;
+
+/// How often PostgreSQL is asked whether it is there.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Why a server can't start.
 #[derive(Debug, Error)]
@@ -39,6 +44,14 @@ pub enum StartError {
     /// The database can't be written.
     #[error("can't write to the database")]
     Commit(#[from] CommitError),
+    /// The file with its URL can't be read.
+    #[error("can't read the database's URL from `{path}`")]
+    DatabaseFile {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// Issuers and grants can't be used.
     #[error(transparent)]
     Access(#[from] AccessError),
@@ -83,30 +96,66 @@ impl Running {
     }
 }
 
-/// Where the store is.
-pub(crate) fn database(settings: &Settings) -> Result<fhir_storage::Database, SettingsError> {
-    Ok(match settings.database()? {
-        Database::Sqlite(path) => fhir_storage::Database::Sqlite(path),
+/// How the store is opened.
+pub(crate) fn store_options(settings: &Settings) -> Result<StoreOptions, StartError> {
+    let database = match &settings.database_file {
+        None => settings.database()?,
+        Some(path) => {
+            let text = std::fs::read_to_string(path).map_err(|source| StartError::DatabaseFile {
+                path: path.clone(),
+                source,
+            })?;
+            Database::parse(text.trim())?
+        }
+    };
+    let connections = usize::try_from(settings.database_connections).unwrap_or(usize::MAX);
+    let (database, readers) = match database {
+        Database::Sqlite(path) => {
+            let processors = daemon::process::processors();
+            (fhir_storage::Database::Sqlite(path), processors.max(2))
+        }
+        Database::Postgres(url) => (fhir_storage::Database::Postgres(Url::new(url)), connections),
+    };
+    Ok(StoreOptions {
+        database,
+        version: match settings.version()? {
+            fhir_server_settings::FhirVersion::R4 => fhir_definitions::FhirVersion::R4,
+            fhir_server_settings::FhirVersion::Stu3 => fhir_definitions::FhirVersion::Stu3,
+        },
+        readers,
+        statement: Duration::from_secs(u64::from(settings.limits.request_seconds())),
     })
+}
+
+/// Asks the database now and then, so that a server that can't reach it takes no requests.
+async fn watch(store: Arc<Store>, gate: Gate, shutdown: Shutdown) -> Result<(), std::convert::Infallible> {
+    loop {
+        if store.is_reachable().await {
+            gate.open();
+        } else {
+            gate.close();
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            () = shutdown.requested() => return Ok(()),
+        }
+    }
 }
 
 /// Opens the database and listens.
 pub async fn start(settings: Settings) -> Result<Running, StartError> {
     settings.validate()?;
-    let version = match settings.version()? {
-        fhir_server_settings::FhirVersion::R4 => fhir_definitions::FhirVersion::R4,
-        fhir_server_settings::FhirVersion::Stu3 => fhir_definitions::FhirVersion::Stu3,
-    };
-    let options = StoreOptions {
-        database: database(&settings)?,
-        version,
-        readers: daemon::process::processors().max(2),
-    };
+    let options = store_options(&settings)?;
+    let version = options.version;
     let store = Store::open(&options).await?;
     let grace = Duration::from_secs(u64::from(settings.limits.request_seconds()) + GRACE_SECONDS);
     let conformance = Conformance::load(version, &store, grace).await?;
     let mut supervisor = Supervisor::new(Duration::from_secs(u64::from(settings.drain_seconds)));
     let shutdown = supervisor.shutdown();
+    if let fhir_storage::Database::Postgres(_) = options.database {
+        let gate = supervisor.health().gate("database");
+        supervisor.critical("database", watch(Arc::clone(&store), gate, shutdown.clone()));
+    }
     let access = access(&settings, &mut supervisor)?;
     let registry = Arc::new(Registry::new("fhir_server", env!("CARGO_PKG_VERSION")));
     let mut listener = Listener::bind(&settings.listen)

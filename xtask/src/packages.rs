@@ -35,6 +35,10 @@ const BUILD: &[Needed] = &[
         proof: "/etc/ssl/certs/ca-certificates.crt",
         package: "ca-certificates",
     },
+    Needed {
+        proof: "/usr/lib/postgresql",
+        package: "postgresql",
+    },
 ];
 
 const CLUSTER: &[Needed] = &[

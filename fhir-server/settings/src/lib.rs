@@ -63,8 +63,13 @@ impl FhirVersion {
 pub struct Settings {
     /// The FHIR version that is served: R4 or STU3; required
     pub fhir_version: Option<FhirVersion>,
-    /// Where the data is: `sqlite:PATH`
+    /// Where the data is: `sqlite:PATH`, or `postgres://USER@HOST/NAME`
     pub database: String,
+    /// File with the database's URL, instead of `database`: for one with a password
+    pub database_file: Option<PathBuf>,
+    /// Connections to PostgreSQL for reading, at most; a replica has one more for writing
+    #[schemars(range(min = 1, max = 1000))]
+    pub database_connections: u32,
     /// The address of the FHIR API and health
     pub listen: String,
     /// The address for status, metrics and health; absent: not served
@@ -129,6 +134,8 @@ impl Default for Settings {
         Self {
             fhir_version: None,
             database: "sqlite:fhir.db".to_owned(),
+            database_file: None,
+            database_connections: 16,
             listen: format!("127.0.0.1:{PORT}"),
             management: None,
             base_url: None,
@@ -160,6 +167,22 @@ impl Default for Log {
 pub enum Database {
     /// A SQLite file.
     Sqlite(PathBuf),
+    /// A URL of PostgreSQL; it may have a password.
+    Postgres(String),
+}
+
+impl Database {
+    /// Reads `sqlite:PATH` or a URL of PostgreSQL; says nothing of what it was given, which may have a password.
+    pub fn parse(text: &str) -> Result<Self, SettingsError> {
+        match text.split_once(':') {
+            Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(PathBuf::from(path))),
+            Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => Ok(Self::Postgres(text.to_owned())),
+            _ => Err(SettingsError::new(
+                "database",
+                "is neither `sqlite:PATH` nor `postgres://USER@HOST/NAME`",
+            )),
+        }
+    }
 }
 
 /// Where the audit log goes.
@@ -197,6 +220,15 @@ impl Settings {
     pub fn validate(&self) -> Result<(), SettingsError> {
         self.version()?;
         self.database()?;
+        if self.database_file.is_some() && self.database != Self::default().database {
+            return Err(SettingsError::new(
+                "databaseFile",
+                "`database` and `databaseFile` exclude each other",
+            ));
+        }
+        if !(1..=1_000).contains(&self.database_connections) {
+            return Err(SettingsError::new("databaseConnections", "isn't within 1 to 1000"));
+        }
         let ways = [self.anonymous, self.access_file.is_some(), self.access.is_some()];
         match ways.iter().filter(|way| **way).count() {
             0 => {
@@ -225,19 +257,9 @@ impl Settings {
             .ok_or_else(|| SettingsError::new("fhirVersion", "is required: `R4` or `STU3`"))
     }
 
-    /// The parsed `database`.
+    /// The parsed `database`; the program reads `databaseFile`.
     pub fn database(&self) -> Result<Database, SettingsError> {
-        match self.database.split_once(':') {
-            Some(("sqlite", path)) if !path.is_empty() => Ok(Database::Sqlite(PathBuf::from(path))),
-            Some(("postgres" | "postgresql", _)) => Err(SettingsError::new(
-                "database",
-                "PostgreSQL isn't supported by this release: use `sqlite:PATH`",
-            )),
-            _ => Err(SettingsError::new(
-                "database",
-                format!("`{}` isn't `sqlite:PATH`", self.database),
-            )),
-        }
+        Database::parse(&self.database)
     }
 
     /// The parsed `audit`.
@@ -296,13 +318,28 @@ mod tests {
         assert_eq!(serde_json::from_value::<Settings>(minimal).unwrap(), settings);
     }
 
+    #[test]
+    fn a_refused_url_is_not_shown() {
+        let error = Database::parse("postgress://me:secret@host/fhir").unwrap_err();
+        assert!(!error.to_string().contains("secret"), "{error}");
+    }
+
     #[rstest]
     #[case::good(json!({"fhirVersion": "R4", "anonymous": true}), None)]
     #[case::access(json!({"fhirVersion": "R4", "access": {}}), None)]
     #[case::no_version(json!({"anonymous": true}), Some("fhirVersion"))]
     #[case::nobody(json!({"fhirVersion": "R4"}), Some("anonymous"))]
     #[case::two_ways(json!({"fhirVersion": "R4", "anonymous": true, "accessFile": "a"}), Some("anonymous"))]
-    #[case::engine(json!({"fhirVersion": "R4", "anonymous": true, "database": "postgres://x"}), Some("database"))]
+    #[case::engine(json!({"fhirVersion": "R4", "anonymous": true, "database": "postgres://x"}), None)]
+    #[case::other_engine(json!({"fhirVersion": "R4", "anonymous": true, "database": "mysql://x"}), Some("database"))]
+    #[case::two_databases(
+        json!({"fhirVersion": "R4", "anonymous": true, "database": "postgres://x", "databaseFile": "url"}),
+        Some("databaseFile")
+    )]
+    #[case::connections(
+        json!({"fhirVersion": "R4", "anonymous": true, "databaseConnections": 0}),
+        Some("databaseConnections")
+    )]
     #[case::no_path(json!({"fhirVersion": "R4", "anonymous": true, "database": "sqlite:"}), Some("database"))]
     #[case::audit(json!({"fhirVersion": "R4", "anonymous": true, "audit": "syslog"}), Some("audit"))]
     #[case::smart(json!({"fhirVersion": "R4", "access": {}, "smart": {"enabled": true, "tokenEndpoint": "idp/token"}}), Some("smart.tokenEndpoint"))]

@@ -142,6 +142,7 @@ mod tests {
             database: Database::Sqlite(folder.path().join("test.db")),
             version: FhirVersion::R4,
             readers: 1,
+            statement: std::time::Duration::MAX,
         };
         let store = Store::open(&options).await.expect("the store opens");
         (folder, store)

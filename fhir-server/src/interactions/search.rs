@@ -114,7 +114,7 @@ pub fn storage(error: &ReadError) -> Failure {
     match error {
         ReadError::TooMuch => return Failure::too_costly(),
         ReadError::Cursor => return Failure::invalid(BAD_PLACE),
-        ReadError::Failed(_) | ReadError::Damaged(_) => {}
+        ReadError::Lost(_) | ReadError::Failed(_) | ReadError::Damaged(_) => {}
     }
     tracing::error!(error = %daemon::process::describe(error), "the database can't be read");
     Failure::unavailable("The database can't be read at the moment.")

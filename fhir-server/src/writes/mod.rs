@@ -212,6 +212,8 @@ pub fn refusal(server: &Server, error: impl Into<NotCommitted>, supplied: Option
         CommitError::NotSelective => not_selective("resources"),
         CommitError::Outdated(_) => Failure::unavailable("The search parameters have changed, try again."),
         CommitError::Busy => Failure::throttled(),
+        CommitError::TooMuch => Failure::too_costly(),
+        CommitError::Lost(_) => Failure::unavailable("The database can't be reached at the moment."),
         CommitError::Closed => Failure::unavailable("The server is shutting down."),
         error @ (CommitError::Storage(_) | CommitError::Damaged(_) | CommitError::UnknownType(_)) => {
             Failure::internal(&error)

@@ -22,7 +22,7 @@ pub(crate) const RULES: &[(&str, &str)] = &[
         "resources have numbers that aren't given yet",
     ),
     (
-        "SELECT count(*) FROM (SELECT upd FROM res UNION ALL SELECT upd FROM hist) GROUP BY upd HAVING count(*) > 1 LIMIT 1",
+        "SELECT count(*) FROM (SELECT upd FROM res UNION ALL SELECT upd FROM hist) a GROUP BY upd HAVING count(*) > 1 LIMIT 1",
         "versions share a time",
     ),
     (

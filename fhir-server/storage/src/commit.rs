@@ -5,6 +5,7 @@ use fhir_resource::Micros;
 use fhir_search::{Keys, Plan};
 
 use crate::bodies;
+use crate::error::CommitError;
 use crate::job::NewJob;
 use crate::parameters::DefinitionChange;
 
@@ -83,6 +84,35 @@ pub enum Expected {
     Last(Option<u32>),
     /// There is none (any more).
     None,
+}
+
+/// The last version of a resource.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Last {
+    pub version: u32,
+    /// It isn't a deletion.
+    pub is_live: bool,
+}
+
+impl Expected {
+    /// Whether it is the expected version.
+    pub(crate) fn prove(self, last: Option<Last>, resource_type: &str, id: &str) -> Result<(), CommitError> {
+        let live = last.filter(|last| last.is_live).map(|last| last.version);
+        let holds = match self {
+            Self::Any => true,
+            Self::Version(version) => live == Some(version),
+            Self::None => live.is_none(),
+            Self::Last(version) => last.map(|last| last.version) == version,
+        };
+        if holds {
+            return Ok(());
+        }
+        Err(CommitError::Conflict {
+            resource_type: resource_type.to_owned(),
+            id: id.to_owned(),
+            current: live,
+        })
+    }
 }
 
 /// One change of one resource.

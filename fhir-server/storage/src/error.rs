@@ -40,6 +40,12 @@ pub enum OpenError {
     /// SQLite refused.
     #[error("SQLite: {0}")]
     Sqlite(#[from] rusqlite::Error),
+    /// PostgreSQL refused, or can't be reached.
+    #[error("{0}")]
+    Postgres(String),
+    /// A URL that isn't one of PostgreSQL. The URL isn't shown: it may have a password.
+    #[error("the database's URL can't be used: {0}")]
+    Url(String),
 }
 
 /// Why something can't be read.
@@ -48,6 +54,9 @@ pub enum ReadError {
     /// The database failed.
     #[error("the database failed: {0}")]
     Failed(String),
+    /// The database can't be reached; it may come back.
+    #[error("the database can't be reached: {0}")]
+    Lost(String),
     /// The answer would have taken more than the effort that was asked for.
     #[error("the search takes too long")]
     TooMuch,
@@ -109,16 +118,33 @@ pub enum CommitError {
     /// The store is closing.
     #[error("the store is closing")]
     Closed,
+    /// Deciding it would have taken too long.
+    #[error("the criteria take too long")]
+    TooMuch,
+    /// The database can't be reached, or was lost before it answered: then the set may be there.
+    #[error("the database can't be reached: {0}")]
+    Lost(String),
     /// The database failed; the set isn't there.
     #[error("the database failed: {0}")]
     Storage(String),
+}
+
+impl CommitError {
+    pub(crate) fn not_found(resource_type: &str, id: &str) -> Self {
+        Self::NotFound {
+            resource_type: resource_type.to_owned(),
+            id: id.to_owned(),
+        }
+    }
 }
 
 impl From<ReadError> for CommitError {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::Failed(error) => Self::Storage(error),
-            ReadError::TooMuch | ReadError::Cursor => Self::Storage(error.to_string()),
+            ReadError::Lost(error) => Self::Lost(error),
+            ReadError::TooMuch => Self::TooMuch,
+            ReadError::Cursor => Self::Storage(error.to_string()),
             ReadError::Damaged(_) => Self::Damaged(error.to_string()),
         }
     }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fhir_definitions::FhirVersion;
 use fhir_resource::Micros;
@@ -20,6 +20,7 @@ use crate::kept::{KeptQuery, PageKey};
 use crate::linked::Included;
 use crate::page::Page;
 use crate::parameters::InUse;
+use crate::postgres::Postgres;
 use crate::sqlite::Sqlite;
 use crate::version::Version;
 
@@ -28,6 +29,25 @@ use crate::version::Version;
 pub enum Database {
     /// A SQLite file; made where it doesn't exist.
     Sqlite(PathBuf),
+    /// A URL of PostgreSQL.
+    Postgres(Url),
+}
+
+/// A URL that may have a password: it isn't shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Url(String);
+
+impl Url {
+    /// `postgres://user:password@host/database?sslmode=verify-full`
+    pub fn new(url: impl Into<String>) -> Self {
+        Self(url.into())
+    }
+}
+
+impl std::fmt::Debug for Url {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Url(…)")
+    }
 }
 
 /// How a database is opened.
@@ -37,8 +57,11 @@ pub struct StoreOptions {
     pub database: Database,
     /// The FHIR version that it holds.
     pub version: FhirVersion,
-    /// Connections for searches: as many as processors. SQLite has one more for reads by id.
+    /// Connections for reading. SQLite: as many as processors, and it has one more for reads by id. PostgreSQL: at most so
+    /// many, and it has one more for writing.
     pub readers: usize,
+    /// What a statement of PostgreSQL takes at most, whoever waits for it.
+    pub statement: Duration,
 }
 
 /// How long an answer may take.
@@ -59,17 +82,18 @@ pub struct Store {
 #[derive(Debug)]
 enum Engine {
     Sqlite(Arc<Sqlite>),
+    Postgres(Arc<Postgres>),
 }
 
-#[expect(
-    clippy::unused_async,
-    reason = "an engine may answer at once; the contract lets it wait"
-)]
 impl Store {
     /// Opens the database, brings it to the current schema and starts the writer. SQLite blocks meanwhile.
     pub async fn open(options: &StoreOptions) -> Result<Arc<Self>, OpenError> {
         let engine = match &options.database {
             Database::Sqlite(path) => Engine::Sqlite(Sqlite::open(path, options.version, options.readers)?),
+            Database::Postgres(Url(url)) => {
+                let opened = Postgres::open(url, options.version, options.readers, options.statement).await;
+                Engine::Postgres(opened?)
+            }
         };
         Ok(Arc::new(Self { engine }))
     }
@@ -78,6 +102,7 @@ impl Store {
     pub fn schema(&self) -> u32 {
         match &self.engine {
             Engine::Sqlite(_) => Sqlite::SCHEMA,
+            Engine::Postgres(_) => Postgres::SCHEMA,
         }
     }
 
@@ -85,6 +110,7 @@ impl Store {
     pub async fn commit(&self, set: WriteSet) -> Result<Vec<Outcome>, CommitError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.commit(set).await,
+            Engine::Postgres(engine) => engine.commit(set).await,
         }
     }
 
@@ -92,6 +118,7 @@ impl Store {
     pub async fn read(&self, resource_type: &str, id: &str) -> Result<Option<Version>, ReadError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.read(resource_type, id),
+            Engine::Postgres(engine) => engine.read(resource_type, id).await,
         }
     }
 
@@ -99,6 +126,7 @@ impl Store {
     pub async fn version(&self, resource_type: &str, id: &str, version: u32) -> Result<Option<Version>, ReadError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.version(resource_type, id, version),
+            Engine::Postgres(engine) => engine.version(resource_type, id, version).await,
         }
     }
 
@@ -106,6 +134,7 @@ impl Store {
     pub async fn history(&self, query: &HistoryQuery, effort: Effort) -> Result<HistoryPage, ReadError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.history(query, effort).await,
+            Engine::Postgres(engine) => engine.history(query, effort).await,
         }
     }
 
@@ -119,6 +148,7 @@ impl Store {
     ) -> Result<Page, ReadError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.search(plan, count, after, effort).await,
+            Engine::Postgres(engine) => engine.search(plan, count, after, effort).await,
         }
     }
 
@@ -134,6 +164,7 @@ impl Store {
     ) -> Result<Included, ReadError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.included(page, includes, access, window, effort).await,
+            Engine::Postgres(engine) => engine.included(page, includes, access, window, effort).await,
         }
     }
 
@@ -141,6 +172,7 @@ impl Store {
     pub async fn count(&self, plan: &Plan, effort: Effort) -> Result<u64, ReadError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.count(plan, effort).await,
+            Engine::Postgres(engine) => engine.count(plan, effort).await,
         }
     }
 
@@ -148,6 +180,7 @@ impl Store {
     pub async fn explain(&self, plan: &Plan) -> Result<Vec<String>, ReadError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.explain(plan).await,
+            Engine::Postgres(engine) => engine.explain(plan).await,
         }
     }
 
@@ -155,6 +188,7 @@ impl Store {
     pub async fn check(&self) -> Result<CheckReport, ReadError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.check().await,
+            Engine::Postgres(engine) => engine.check().await,
         }
     }
 
@@ -162,6 +196,7 @@ impl Store {
     pub async fn definitions(&self) -> Result<InUse, ReadError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.definitions(),
+            Engine::Postgres(engine) => engine.definitions().await,
         }
     }
 
@@ -169,6 +204,7 @@ impl Store {
     pub fn is_shared(&self) -> bool {
         match &self.engine {
             Engine::Sqlite(_) => false,
+            Engine::Postgres(_) => true,
         }
     }
 
@@ -176,6 +212,7 @@ impl Store {
     pub async fn job(&self, id: &str) -> Result<Option<Job>, ReadError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.job(id),
+            Engine::Postgres(engine) => engine.job(id).await,
         }
     }
 
@@ -183,6 +220,7 @@ impl Store {
     pub async fn jobs(&self, kind: &str) -> Result<Vec<Job>, ReadError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.jobs(kind),
+            Engine::Postgres(engine) => engine.jobs(kind).await,
         }
     }
 
@@ -190,6 +228,7 @@ impl Store {
     pub async fn change_job(&self, change: JobChange) -> Result<Option<Job>, CommitError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.change_job(change).await,
+            Engine::Postgres(engine) => engine.change_job(change).await,
         }
     }
 
@@ -197,6 +236,7 @@ impl Store {
     pub async fn next_due(&self, kind: &str) -> Result<Option<Micros>, ReadError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.next_due(kind),
+            Engine::Postgres(engine) => engine.next_due(kind).await,
         }
     }
 
@@ -204,6 +244,7 @@ impl Store {
     pub async fn pk(&self, resource_type: &str, id: &str) -> Result<Option<i64>, ReadError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.pk(resource_type, id),
+            Engine::Postgres(engine) => engine.pk(resource_type, id).await,
         }
     }
 
@@ -211,6 +252,7 @@ impl Store {
     pub async fn scan(&self, resource_type: &str, after: i64, count: usize) -> Result<Vec<Scanned>, ReadError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.scan(resource_type, after, count).await,
+            Engine::Postgres(engine) => engine.scan(resource_type, after, count).await,
         }
     }
 
@@ -219,6 +261,7 @@ impl Store {
     pub async fn fill(&self, each: Vec<Filling>, definitions: &[u32]) -> Result<Vec<Filling>, CommitError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.fill(each, definitions).await,
+            Engine::Postgres(engine) => engine.fill(each, definitions).await,
         }
     }
 
@@ -226,6 +269,7 @@ impl Store {
     pub async fn sweep(&self, definition: u32) -> Result<bool, CommitError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.sweep(definition).await,
+            Engine::Postgres(engine) => engine.sweep(definition).await,
         }
     }
 
@@ -233,6 +277,7 @@ impl Store {
     pub async fn page_keys(&self) -> Result<Vec<PageKey>, ReadError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.page_keys(),
+            Engine::Postgres(engine) => engine.page_keys().await,
         }
     }
 
@@ -240,6 +285,7 @@ impl Store {
     pub async fn renew_page_keys(&self, key: PageKey, since: Micros) -> Result<(), CommitError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.renew_page_keys(key, since).await,
+            Engine::Postgres(engine) => engine.renew_page_keys(key, since).await,
         }
     }
 
@@ -247,6 +293,7 @@ impl Store {
     pub async fn kept_query(&self, name: &str) -> Result<Option<KeptQuery>, ReadError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.kept_query(name),
+            Engine::Postgres(engine) => engine.kept_query(name).await,
         }
     }
 
@@ -254,6 +301,15 @@ impl Store {
     pub async fn keep_query(&self, query: KeptQuery, now: Micros) -> Result<(), CommitError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.keep_query(query, now).await,
+            Engine::Postgres(engine) => engine.keep_query(query, now).await,
+        }
+    }
+
+    /// Whether the database answers.
+    pub async fn is_reachable(&self) -> bool {
+        match &self.engine {
+            Engine::Sqlite(_) => true,
+            Engine::Postgres(engine) => engine.is_reachable().await,
         }
     }
 
@@ -261,6 +317,7 @@ impl Store {
     pub async fn close(&self) {
         match &self.engine {
             Engine::Sqlite(engine) => engine.close(),
+            Engine::Postgres(engine) => engine.close().await,
         }
     }
 }

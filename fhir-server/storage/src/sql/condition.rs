@@ -186,9 +186,10 @@ impl Condition {
                 ("ix_exact", sql)
             }
             Self::Prefix { param, prefix } => {
-                let mut sql = Sql::with("x.param = ? AND x.val IN (SELECT v.id FROM val v WHERE ", *param);
-                sql.append(prefixed("v.text", prefix));
-                sql.push(")");
+                let mut texts = Sql::plain("SELECT v.id FROM val v WHERE ");
+                texts.append(prefixed("v.text", prefix));
+                let mut sql = Sql::with("x.param = ? AND x.val ", *param);
+                sql.append(dialect.one_of(texts));
                 ("ix_exact", sql)
             }
             Self::Date { param, low, high } => {
@@ -216,26 +217,25 @@ impl Condition {
             Self::Text { param, test } => {
                 let mut sql = Sql::with("x.param = ?", *param);
                 sql.and(match test {
-                    TextTest::StartsWith(text) => prefixed("x.folded", text),
-                    TextTest::Contains(text) => Sql::with("instr(x.folded, ?) > 0", text.clone()),
+                    TextTest::StartsWith(text) => dialect.begins("x.folded", text),
+                    TextTest::Contains(text) => Sql::with(dialect.contains("x.folded"), text.clone()),
                     TextTest::EndsWith(text) => Sql {
                         text: "length(x.folded) >= length(?) AND \
                                substr(x.folded, length(x.folded) - length(?) + 1) = ?"
                             .to_owned(),
                         arguments: vec![text.clone().into(), text.clone().into(), text.clone().into()],
                     },
-                    TextTest::Folded(text) => Sql::with("x.folded = ?", text.clone()),
+                    TextTest::Folded(text) => dialect.equals("x.folded", text),
                     TextTest::Exact(folded, exact) => {
                         let exact = if folded == exact { String::new() } else { exact.clone() };
-                        Sql {
-                            text: "x.folded = ? AND x.exact = ?".to_owned(),
-                            arguments: vec![folded.clone().into(), exact.into()],
-                        }
+                        let mut sql = dialect.equals("x.folded", folded);
+                        sql.and(Sql::with("x.exact = ?", exact));
+                        sql
                     }
                 });
                 ("ix_string", sql)
             }
-            Self::Near { param, circle } => ("ix_place", within(dialect, *param, circle)),
+            Self::Near { param, circle } => ("ix_place", within(*param, circle)),
             Self::Present { param, table } => {
                 let table = match table {
                     Table::Exact => "ix_exact",
@@ -303,7 +303,7 @@ pub fn same_element(dialect: Dialect, parts: &[Condition], p: Option<&str>) -> S
 }
 
 /// A place within a circle: in the rectangle around it, then by its distance. Numbers of ours are safe in the text.
-fn within(dialect: Dialect, param: i64, circle: &Circle) -> Sql {
+fn within(param: i64, circle: &Circle) -> Sql {
     let bounds = circle.bounds();
     let ranges: Vec<String> = bounds
         .longitudes
@@ -311,7 +311,7 @@ fn within(dialect: Dialect, param: i64, circle: &Circle) -> Sql {
         .flatten()
         .map(|(west, east)| format!("x.longitude BETWEEN {west:?} AND {east:?}"))
         .collect();
-    let distance = dialect.distance("x.latitude", "x.longitude", circle.centre);
+    let distance = Dialect::distance("x.latitude", "x.longitude", circle.centre);
     let text = format!(
         "x.param = ? AND x.latitude BETWEEN {:?} AND {:?} AND ({}) AND {distance} <= {:?}",
         bounds.south,
@@ -377,7 +377,10 @@ pub fn one_of_texts(dialect: Dialect, texts: &[String]) -> Sql {
     match texts {
         [one] => Sql::with("= ?", one.clone()),
         many if many.len() > MARKS => {
-            let quoted: Vec<String> = many.iter().map(|text| quoted(text)).collect();
+            let quoted: Vec<String> = many
+                .iter()
+                .map(|text| quoted(&text.replace('\0', "\u{FFFD}")))
+                .collect();
             Sql::with(dialect.among_texts(), format!("[{}]", quoted.join(",")))
         }
         several => {

@@ -48,8 +48,13 @@ pub fn value(dialect: Dialect, catalogue: &Catalogue, key: &SortKey) -> Sql {
             (of_table(dialect, "ix_date", &format!("{best}(s.{end})")), param)
         }
         SortBy::Number(param) => {
-            let end = if key.descending { "hi" } else { "lo" };
-            (of_table(dialect, "ix_number", &format!("{best}(s.{end})")), param)
+            let (end, first) = if key.descending { ("hi", " DESC") } else { ("lo", "") };
+            // not every PostgreSQL has the smallest of bytes
+            let by = dialect.by("ix_number_pk");
+            let text = format!(
+                "(SELECT s.{end} FROM ix_number s{by} WHERE s.pk = r.pk AND s.param = ? ORDER BY s.{end}{first} LIMIT 1)"
+            );
+            (text, param)
         }
         SortBy::Text(param) => (of_table(dialect, "ix_string", &format!("{best}(s.folded)")), param),
     };
@@ -83,7 +88,10 @@ pub fn behind(keys: &[SortKey], cursor: &Cursor) -> Sql {
 
 fn equal(values: &[Key], sql: &mut Sql) {
     for (at, value) in values.iter().enumerate() {
-        sql.append(Sql::with(format!("k{at} IS NOT DISTINCT FROM ? AND "), value.clone()));
+        sql.append(match value {
+            Key::Nothing => Sql::plain(format!("k{at} IS NULL AND ")),
+            value => Sql::with(format!("k{at} = ? AND "), value.clone()),
+        });
     }
 }
 

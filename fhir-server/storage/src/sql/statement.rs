@@ -107,6 +107,35 @@ pub fn choose<E>(
     })
 }
 
+impl Conditions {
+    /// Those whose hits [`choose`] asks for, in this order.
+    pub fn to_count(&self, sort: &Sort) -> Vec<&Condition> {
+        candidates(&self.all, sort)
+            .into_iter()
+            .map(|at| &self.all[at])
+            .collect()
+    }
+}
+
+/// The conditions that could drive and have to be counted for that; none where it is clear which one does.
+fn candidates(conditions: &[Condition], sort: &Sort) -> Vec<usize> {
+    let drivers: Vec<usize> = (0..conditions.len()).filter(|at| can_drive(&conditions[*at])).collect();
+    let clear = conditions.iter().any(|c| matches!(c, Condition::Id(_))) || leader(conditions, sort).is_some();
+    if clear { Vec::new() } else { drivers }
+}
+
+/// The only condition that can drive, if it gives the order of the page.
+fn leader(conditions: &[Condition], sort: &Sort) -> Option<usize> {
+    let mut drivers = (0..conditions.len()).filter(|at| can_drive(&conditions[*at]));
+    let only = drivers.next().filter(|_| drivers.next().is_none())?;
+    (*sort == Sort::Creation && keyed(&conditions[only])).then_some(only)
+}
+
+/// Whether its index has the resources in the order of their pk.
+fn keyed(condition: &Condition) -> bool {
+    matches!(condition, Condition::Exact { values, .. } if values.len() == 1)
+}
+
 /// Takes the driver out of the conditions.
 fn pick<E>(
     conditions: &mut Vec<Condition>,
@@ -118,12 +147,7 @@ fn pick<E>(
     {
         return Ok((Driver::Ids(ids), true));
     }
-    let keyed = |c: &Condition| matches!(c, Condition::Exact { values, .. } if values.len() == 1);
-    let drivers: Vec<usize> = (0..conditions.len()).filter(|at| can_drive(&conditions[*at])).collect();
-    if let [only] = drivers[..]
-        && *sort == Sort::Creation
-        && keyed(&conditions[only])
-    {
+    if let Some(only) = leader(conditions, sort) {
         let condition = conditions.remove(only);
         return Ok((
             Driver::Rows {
@@ -134,7 +158,7 @@ fn pick<E>(
         ));
     }
     let mut best: Option<(usize, i64)> = None;
-    for at in drivers {
+    for at in candidates(conditions, sort) {
         let condition = &conditions[at];
         // one more than the fewest hits so far is as bad as any number
         let limit = best.map_or(FEW, |(_, fewest)| (fewest + 1).min(FEW));

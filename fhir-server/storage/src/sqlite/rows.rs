@@ -1,12 +1,10 @@
 //! Index rows: what is there and what should be, and the difference written.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
-use fhir_search::{Keys, ParamId};
 use rusqlite::{Connection, OptionalExtension};
 
-use crate::catalogue::Catalogue;
-use crate::sql::statement::LONG;
+use crate::rows::Rows;
 
 /// Texts whose numbers the writer remembers; then it forgets all of them.
 const REMEMBERED: usize = 50_000;
@@ -20,7 +18,7 @@ pub struct Values {
 
 impl Values {
     /// The number of a text, a new one where it has none.
-    fn number(&mut self, connection: &Connection, text: &str) -> rusqlite::Result<i64> {
+    pub fn number(&mut self, connection: &Connection, text: &str) -> rusqlite::Result<i64> {
         if let Some(number) = self.known.get(text) {
             return Ok(*number);
         }
@@ -67,79 +65,7 @@ pub fn find(connection: &Connection, text: &str) -> rusqlite::Result<Option<i64>
         .optional()
 }
 
-/// Parameter, low, high, system, code, element.
-type Number = (i64, Vec<u8>, Vec<u8>, i64, i64, i64);
-
-/// All index rows of one resource. The last part of each is the element whose rows belong together; 0: none.
-#[derive(Debug, Default, PartialEq)]
-pub struct Rows {
-    exact: BTreeSet<(i64, i64, i64)>,
-    dates: BTreeSet<(i64, i64, i64, i64)>,
-    numbers: BTreeSet<Number>,
-    /// Parameter, folded, as written (empty: as folded).
-    strings: BTreeSet<(i64, String, String, i64)>,
-    /// Parameter, latitude, longitude: seldom any, never many.
-    places: Vec<(i64, f64, f64)>,
-}
-
 impl Rows {
-    /// The rows that `keys` ask for.
-    pub fn of(
-        connection: &Connection,
-        catalogue: &Catalogue,
-        values: &mut Values,
-        keys: &Keys,
-    ) -> rusqlite::Result<Self> {
-        let mut rows = Self::default();
-        rows.add(connection, catalogue, values, keys, 0)?;
-        for (element, keys) in (1..).zip(&keys.elements) {
-            rows.add(connection, catalogue, values, keys, element)?;
-        }
-        Ok(rows)
-    }
-
-    fn add(
-        &mut self,
-        connection: &Connection,
-        catalogue: &Catalogue,
-        values: &mut Values,
-        keys: &Keys,
-        element: i64,
-    ) -> rusqlite::Result<()> {
-        for (param, text) in &keys.exact {
-            let value = values.number(connection, text)?;
-            self.exact.insert((catalogue.param(*param), value, element));
-        }
-        for (param, low, high) in &keys.dates {
-            self.dates.insert((catalogue.param(*param), *low, *high, element));
-        }
-        for row in &keys.numbers {
-            let mut unit = |text: &str| {
-                if text.is_empty() {
-                    Ok(0)
-                } else {
-                    values.number(connection, text)
-                }
-            };
-            let (system, code) = (unit(&row.system)?, unit(&row.code)?);
-            let param = catalogue.param(row.param);
-            let (low, high) = (row.low.clone(), row.high.clone());
-            self.numbers.insert((param, low, high, system, code, element));
-        }
-        for (param, folded, exact) in &keys.strings {
-            let exact = if exact == folded { String::new() } else { exact.clone() };
-            self.strings
-                .insert((catalogue.param(*param), folded.clone(), exact, element));
-        }
-        for place in &keys.places {
-            let place = (catalogue.param(place.param), place.latitude, place.longitude);
-            if !self.places.contains(&place) {
-                self.places.push(place);
-            }
-        }
-        Ok(())
-    }
-
     /// The rows that a resource has.
     pub fn read(connection: &Connection, pk: i64) -> rusqlite::Result<Self> {
         let all = |sql: &str| connection.prepare_cached(sql);
@@ -171,17 +97,6 @@ impl Rows {
         })
     }
 
-    /// Leaves out what belongs to no stored definition of these.
-    pub fn only(&mut self, definitions: &[u32]) {
-        let blocks: Vec<_> = definitions.iter().map(|number| ParamId::block(*number)).collect();
-        let belongs =
-            |param: i64| u32::try_from(param).is_ok_and(|param| blocks.iter().any(|block| block.contains(&param)));
-        self.exact.retain(|row| belongs(row.0));
-        self.dates.retain(|row| belongs(row.0));
-        self.numbers.retain(|row| belongs(row.0));
-        self.strings.retain(|row| belongs(row.0));
-    }
-
     /// Makes the rows of `pk` from `before` into these: only the difference is written.
     pub fn replace(&self, connection: &Connection, pk: i64, before: &Self) -> rusqlite::Result<()> {
         let all = |sql: &str| connection.prepare_cached(sql);
@@ -196,7 +111,7 @@ impl Rows {
             }
         }
         if self.dates != before.dates {
-            let long = |low: i64, high: i64| i64::from(high.saturating_sub(low) >= LONG);
+            let long = |low, high| i64::from(Self::is_long(low, high));
             let mut delete = all(
                 "DELETE FROM ix_date WHERE param = ?1 AND long = ?2 AND lo = ?3 AND hi = ?4 AND pk = ?5 AND elem = ?6",
             )?;

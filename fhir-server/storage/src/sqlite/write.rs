@@ -10,14 +10,15 @@ use rusqlite::{Connection, OptionalExtension};
 use tokio::sync::{mpsc, oneshot};
 
 use super::clock::Clock;
-use super::rows::{Rows, Values};
+use super::rows::Values;
 use super::{definitions, jobs, search};
 use crate::bodies;
 use crate::catalogue::Catalogue;
-use crate::commit::{Change, Expected, Guard, Kept, Outcome, Prepared, WriteSet, Written};
+use crate::commit::{Change, Expected, Guard, Kept, Last, Outcome, Prepared, WriteSet, Written};
 use crate::error::CommitError;
 use crate::index::Filling;
 use crate::job::{self, JobChange};
+use crate::rows::Rows;
 use crate::version::{Kind, NOT_KEPT};
 
 /// Sets that share a commit at most: bounds the time that the first of them waits.
@@ -59,6 +60,15 @@ impl Work {
 impl std::fmt::Debug for Work {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("Work")
+    }
+}
+
+impl Current {
+    fn state(&self) -> Last {
+        Last {
+            version: self.version,
+            is_live: self.body.is_some(),
+        }
     }
 }
 
@@ -186,7 +196,10 @@ impl Writer {
             return Ok(());
         }
         let mut before = Rows::read(&self.connection, filling.pk)?;
-        let mut rows = Rows::of(&self.connection, &self.catalogue, &mut self.values, &filling.keys)?;
+        let (values, connection) = (&mut self.values, &self.connection);
+        let mut rows = Rows::of(&self.catalogue, &filling.keys, &mut |text| {
+            values.number(connection, text)
+        })?;
         if !definitions.is_empty() {
             before.only(definitions);
             rows.only(definitions);
@@ -352,7 +365,10 @@ impl Writer {
     }
 
     fn index(&mut self, pk: i64, resource: &Prepared, before: &Rows) -> Result<(), CommitError> {
-        let rows = Rows::of(&self.connection, &self.catalogue, &mut self.values, &resource.keys)?;
+        let (values, connection) = (&mut self.values, &self.connection);
+        let rows = Rows::of(&self.catalogue, &resource.keys, &mut |text| {
+            values.number(connection, text)
+        })?;
         Ok(rows.replace(&self.connection, pk, before)?)
     }
 
@@ -365,17 +381,17 @@ impl Writer {
             ..
         } = resource;
         let current = self.current(resource_type, id)?;
-        expect(expected, current.as_ref(), resource_type, id)?;
+        expected.prove(current.as_ref().map(Current::state), resource_type, id)?;
         let Some(current) = current else {
             return if may_create {
                 self.insert(resource)
             } else {
-                Err(not_found(resource_type, id))
+                Err(CommitError::not_found(resource_type, id))
             };
         };
         let mut kept = resource.kept;
         let kind = match &current.body {
-            None if !may_create => return Err(not_found(resource_type, id)),
+            None if !may_create => return Err(CommitError::not_found(resource_type, id)),
             None => Kind::Created,
             Some(body) => {
                 let old = bodies::unpack(body, current.dictionary, || format!("{resource_type}/{id}"))?;
@@ -417,7 +433,7 @@ impl Writer {
         let Some(current) = current.filter(|current| current.body.is_some()) else {
             return Ok(Outcome::AlreadyDeleted);
         };
-        expect(expected, Some(&current), resource_type, id)?;
+        expected.prove(Some(current.state()), resource_type, id)?;
         let before = Rows::read(&self.connection, current.pk)?;
         let written = self.supersede(&current, Kind::Deleted, kept, 0, None)?;
         Rows::default().replace(&self.connection, current.pk, &before)?;
@@ -428,7 +444,7 @@ impl Writer {
         let Some(current) = self.current(resource_type, id)? else {
             return Ok(Outcome::AlreadyDeleted);
         };
-        expect(expected, Some(&current), resource_type, id)?;
+        expected.prove(Some(current.state()), resource_type, id)?;
         let before = Rows::read(&self.connection, current.pk)?;
         Rows::default().replace(&self.connection, current.pk, &before)?;
         for sql in ["DELETE FROM hist WHERE pk = ?1", "DELETE FROM res WHERE pk = ?1"] {
@@ -441,7 +457,7 @@ impl Writer {
         let Some(current) = self.current(resource_type, id)? else {
             return Ok(Outcome::AlreadyDeleted);
         };
-        expect(expected, Some(&current), resource_type, id)?;
+        expected.prove(Some(current.state()), resource_type, id)?;
         self.connection
             .prepare_cached("DELETE FROM hist WHERE pk = ?1")?
             .execute([current.pk])?;
@@ -479,32 +495,5 @@ impl Writer {
             body,
         ))?;
         Ok(written)
-    }
-}
-
-fn expect(expected: Expected, current: Option<&Current>, resource_type: &str, id: &str) -> Result<(), CommitError> {
-    let live = current
-        .filter(|current| current.body.is_some())
-        .map(|current| current.version);
-    let holds = match expected {
-        Expected::Any => true,
-        Expected::Version(version) => live == Some(version),
-        Expected::None => live.is_none(),
-        Expected::Last(version) => current.map(|current| current.version) == version,
-    };
-    if holds {
-        return Ok(());
-    }
-    Err(CommitError::Conflict {
-        resource_type: resource_type.to_owned(),
-        id: id.to_owned(),
-        current: live,
-    })
-}
-
-fn not_found(resource_type: &str, id: &str) -> CommitError {
-    CommitError::NotFound {
-        resource_type: resource_type.to_owned(),
-        id: id.to_owned(),
     }
 }

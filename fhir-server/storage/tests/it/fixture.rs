@@ -1,7 +1,7 @@
 //! A store in a temporary folder, fed with JSON.
 
-use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fhir_definitions::{Definitions, FhirVersion};
 use fhir_resource::edit::Edits;
@@ -9,39 +9,70 @@ use fhir_resource::stored::StoredForm;
 use fhir_resource::{Document, Limits};
 use fhir_search::{Access, Extractor, Handling, InForce, Parameters, Parser, Search, Target};
 use fhir_storage::{
-    Change, CommitError, Cursor, Database, Effort, Expected, Kept, Outcome, Prepared, Store, StoreOptions, WriteSet,
+    Change, CommitError, Cursor, Database, Effort, Expected, Kept, Outcome, Prepared, Store, StoreOptions, Url,
+    WriteSet,
 };
 use serde_json::Value;
 use tempfile::TempDir;
+use test_postgres::PostgresServer;
 
 pub struct Fixture {
     pub store: Arc<Store>,
     pub folder: TempDir,
+    pub database: Database,
     definitions: &'static Definitions,
     extractor: Extractor,
 }
 
-pub async fn open(path: &Path) -> Arc<Store> {
+/// Which database is behind a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+pub async fn open(database: &Database) -> Arc<Store> {
     Store::open(&StoreOptions {
-        database: Database::Sqlite(path.join("test.db")),
+        database: database.clone(),
         version: FhirVersion::R4,
         readers: 2,
+        statement: Duration::from_mins(1),
     })
     .await
     .expect("the store opens")
 }
 
 impl Fixture {
-    pub async fn new() -> Self {
+    pub async fn new(engine: Engine) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
+        let database = match engine {
+            Engine::Sqlite => Database::Sqlite(folder.path().join("test.db")),
+            Engine::Postgres => Database::Postgres(Url::new(PostgresServer::shared().database())),
+        };
+        let store = open(&database).await;
+        Self::of(database, store, folder)
+    }
+
+    /// On an open PostgreSQL.
+    pub fn on(database: Database, store: Arc<Store>) -> Self {
+        Self::of(database, store, tempfile::tempdir().expect("a folder"))
+    }
+
+    fn of(database: Database, store: Arc<Store>, folder: TempDir) -> Self {
         let definitions = Definitions::of(FhirVersion::R4);
         let extractor = Extractor::new(definitions, vec!["http://own.example/fhir".to_owned()]);
         Self {
-            store: open(folder.path()).await,
+            store,
             folder,
+            database,
             definitions,
             extractor,
         }
+    }
+
+    /// Opens the database again.
+    pub async fn reopen(&mut self) {
+        self.store = open(&self.database).await;
     }
 
     pub fn prepare(&self, resource: &Value) -> Prepared {

@@ -4,7 +4,7 @@
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::fixture::Fixture;
+use crate::fixture::{Engine, Fixture};
 
 fn data() -> Vec<Value> {
     let quantity = |id: &str, value: &str, system: &str, code: &str| {
@@ -148,8 +148,13 @@ fn data() -> Vec<Value> {
 #[case("Observation", "_filter=value-quantity gt 1|http://unitsofmeasure.org|g", "kg")]
 #[case("Location", "_filter=near pr true", "ann-arbor detroit fiji")]
 #[tokio::test]
-async fn finds(#[case] target: &str, #[case] query: &str, #[case] ids: &str) {
-    let fixture = Fixture::new().await;
+async fn finds(
+    #[case] target: &str,
+    #[case] query: &str,
+    #[case] ids: &str,
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let fixture = Fixture::new(engine).await;
     fixture.put_all(&data()).await;
     let wanted: Vec<_> = ids.split_whitespace().collect();
     assert_eq!(fixture.found(target, query).await, wanted, "{target}?{query}");
@@ -157,9 +162,10 @@ async fn finds(#[case] target: &str, #[case] query: &str, #[case] ids: &str) {
     assert_eq!(fixture.found(target, &paged).await, wanted, "{target}?{paged}");
 }
 
+#[rstest]
 #[tokio::test]
-async fn what_changes_is_found_anew() {
-    let fixture = Fixture::new().await;
+async fn what_changes_is_found_anew(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+    let fixture = Fixture::new(engine).await;
     fixture.put_all(&data()).await;
     fixture
         .put_all(&[
@@ -205,8 +211,9 @@ async fn thousands_of_alternatives(
     #[case] before: &str,
     #[case] hit: &str,
     #[case] ids: &str,
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    let fixture = Fixture::new().await;
+    let fixture = Fixture::new(engine).await;
     fixture.put_all(&data()).await;
     let others = (0..4_000).map(|n| match name {
         "birthdate" => format!("eb1000-01-{:02}", n % 28 + 1),

@@ -2,9 +2,10 @@
 
 use fhir_search::Access;
 use fhir_storage::{Effort, HistoryQuery, Kind, Scope};
+use rstest::rstest;
 use serde_json::json;
 
-use crate::fixture::Fixture;
+use crate::fixture::{Engine, Fixture};
 
 fn query(scope: Scope) -> HistoryQuery {
     HistoryQuery {
@@ -29,9 +30,10 @@ async fn all(fixture: &Fixture, mut query: HistoryQuery) -> Vec<(String, u32, Ki
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn newest_first_in_every_scope() {
-    let fixture = Fixture::new().await;
+async fn newest_first_in_every_scope(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+    let fixture = Fixture::new(engine).await;
     let patient = |family: &str| json!({"resourceType": "Patient", "id": "a", "name": [{"family": family}]});
     let device = json!({"resourceType": "Device", "id": "d"});
     fixture.put_all(&[patient("One"), device, patient("Two")]).await;

@@ -1,10 +1,11 @@
-//! The contract of the store, on a real SQLite file.
+//! The contract of the store, on real SQLite files and a real PostgreSQL.
 
 mod fixture;
 mod further;
 mod history;
 mod plans;
 mod reference;
+mod replicas;
 mod search;
 mod sorting;
 mod writes;

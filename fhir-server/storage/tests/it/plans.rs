@@ -5,7 +5,7 @@ use std::time::Instant;
 use fhir_storage::{Effort, ReadError};
 use serde_json::json;
 
-use crate::fixture::Fixture;
+use crate::fixture::{Engine, Fixture};
 
 /// Resources in the database whose plans are looked at. The rows are copied inside SQLite, so that it takes seconds.
 const RESOURCES: i64 = 200_000;
@@ -83,7 +83,7 @@ const SEARCHES: &[(&str, &str)] = &[
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_plan_searches_an_index() {
-    let mut fixture = Fixture::new().await;
+    let mut fixture = Fixture::new(Engine::Sqlite).await;
     fixture
         .put_all(&[
             json!({"resourceType": "Observation", "id": "o1", "status": "final", "meta": {"tag": [{"code": "x"}]},
@@ -96,7 +96,7 @@ async fn every_plan_searches_an_index() {
         .await;
     fixture.store.close().await;
     grow(&fixture.folder.path().join("test.db"));
-    fixture.store = crate::fixture::open(fixture.folder.path()).await;
+    fixture.reopen().await;
     let mut scans = Vec::new();
     for (target, query) in SEARCHES {
         let plan = fixture

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
-use crate::fixture::Fixture;
+use crate::fixture::{Engine, Fixture};
 
 /// Sets of resources, each asked forty questions; `LONG_TESTS` makes them many.
 fn cases() -> u32 {
@@ -622,14 +622,15 @@ proptest! {
         observations in proptest::collection::vec(observation(), 4..25),
         others in proptest::collection::vec(other(), 0..12),
         questions in proptest::collection::vec(question(), 40),
+        engine in proptest::sample::select(&[Engine::Sqlite, Engine::Postgres][..]),
     ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let mut all: Vec<Value> = people.into_iter().chain(observations).chain(others).collect();
         for (number, resource) in all.iter_mut().enumerate() {
             resource["id"] = json!(PEOPLE.get(number).map_or_else(|| format!("r{number:02}"), |id| (*id).to_owned()));
         }
         runtime.block_on(async {
-            let fixture = Fixture::new().await;
+            let fixture = Fixture::new(engine).await;
             fixture.commit(all.iter().map(|resource| fixture.put(resource)).collect()).await.expect("committed");
             for (of, conditions) in questions {
                 let query = conditions.iter().map(Condition::query).collect::<Vec<_>>().join("&");

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::fixture::Fixture;
+use crate::fixture::{Engine, Fixture};
 
 fn data() -> Vec<Value> {
     vec![
@@ -146,8 +146,13 @@ fn data() -> Vec<Value> {
 #[case("Patient/p1/*", "_type=RiskAssessment", "")]
 #[case("Patient/p2/*", "", "r1")]
 #[tokio::test]
-async fn finds(#[case] target: &str, #[case] query: &str, #[case] ids: &str) {
-    let fixture = Fixture::new().await;
+async fn finds(
+    #[case] target: &str,
+    #[case] query: &str,
+    #[case] ids: &str,
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let fixture = Fixture::new(engine).await;
     fixture.put_all(&data()).await;
     let wanted: Vec<_> = ids.split_whitespace().collect();
     assert_eq!(fixture.found(target, query).await, wanted, "{target}?{query}");
@@ -155,9 +160,10 @@ async fn finds(#[case] target: &str, #[case] query: &str, #[case] ids: &str) {
     assert_eq!(fixture.found(target, &paged).await, wanted, "{target}?{paged}");
 }
 
+#[rstest]
 #[tokio::test]
-async fn sorts_by_the_last_change() {
-    let fixture = Fixture::new().await;
+async fn sorts_by_the_last_change(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+    let fixture = Fixture::new(engine).await;
     fixture.put_all(&data()).await;
     fixture
         .put_all(&[json!({"resourceType": "Patient", "id": "p1", "gender": "male"})])
@@ -178,9 +184,10 @@ async fn sorts_by_the_last_change() {
     assert_eq!(fixture.found("Patient", "").await, ["p1", "p2"]);
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_neither_repeat_nor_skip_while_others_write() {
-    let fixture = Arc::new(Fixture::new().await);
+async fn pages_neither_repeat_nor_skip_while_others_write(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+    let fixture = Arc::new(Fixture::new(engine).await);
     let patient = |n: usize| {
         let name = json!([{"family": format!("f{n:04}")}]);
         json!({"resourceType": "Patient", "id": format!("p{n:04}"), "gender": "female", "name": name})
@@ -263,9 +270,11 @@ proptest! {
     fn agrees_with_a_naive_evaluation(
         subjects in proptest::collection::vec(subject(), 1..30),
         gender in 0..3usize, family in 0..4usize, year in 1950..1960u32, negate in any::<bool>(), compare in 0..3usize,
+        on_postgres in any::<bool>(),
     ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let fixture = runtime.block_on(Fixture::new());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let engine = if on_postgres { Engine::Postgres } else { Engine::Sqlite };
+        let fixture = runtime.block_on(Fixture::new(engine));
         let resources: Vec<_> = subjects.iter().enumerate().map(|(n, subject)| {
             let mut resource = json!({"resourceType": "Patient", "id": format!("p{n:02}")});
             if let Some(gender) = subject.gender { resource["gender"] = json!(GENDERS[gender]); }

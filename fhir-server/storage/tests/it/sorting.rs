@@ -3,7 +3,7 @@
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::fixture::Fixture;
+use crate::fixture::{Engine, Fixture};
 
 fn data() -> Vec<Value> {
     let observation = |id: &str, code: &str, rest: Value| {
@@ -50,8 +50,13 @@ fn data() -> Vec<Value> {
 #[case::last_change_and_more("Observation", "_sort=code,-_lastUpdated", "o3 o2 o1")]
 #[case::in_a_compartment("Patient/z/Observation", "_sort=code", "")]
 #[tokio::test]
-async fn sorts(#[case] target: &str, #[case] query: &str, #[case] ids: &str) {
-    let fixture = Fixture::new().await;
+async fn sorts(
+    #[case] target: &str,
+    #[case] query: &str,
+    #[case] ids: &str,
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let fixture = Fixture::new(engine).await;
     fixture.put_all(&data()).await;
     let wanted: Vec<_> = ids.split_whitespace().collect();
     for count in [100, 2, 1] {

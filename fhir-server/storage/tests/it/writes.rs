@@ -4,17 +4,19 @@ use fhir_definitions::FhirVersion;
 use fhir_storage::{
     Change, CommitError, Database, Expected, Guard, Kept, Kind, OpenError, Outcome, Store, StoreOptions, WriteSet,
 };
+use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, open};
+use crate::fixture::{Engine, Fixture};
 
 fn patient(id: &str, family: &str) -> Value {
     json!({"resourceType": "Patient", "id": id, "name": [{"family": family}]})
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_resource_lives_changes_dies_and_comes_back() {
-    let fixture = Fixture::new().await;
+async fn a_resource_lives_changes_dies_and_comes_back(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+    let fixture = Fixture::new(engine).await;
     let put = async |family: &str| fixture.commit(vec![fixture.put(&patient("a", family))]).await.unwrap()[0];
     assert!(matches!(put("One").await, Outcome::Created(w) if w.version == 1));
     assert!(matches!(put("Two").await, Outcome::Updated(w) if w.version == 2));
@@ -54,9 +56,10 @@ async fn a_resource_lives_changes_dies_and_comes_back() {
     assert_eq!((report.resources, report.superseded, report.problems.len()), (0, 0, 0));
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_set_is_all_or_nothing() {
-    let fixture = Fixture::new().await;
+async fn a_set_is_all_or_nothing(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+    let fixture = Fixture::new(engine).await;
     fixture.put_all(&[patient("taken", "Old")]).await;
     let changes = vec![
         fixture.put(&patient("new", "New")),
@@ -78,9 +81,10 @@ async fn a_set_is_all_or_nothing() {
     assert_eq!(fixture.store.check().await.unwrap().problems, [""; 0]);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_stale_version_is_refused_and_a_neighbour_is_not() {
-    let fixture = Fixture::new().await;
+async fn a_stale_version_is_refused_and_a_neighbour_is_not(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+    let fixture = Fixture::new(engine).await;
     fixture.put_all(&[patient("a", "One"), patient("a", "Two")]).await;
     let stale = Change::Update {
         resource: fixture.prepare(&patient("a", "Three")),
@@ -107,9 +111,10 @@ async fn a_stale_version_is_refused_and_a_neighbour_is_not() {
     ));
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn many_conditional_creates_of_one_thing_make_one() {
-    let fixture = std::sync::Arc::new(Fixture::new().await);
+async fn many_conditional_creates_of_one_thing_make_one(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+    let fixture = std::sync::Arc::new(Fixture::new(engine).await);
     let creates = (0..64).map(|n| {
         let fixture = std::sync::Arc::clone(&fixture);
         tokio::spawn(async move {
@@ -135,9 +140,12 @@ async fn many_conditional_creates_of_one_thing_make_one() {
     assert_eq!((created, existed), (1, 63));
 }
 
+#[rstest]
 #[tokio::test]
-async fn times_are_unique_and_in_commit_order_over_restarts() {
-    let mut fixture = Fixture::new().await;
+async fn times_are_unique_and_in_commit_order_over_restarts(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let mut fixture = Fixture::new(engine).await;
     let mut times = Vec::new();
     for round in 0..3 {
         for n in 0..50 {
@@ -151,19 +159,20 @@ async fn times_are_unique_and_in_commit_order_over_restarts() {
             times.push(written.last_updated);
         }
         fixture.store.close().await;
-        fixture.store = open(fixture.folder.path()).await;
+        fixture.reopen().await;
     }
     assert!(times.windows(2).all(|pair| pair[0] < pair[1]));
 }
 
 #[tokio::test]
 async fn a_database_has_one_server_one_version_and_no_future() {
-    let fixture = Fixture::new().await;
+    let fixture = Fixture::new(Engine::Sqlite).await;
     let path = fixture.folder.path().join("test.db");
     let options = |version| StoreOptions {
         database: Database::Sqlite(path.clone()),
         version,
         readers: 1,
+        statement: std::time::Duration::MAX,
     };
     assert!(matches!(
         Store::open(&options(FhirVersion::R4)).await,
@@ -185,7 +194,7 @@ async fn a_database_has_one_server_one_version_and_no_future() {
 
 #[tokio::test]
 async fn the_log_is_folded_into_the_database_while_writes_go_on() {
-    let fixture = Fixture::new().await;
+    let fixture = Fixture::new(Engine::Sqlite).await;
     // text that doesn't compress: 40 MB of it
     let mut noise = 1_u64;
     for n in 0..200 {

@@ -78,6 +78,7 @@ fn queries_become_plans_that_run() {
             database: Database::Sqlite(folder.path().join("test.db")),
             version: FhirVersion::R4,
             readers: 2,
+            statement: std::time::Duration::MAX,
         }))
         .expect("a store");
     let parser = Parser {
@@ -140,6 +141,7 @@ fn places_of_pages() {
             database: Database::Sqlite(folder.path().join("test.db")),
             version: FhirVersion::R4,
             readers: 2,
+            statement: std::time::Duration::MAX,
         }))
         .expect("a store");
     let plan = fhir_search::Plan {

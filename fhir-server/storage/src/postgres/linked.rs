@@ -1,0 +1,213 @@
+//! From resources to those that they refer to, and back: what `_include` and `_revinclude` ask for. A round has two
+//! statements for an include, however many resources it begins with.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::convert::Infallible;
+use std::ops::Range;
+
+use fhir_search::{Access, Include, key};
+use sqlx::{AssertSqlSafe, PgConnection, Row as _};
+
+use super::texts::{self, Texts};
+use super::value;
+use crate::catalogue::Catalogue;
+use crate::error::ReadError;
+use crate::linked::{Included, Name, ROUNDS};
+use crate::sql::Sql;
+use crate::sql::dialect::Dialect;
+use crate::sql::resolve::resolve;
+use crate::sql::row::Raw;
+
+const REFERENCES: &str = "SELECT v.text FROM unnest($1::int8[], $2::text[]) WITH ORDINALITY n (type, id, at) \
+     JOIN res r ON r.type = n.type AND r.id = n.id JOIN ix_exact x ON x.pk = r.pk AND x.param = ANY ($3) \
+     JOIN val v ON v.id = x.val ORDER BY n.at, v.text";
+const NAMED: &str = "SELECT r.type, r.ver, r.upd, r.kind, r.dict, r.body, r.pk, r.id \
+     FROM unnest($1::int8[], $2::text[]) WITH ORDINALITY n (type, id, at) \
+     JOIN res r ON r.type = n.type AND r.id = n.id WHERE r.body IS NOT NULL";
+/// Each of the referring resources is seen: `SEEN` is a test of it.
+const REFERRING: &str = "SELECT r.type, r.ver, r.upd, r.kind, r.dict, r.body, r.pk, r.id \
+     FROM unnest($1::int8[]) WITH ORDINALITY n (val, at) \
+     JOIN LATERAL (SELECT DISTINCT l.pk FROM ix_exact l WHERE l.param = ANY ($2) AND l.val = n.val \
+     AND EXISTS (SELECT 1 FROM res r WHERE r.pk = l.pk AND r.body IS NOT NULL AND SEEN OFFSET 0) \
+     ORDER BY l.pk LIMIT $3) y ON TRUE JOIN res r ON r.pk = y.pk ORDER BY n.at, r.pk";
+
+/// Follows `includes` from the resources of a page; gives those of what is found that are in
+/// `window`.
+pub async fn included(
+    connection: &mut PgConnection,
+    catalogue: &Catalogue,
+    texts: &Texts,
+    page: &[Name],
+    (includes, access): (&[Include], &Access),
+    window: Range<usize>,
+) -> Result<Included, ReadError> {
+    let seen = match access.filter() {
+        None => Sql::plain("TRUE"),
+        Some(filter) => {
+            let mut wanted = BTreeSet::new();
+            texts::of_filters(std::slice::from_ref(&filter), &mut wanted);
+            let numbers = texts.find(connection, &wanted).await?;
+            let mut find = |text: &str| Ok::<_, Infallible>(numbers.get(text));
+            let Ok(condition) = resolve(catalogue, &filter, &mut find);
+            condition.probe(Dialect::Postgres, "r.pk")
+        }
+    };
+    let mut walk = Walk {
+        catalogue,
+        sight: seen,
+        access,
+        window,
+        names: Vec::new(),
+        seen: page.iter().cloned().collect(),
+        found: Included::default(),
+    };
+    let mut from = page.to_vec();
+    for round in 0..ROUNDS {
+        let before = walk.names.len();
+        for include in includes.iter().filter(|include| round == 0 || include.iterate) {
+            if include.reverse {
+                walk.backwards(connection, texts, include, &from).await?;
+            } else {
+                walk.forwards(connection, include, &from).await?;
+            }
+            if walk.found.cut {
+                return Ok(walk.found);
+            }
+        }
+        from = walk.names[before..].to_vec();
+        if from.is_empty() {
+            break;
+        }
+    }
+    Ok(walk.found)
+}
+
+struct Walk<'a> {
+    catalogue: &'a Catalogue,
+    access: &'a Access,
+    window: Range<usize>,
+    /// All that were found, in order.
+    names: Vec<Name>,
+    /// The test of a resource `r` that is seen.
+    sight: Sql,
+    seen: HashSet<Name>,
+    found: Included,
+}
+
+impl Walk<'_> {
+    /// To what resources refer to.
+    async fn forwards(
+        &mut self,
+        connection: &mut PgConnection,
+        include: &Include,
+        from: &[Name],
+    ) -> Result<(), ReadError> {
+        let mut by_type: HashMap<&str, Vec<i64>> = HashMap::new();
+        for (of, _) in from {
+            by_type.entry(of).or_insert_with(|| self.numbers(include, Some(of)));
+        }
+        let parameters: BTreeSet<i64> = by_type.values().flatten().copied().collect();
+        let (types, ids) = self.columns(from.iter().filter(|(of, _)| !by_type[of.as_str()].is_empty()));
+        if types.is_empty() {
+            return Ok(());
+        }
+        let parameters: Vec<i64> = parameters.into_iter().collect();
+        let rows = sqlx::query(REFERENCES)
+            .bind(types)
+            .bind(ids)
+            .bind(parameters)
+            .fetch_all(&mut *connection)
+            .await?;
+        let mut wanted: Vec<Name> = Vec::new();
+        for row in rows {
+            let target: String = row.try_get(0)?;
+            let Some((of, id)) = key::text(&target).split_once('/') else {
+                continue;
+            };
+            if include.target.is_none_or(|target| target == of) && !self.is_known(of, id) {
+                wanted.push((of.to_owned(), id.to_owned()));
+            }
+        }
+        let (types, ids) = self.columns(wanted.iter());
+        let text = format!("{NAMED} AND {} ORDER BY n.at", value::numbered(&self.sight.text, 3));
+        let query = sqlx::query(AssertSqlSafe(text)).bind(types).bind(ids);
+        let query = value::bind(query, self.sight.arguments.clone());
+        let rows = query.fetch_all(connection).await?;
+        self.take(&rows)
+    }
+
+    /// To what refers to resources.
+    async fn backwards(
+        &mut self,
+        connection: &mut PgConnection,
+        texts: &Texts,
+        include: &Include,
+        from: &[Name],
+    ) -> Result<(), ReadError> {
+        let own: Vec<String> = from
+            .iter()
+            .filter(|(of, _)| include.target.is_none_or(|target| target == of))
+            .map(|(of, id)| key::reference(&format!("{of}/{id}")))
+            .collect();
+        let parameters = self.numbers(include, None);
+        if own.is_empty() || parameters.is_empty() {
+            return Ok(());
+        }
+        let wanted = own.iter().map(String::as_str).collect();
+        let numbers = texts.find(connection, &wanted).await?;
+        let values: Vec<i64> = own.iter().filter_map(|text| numbers.get(text)).collect();
+        if values.is_empty() {
+            return Ok(());
+        }
+        let most = i64::try_from(self.seen.len().saturating_add(self.window.end).saturating_add(1)).unwrap_or(i64::MAX);
+        let text = REFERRING.replace("SEEN", &value::numbered(&self.sight.text, 4));
+        let query = sqlx::query(AssertSqlSafe(text))
+            .bind(values)
+            .bind(parameters)
+            .bind(most);
+        let query = value::bind(query, self.sight.arguments.clone());
+        let rows = query.fetch_all(connection).await?;
+        self.take(&rows)
+    }
+
+    /// The numbers of the include's parameters, of all types or of one.
+    fn numbers(&self, include: &Include, of: Option<&str>) -> Vec<i64> {
+        let wanted = include
+            .parameters
+            .iter()
+            .filter(|(source, _)| of.is_none_or(|of| of == *source) && self.access.sees(source));
+        wanted.map(|(_, param)| self.catalogue.param(*param)).collect()
+    }
+
+    /// Numbers of types, and ids.
+    fn columns<'n>(&self, names: impl Iterator<Item = &'n Name>) -> (Vec<i64>, Vec<String>) {
+        names
+            .filter_map(|(of, id)| Some((self.catalogue.type_number(of)?, id.clone())))
+            .unzip()
+    }
+
+    fn is_known(&self, resource_type: &str, id: &str) -> bool {
+        !self.access.sees(resource_type) || self.seen.contains(&(resource_type.to_owned(), id.to_owned()))
+    }
+
+    fn take(&mut self, rows: &[sqlx::postgres::PgRow]) -> Result<(), ReadError> {
+        for row in rows {
+            let raw = Raw::of_row(row)?;
+            if self.is_known(self.catalogue.type_name(raw.type_number), &raw.id) {
+                continue;
+            }
+            if self.names.len() >= self.window.end {
+                self.found.cut = true;
+                return Ok(());
+            }
+            let version = raw.serve(self.catalogue)?;
+            let name = version.name();
+            if self.names.len() >= self.window.start {
+                self.found.entries.push(version);
+            }
+            self.seen.insert(name.clone());
+            self.names.push(name);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,22 @@
+# server.sh BIN DIRECTORY PORT [PROGRAM THAT BECOMES ANOTHER USER…]
+# Runs PostgreSQL until its input ends, however the test ends; then nothing of it is left.
+set -eu
+bin=$1 directory=$2 port=$3
+shift 3
+"$@" "$bin/initdb" --pgdata "$directory/data" --username postgres --auth trust --encoding UTF8 --locale C --no-sync \
+  >/dev/null
+start() {
+  "$@" "$bin/postgres" -D "$directory/data" -p "$port" -k "$directory" -h 127.0.0.1 -c max_connections=400 \
+    -c shared_buffers=64MB -c fsync=on </dev/null 2>&1 &
+  pid=$!
+}
+start "$@"
+while read -r command; do
+  case $command in
+    crash) kill -QUIT "$pid"; wait "$pid" || true; echo "crashed" ;;
+    start) start "$@" ;;
+  esac
+done
+kill -QUIT "$pid" 2>/dev/null || true
+wait "$pid" 2>/dev/null || true
+rm -rf "$directory"
