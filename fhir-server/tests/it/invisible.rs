@@ -115,6 +115,9 @@ impl Thing {
     }
 }
 
+/// Codes and identifiers that things have.
+const CODES: u8 = 3;
+
 fn thing() -> impl Strategy<Value = Thing> {
     let kind = prop_oneof![
         4 => Just(Kind::Observation),
@@ -122,7 +125,7 @@ fn thing() -> impl Strategy<Value = Thing> {
         1 => Just(Kind::List),
         1 => Just(Kind::ValueSet),
     ];
-    (kind, any::<bool>(), any::<bool>(), 0..4u8, prop::bool::weighted(0.15)).prop_map(
+    (kind, any::<bool>(), any::<bool>(), 0..CODES, prop::bool::weighted(0.15)).prop_map(
         |(kind, own, laboratory, code, deleted)| Thing {
             kind,
             own,
@@ -279,8 +282,10 @@ async fn service(signer: &Signer, folder: &TempDir, things: &[Thing], only: Opti
 
 async fn ask(service: &Service, bearer: &str, (method, path, option, body): Request, number: u8) -> Answer {
     let filled = |text: &str| {
-        let letters = ["/t", "=t", "\"t", "|i", "\"i", "=c", " c", "/vs"];
-        letters.iter().fold(text.to_owned(), |text, letter| {
+        let (things, codes) = (["/t", "=t", "\"t"], ["|i", "\"i", "=c", " c", "/vs"]);
+        let things = things.iter().map(|letter| (letter, number));
+        let numbers = things.chain(codes.iter().map(|letter| (letter, number % CODES)));
+        numbers.fold(text.to_owned(), |text, (letter, number)| {
             text.replace(&format!("{letter}N"), &format!("{letter}{number}"))
         })
     };
@@ -371,7 +376,7 @@ fn no_answer_depends_on_what_is_not_seen() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let world = prop::collection::vec(thing(), 4..14);
     let who = prop_oneof![3 => Just(Who::Patient), 2 => Just(Who::Laboratory), 1 => Just(Who::Connector)];
-    let requests = prop::collection::vec((0..REQUESTS.len(), 0..14u8), 20..60);
+    let requests = prop::collection::vec((0..REQUESTS.len(), 0..14u8), 40..90);
     let signer = Signer::new();
     let result = TestRunner::new(config).run(&(world, who, requests), |(things, who, requests)| {
         runtime.block_on(async {
