@@ -2,7 +2,7 @@
 
 use fhir_search::near::Place;
 
-use super::{Sql, prefixed};
+use super::{Sql, list, prefixed};
 
 /// Characters of a string that PostgreSQL's index has: an entry of its B-trees has a third of a page at most.
 const HEAD: usize = 200;
@@ -62,6 +62,15 @@ impl Dialect {
             Self::Sqlite => "IN (SELECT value FROM json_each(?))",
             Self::Postgres => "= ANY (ARRAY(SELECT e FROM json_array_elements_text(?::json) e))",
         }
+    }
+
+    /// A table of numbers in a column `pk`, which come as one argument, a JSON array.
+    pub fn numbers(self, numbers: &[i64]) -> Sql {
+        let text = match self {
+            Self::Sqlite => "(SELECT value AS pk FROM json_each(?))",
+            Self::Postgres => "(SELECT e::int8 AS pk FROM json_array_elements_text(?::json) e)",
+        };
+        Sql::with(text, format!("[{}]", list(numbers)))
     }
 
     /// Metres from a row's place to this one, by a function of ours.

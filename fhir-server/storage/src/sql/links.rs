@@ -123,6 +123,41 @@ pub fn other_end(dialect: Dialect, driver: &Condition, of: i64) -> Sql {
     sql
 }
 
+/// The numbers of the references that lead to what a chain ends at; for chains forwards, by type and id, whose other end has
+/// an index to begin with.
+pub fn references(dialect: Dialect, condition: &Condition) -> Option<Sql> {
+    let Condition::Linked {
+        target,
+        url: None,
+        prefix,
+        inner,
+        ..
+    } = condition
+    else {
+        return None;
+    };
+    let (first, others) = driver(inner)?;
+    let join = dialect.join();
+    let mut sql = Sql::plain("SELECT w.id AS pk FROM (");
+    sql.append(other_end(dialect, first, *target));
+    sql.push(&format!(
+        ") i {join} res q ON q.pk = i.pk {join} val w{} ON w.text = ? || q.id \
+         WHERE q.type = {target} AND q.body IS NOT NULL",
+        dialect.by("val_text"),
+    ));
+    sql.bind(prefix.clone());
+    let there = At {
+        pk: "q.pk".to_owned(),
+        row: "q".to_owned(),
+        depth: 1,
+        dialect,
+    };
+    for condition in others {
+        sql.and(condition.probe_at(&there));
+    }
+    Some(sql)
+}
+
 /// The pks of resources, inner first.
 pub fn rows(dialect: Dialect, condition: &Condition) -> Sql {
     let join = dialect.join();
@@ -173,7 +208,7 @@ pub fn rows(dialect: Dialect, condition: &Condition) -> Sql {
             let Some((first, others)) = driver(inner) else {
                 return Sql::plain("SELECT 0 AS pk WHERE FALSE");
             };
-            let there = match url {
+            let found = match url {
                 None => format!(
                     "{join} res t{} ON t.type = {target} AND t.id = substr(w.text, {})",
                     dialect.by("res_id"),
@@ -185,16 +220,30 @@ pub fn rows(dialect: Dialect, condition: &Condition) -> Sql {
                     dialect.by("val_text")
                 ),
             };
-            let mut sql = Sql::plain("SELECT t.pk AS pk FROM (");
+            // many of them refer to the same: each of those is looked up once
+            let mut sql = Sql::plain("SELECT t.pk AS pk FROM (SELECT DISTINCT l.val AS val FROM (");
             sql.append(other_end(dialect, first, *source));
             sql.push(&format!(
-                ") i {join} res q ON q.pk = i.pk {join} ix_exact l{} ON l.pk = i.pk AND l.param = ? \
-                 {join} val w ON w.id = l.val {there} WHERE t.body IS NOT NULL",
-                dialect.by("ix_exact_pk"),
+                ") i {join} ix_exact l{} ON l.pk = i.pk AND l.param = ?",
+                dialect.by("ix_exact_pk")
             ));
             sql.bind(*param);
+            if others.iter().any(|condition| condition.reads_row()) {
+                sql.push(&format!(" {join} res q ON q.pk = i.pk"));
+            }
+            sql.push(" WHERE TRUE");
+            let there = At {
+                pk: "i.pk".to_owned(),
+                ..there
+            };
+            for condition in others {
+                sql.and(condition.probe_at(&there));
+            }
+            sql.push(&format!(
+                ") n {join} val w ON w.id = n.val {found} WHERE t.body IS NOT NULL"
+            ));
             sql.and(prefixed("w.text", prefix));
-            (sql, others)
+            return sql;
         }
         _ => return Sql::plain("SELECT 0 AS pk WHERE FALSE"),
     };

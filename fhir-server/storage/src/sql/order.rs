@@ -27,8 +27,13 @@ pub fn check(sort: &Sort, after: Option<&Cursor>) -> Result<(), ReadError> {
     Ok(())
 }
 
-/// The value of the resource with the row `r`.
-pub fn value(dialect: Dialect, catalogue: &Catalogue, key: &SortKey) -> Sql {
+/// Whether a value stands in the resource's own row.
+pub fn reads_row(key: &SortKey) -> bool {
+    matches!(key.by, SortBy::Id | SortBy::Updated)
+}
+
+/// The value of the resource whose pk is `p` and whose row is `r`.
+pub fn value(dialect: Dialect, catalogue: &Catalogue, key: &SortKey, p: &str) -> Sql {
     let best = if key.descending { "max" } else { "min" };
     let (text, param) = match key.by {
         SortBy::Id => return Sql::plain("r.id"),
@@ -37,7 +42,7 @@ pub fn value(dialect: Dialect, catalogue: &Catalogue, key: &SortKey) -> Sql {
             let behind = char::from_u32(u32::from(form) + 1).unwrap_or(form);
             let text = format!(
                 "(SELECT {best}(v.text) FROM ix_exact s{} {} val v ON v.id = s.val \
-                 WHERE s.pk = r.pk AND s.param = ? AND v.text >= '{form}' AND v.text < '{behind}')",
+                 WHERE s.pk = {p} AND s.param = ? AND v.text >= '{form}' AND v.text < '{behind}')",
                 dialect.by("ix_exact_pk"),
                 dialect.join(),
             );
@@ -45,25 +50,25 @@ pub fn value(dialect: Dialect, catalogue: &Catalogue, key: &SortKey) -> Sql {
         }
         SortBy::Date(param) => {
             let end = if key.descending { "hi" } else { "lo" };
-            (of_table(dialect, "ix_date", &format!("{best}(s.{end})")), param)
+            (of_table(dialect, "ix_date", &format!("{best}(s.{end})"), p), param)
         }
         SortBy::Number(param) => {
             let (end, first) = if key.descending { ("hi", " DESC") } else { ("lo", "") };
             // not every PostgreSQL has the smallest of bytes
             let by = dialect.by("ix_number_pk");
             let text = format!(
-                "(SELECT s.{end} FROM ix_number s{by} WHERE s.pk = r.pk AND s.param = ? ORDER BY s.{end}{first} LIMIT 1)"
+                "(SELECT s.{end} FROM ix_number s{by} WHERE s.pk = {p} AND s.param = ? ORDER BY s.{end}{first} LIMIT 1)"
             );
             (text, param)
         }
-        SortBy::Text(param) => (of_table(dialect, "ix_string", &format!("{best}(s.folded)")), param),
+        SortBy::Text(param) => (of_table(dialect, "ix_string", &format!("{best}(s.folded)"), p), param),
     };
     Sql::with(text, catalogue.param(param))
 }
 
-fn of_table(dialect: Dialect, table: &str, best: &str) -> String {
+fn of_table(dialect: Dialect, table: &str, best: &str, p: &str) -> String {
     let by = dialect.by(&format!("{table}_pk"));
-    format!("(SELECT {best} FROM {table} s{by} WHERE s.pk = r.pk AND s.param = ?)")
+    format!("(SELECT {best} FROM {table} s{by} WHERE s.pk = {p} AND s.param = ?)")
 }
 
 /// What lies behind a cursor, or before it, in the columns `k0`, `k1` … and `pk`.

@@ -91,8 +91,14 @@ fn choose(connection: &Connection, catalogue: &Catalogue, plan: &Plan) -> rusqli
     let Some(conditions) = statement::conditions(catalogue, plan, &mut find)? else {
         return Ok(None);
     };
+    let mut ask = |statement: Sql| numbers(connection, statement);
+    let Some(conditions) = conditions.follow(Dialect::Sqlite, &mut ask)? else {
+        return Ok(None);
+    };
     let mut hits = |condition: &Condition, limit| hits(connection, condition, limit);
-    statement::choose(Dialect::Sqlite, conditions, &plan.sort, &mut hits).map(Some)
+    let mut chosen = statement::choose(Dialect::Sqlite, conditions, &plan.sort, &mut hits)?;
+    chosen.narrow(&mut ask)?;
+    Ok(Some(chosen))
 }
 
 /// Hits of a condition in its own index, counted up to the limit.
@@ -104,6 +110,13 @@ fn hits(connection: &Connection, condition: &Condition, limit: i64) -> rusqlite:
     }
     let rows = statement::driving_rows(Dialect::Sqlite, condition);
     number(connection, statement::counted(rows, limit))
+}
+
+fn numbers(connection: &Connection, statement: Sql) -> rusqlite::Result<Vec<i64>> {
+    let statement = within_limits(statement);
+    let mut select = connection.prepare_cached(&statement.text)?;
+    let rows = select.query_map(rusqlite::params_from_iter(statement.arguments), |row| row.get(0))?;
+    rows.collect()
 }
 
 fn number(connection: &Connection, statement: Sql) -> rusqlite::Result<i64> {

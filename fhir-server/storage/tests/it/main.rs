@@ -3,6 +3,7 @@
 mod fixture;
 mod further;
 mod history;
+mod narrowing;
 mod plans;
 mod reference;
 mod replicas;
