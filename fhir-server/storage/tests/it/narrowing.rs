@@ -4,7 +4,7 @@
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::fixture::Fixture;
+use crate::fixture::{Engine, Fixture};
 
 /// Observations of a few patients; more of one code than of the others.
 const OBSERVATIONS: usize = 240;
@@ -52,8 +52,12 @@ type Test = fn(usize) -> bool;
 #[case::chain_to_nobody("patient.family=nobody", |_| false)]
 #[case::chain_with_two_conditions("subject:Patient.family=twin&subject:Patient.identifier=m1", |n| patient(n) == 1)]
 #[tokio::test]
-async fn finds_what_holds(#[case] query: &str, #[case] holds: Test) {
-    let fixture = Fixture::new().await;
+async fn finds_what_holds(
+    #[case] query: &str,
+    #[case] holds: Test,
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let fixture = Fixture::new(engine).await;
     fixture.put_all(&data()).await;
     let wanted: Vec<_> = (0..OBSERVATIONS)
         .filter(|n| holds(*n))
@@ -78,8 +82,12 @@ async fn finds_what_holds(#[case] query: &str, #[case] holds: Test) {
 #[case("_has:Observation:patient:status=amended&family=other", "p3")]
 #[case("_has:Observation:patient:code=nothing", "")]
 #[tokio::test]
-async fn finds_each_of_those_that_many_refer_to_once(#[case] query: &str, #[case] ids: &str) {
-    let fixture = Fixture::new().await;
+async fn finds_each_of_those_that_many_refer_to_once(
+    #[case] query: &str,
+    #[case] ids: &str,
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let fixture = Fixture::new(engine).await;
     fixture.put_all(&data()).await;
     let wanted: Vec<_> = ids.split_whitespace().collect();
     assert_eq!(fixture.found("Patient", query).await, wanted);

@@ -33,7 +33,8 @@ pub fn queries(definitions: &'static Definitions, resource_type: &str, resource:
             }
             _ => asked.extend(values(definitions, kind, value, type_name)),
         });
-        if !asked.is_empty() && kind != ParamKind::Composite {
+        // a reference that only names an identifier is one that leads nowhere
+        if asked.iter().any(|asked| asked.modifier.is_empty()) && kind != ParamKind::Composite {
             queries.push(format!("{code}:missing=false"));
         }
         queries.extend(
@@ -119,6 +120,13 @@ fn references(definitions: &'static Definitions, value: Node<'_>, type_name: &st
         } else if text.contains("://") {
             asked.extend(plain(vec![escaped(&text)]));
         }
+    }
+    if let Some(identifier) = value.get("identifier") {
+        let texts = tokens(identifier, "Identifier").into_iter();
+        asked.extend(texts.map(|text| Asked {
+            modifier: ":identifier",
+            text,
+        }));
     }
     asked
 }
