@@ -3,12 +3,18 @@
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 use daemon::logs;
 use daemon::options::Declared;
+use fhir_resource::stored;
+use fhir_search::Extractor;
 use fhir_server_settings::{ENVIRONMENT_PREFIX, FhirVersion, LogFormat, Settings};
 use fhir_storage::{Database, Store};
+
+use crate::conformance::Conformance;
 
 type Failure = Box<dyn Error>;
 
@@ -59,6 +65,12 @@ pub fn command(declared: &Declared) -> Command {
                 .env("FHIR_SERVER_DATABASE")
                 .hide_env_values(true)
                 .help("sqlite:PATH, or postgres://USER@HOST/NAME"),
+        )
+        .arg(
+            Arg::new("base-url")
+                .long("base-url")
+                .value_name("URL")
+                .help("The base URL that the service was reached by, if references are written with it"),
         );
     Command::new("fhir-server")
         .about("Serves the FHIR REST API of one FHIR service, R4 or STU3")
@@ -88,8 +100,9 @@ fn serve(declared: &Declared, matches: &ArgMatches) -> ExitCode {
 
 async fn check(matches: ArgMatches) -> Result<(), Failure> {
     let text = |name: &str| matches.get_one::<String>(name).map(String::as_str).unwrap_or_default();
+    let version: fhir_definitions::FhirVersion = text("fhir-version").parse()?;
     let settings = Settings {
-        fhir_version: Some(match text("fhir-version").parse()? {
+        fhir_version: Some(match version {
             fhir_definitions::FhirVersion::R4 => FhirVersion::R4,
             fhir_definitions::FhirVersion::Stu3 => FhirVersion::Stu3,
         }),
@@ -104,7 +117,14 @@ async fn check(matches: ArgMatches) -> Result<(), Failure> {
     }
     daemon::tls::install_provider();
     let store = Store::open(&options).await?;
-    let report = store.check().await?;
+    let conformance = Conformance::load(version, &store, Duration::ZERO).await?;
+    let extractor = Extractor::following(conformance.in_force(), vec![text("base-url").to_owned()]);
+    let extract = move |name: &str, body: &[u8]| {
+        let of = version.definitions().resource_type(name)?;
+        let document = stored::parse(body).ok()?;
+        Some(extractor.keys(of, document.root()))
+    };
+    let report = store.check(Arc::new(extract)).await?;
     store.close().await;
     println!(
         "{} resources, {} superseded versions",

@@ -1,5 +1,10 @@
 //! What `check` proves: that bodies, index rows, history and clock agree.
 
+use fhir_search::Keys;
+
+/// Makes the keys of a stored form of a type again; `None`: it can't be done.
+pub type Extract = dyn Fn(&str, &[u8]) -> Option<Keys> + Send + Sync;
+
 /// What a check found.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct CheckReport {
@@ -9,6 +14,16 @@ pub struct CheckReport {
     pub superseded: u64,
     /// What is wrong; empty: nothing.
     pub problems: Vec<String>,
+}
+
+/// Stands for a text that has no number: no row has it.
+pub(crate) const NO_TEXT: i64 = -1;
+
+impl CheckReport {
+    pub(crate) fn disagrees(&mut self, of: &str, id: &str) {
+        self.problems
+            .push(format!("the index rows of {of}/{id} aren't what its body says"));
+    }
 }
 
 /// Questions that must find nothing, and what it means if they do.

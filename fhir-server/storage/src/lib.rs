@@ -24,7 +24,7 @@ mod store;
 mod value;
 mod version;
 
-pub use check::CheckReport;
+pub use check::{CheckReport, Extract};
 pub use commit::{Change, Expected, Guard, Kept, Outcome, Prepared, WriteSet, Written};
 pub use cursor::{BadCursor, Cursor, HistoryCursor};
 pub use error::{CommitError, OpenError, ReadError};

@@ -54,6 +54,14 @@ pub struct InUse {
     pub stored: Vec<Stored>,
 }
 
+impl InUse {
+    /// The numbers of those whose rows come or go at the moment.
+    pub(crate) fn unsettled(&self) -> Vec<u32> {
+        let unsettled = self.stored.iter().filter(|stored| stored.state != State::Ready);
+        unsettled.map(|stored| stored.number).collect()
+    }
+}
+
 /// A definition that gets a number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewDefinition {

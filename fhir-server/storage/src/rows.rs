@@ -73,15 +73,20 @@ impl Rows {
         Ok(())
     }
 
-    /// Leaves out what belongs to no stored definition of these.
-    pub fn only(&mut self, definitions: &[u32]) {
+    /// Keeps what belongs to these stored definitions, or what doesn't.
+    pub fn keep(&mut self, definitions: &[u32], wanted: bool) {
         let blocks: Vec<_> = definitions.iter().map(|number| ParamId::block(*number)).collect();
-        let belongs =
-            |param: i64| u32::try_from(param).is_ok_and(|param| blocks.iter().any(|block| block.contains(&param)));
+        let belongs = |param: i64| {
+            let param = u32::try_from(param).unwrap_or_default();
+            blocks.iter().any(|block| block.contains(&param)) == wanted
+        };
         self.exact.retain(|row| belongs(row.0));
         self.dates.retain(|row| belongs(row.0));
         self.numbers.retain(|row| belongs(row.0));
         self.strings.retain(|row| belongs(row.0));
+        self.places.retain(|row| belongs(row.0));
+        self.places
+            .sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
     }
 
     /// Whether a period is kept among the long ones.

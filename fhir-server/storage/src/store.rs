@@ -9,7 +9,7 @@ use fhir_definitions::FhirVersion;
 use fhir_resource::Micros;
 use fhir_search::{Access, Include, Plan};
 
-use crate::check::CheckReport;
+use crate::check::{CheckReport, Extract};
 use crate::commit::{Outcome, WriteSet};
 use crate::cursor::Cursor;
 use crate::error::{CommitError, OpenError, ReadError};
@@ -184,11 +184,11 @@ impl Store {
         }
     }
 
-    /// Proves that bodies, index rows, history and clock agree, as far as storage alone can tell.
-    pub async fn check(&self) -> Result<CheckReport, ReadError> {
+    /// Proves that bodies, index rows, history and clock agree: `extract` says which rows a body has.
+    pub async fn check(&self, extract: Arc<Extract>) -> Result<CheckReport, ReadError> {
         match &self.engine {
-            Engine::Sqlite(engine) => engine.check().await,
-            Engine::Postgres(engine) => engine.check().await,
+            Engine::Sqlite(engine) => engine.check(extract).await,
+            Engine::Postgres(engine) => engine.check(&*extract).await,
         }
     }
 

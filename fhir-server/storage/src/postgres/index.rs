@@ -113,8 +113,8 @@ pub async fn fill(
         let Ok(mut rows) = Rows::of(catalogue, &filling.keys, &mut number);
         let mut old = before.remove(&filling.pk).unwrap_or_default();
         if !definitions.is_empty() {
-            old.only(definitions);
-            rows.only(definitions);
+            old.keep(definitions, true);
+            rows.keep(definitions, true);
         }
         gone.add(filling.pk, &old, &rows);
         new.rows.add(filling.pk, &rows, &old);

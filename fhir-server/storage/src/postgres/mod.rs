@@ -31,7 +31,7 @@ use self::connections::{Address, Connections};
 use self::texts::Texts;
 use self::write::{Waiting, Writer};
 use crate::catalogue::Catalogue;
-use crate::check::CheckReport;
+use crate::check::{CheckReport, Extract};
 use crate::commit::{Outcome, WriteSet};
 use crate::cursor::Cursor;
 use crate::error::{CommitError, OpenError, ReadError};
@@ -233,9 +233,9 @@ impl Postgres {
     }
 
     /// Proves that the database agrees with itself.
-    pub async fn check(&self) -> Result<CheckReport, ReadError> {
+    pub async fn check(&self, extract: &Extract) -> Result<CheckReport, ReadError> {
         let mut reader = self.readers.take().await?;
-        let report = check::run(reader.get()).await;
+        let report = check::run(reader.get(), &self.catalogue, extract).await;
         reader.give_back(report)
     }
 

@@ -2,12 +2,16 @@
 
 use rusqlite::Connection;
 
+use super::definitions;
+use super::rows;
 use crate::bodies;
-use crate::check::{CheckReport, RULES};
+use crate::catalogue::Catalogue;
+use crate::check::{CheckReport, Extract, NO_TEXT, RULES};
 use crate::error::ReadError;
+use crate::rows::Rows;
 
 /// Runs every rule, unpacks every body, and lets SQLite check its own structures.
-pub fn run(connection: &Connection) -> Result<CheckReport, ReadError> {
+pub fn run(connection: &Connection, catalogue: &Catalogue, extract: &Extract) -> Result<CheckReport, ReadError> {
     let count = |sql: &str| {
         connection
             .query_row(sql, [], |row| row.get::<_, i64>(0))
@@ -44,5 +48,42 @@ pub fn run(connection: &Connection) -> Result<CheckReport, ReadError> {
             }
         }
     }
+    compare(connection, catalogue, extract, &mut report)?;
     Ok(report)
+}
+
+/// Makes the keys of every resource again and compares them with its rows, but for search parameters whose rows come or
+/// go at the moment.
+fn compare(
+    connection: &Connection,
+    catalogue: &Catalogue,
+    extract: &Extract,
+    report: &mut CheckReport,
+) -> Result<(), ReadError> {
+    let unsettled = definitions::read(connection)?.unsettled();
+    let mut select =
+        connection.prepare("SELECT pk, type, id, dict, body FROM res WHERE body IS NOT NULL ORDER BY pk")?;
+    let mut all = select.query([])?;
+    while let Some(row) = all.next()? {
+        let (pk, id): (i64, String) = (row.get(0)?, row.get(2)?);
+        let of = catalogue.type_name(row.get(1)?);
+        let body: Vec<u8> = row.get(4)?;
+        // a body that can't be unpacked is told of already
+        let Ok(stored) = bodies::unpack(&body, row.get(3)?, || format!("{of}/{id}")) else {
+            continue;
+        };
+        let Some(keys) = extract(of, &stored) else {
+            report.problems.push(format!("{of}/{id} can't be indexed"));
+            continue;
+        };
+        let mut number = |text: &str| Ok::<_, rusqlite::Error>(rows::find(connection, text)?.unwrap_or(NO_TEXT));
+        let mut expected = Rows::of(catalogue, &keys, &mut number)?;
+        let mut found = Rows::read(connection, pk)?;
+        expected.keep(&unsettled, false);
+        found.keep(&unsettled, false);
+        if expected != found {
+            report.disagrees(of, &id);
+        }
+    }
+    Ok(())
 }

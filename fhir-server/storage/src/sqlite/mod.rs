@@ -35,7 +35,7 @@ use self::lock::Lock;
 use self::reader::{Limit, Reader, Taken, lock};
 use self::write::{Job, Set, Work, Writer};
 use crate::catalogue::Catalogue;
-use crate::check::CheckReport;
+use crate::check::{CheckReport, Extract};
 use crate::commit::{Outcome, WriteSet};
 use crate::cursor::Cursor;
 use crate::error::{CommitError, OpenError, ReadError};
@@ -282,8 +282,11 @@ impl Sqlite {
     }
 
     /// Proves that the database agrees with itself.
-    pub async fn check(self: &Arc<Self>) -> Result<CheckReport, ReadError> {
-        self.later(Effort::Any, |connection, _| check::run(connection)).await
+    pub async fn check(self: &Arc<Self>, extract: Arc<Extract>) -> Result<CheckReport, ReadError> {
+        self.later(Effort::Any, move |connection, catalogue| {
+            check::run(connection, catalogue, &*extract)
+        })
+        .await
     }
 
     /// Takes no more writes, finishes those that wait, folds the log into the database file and lets go of its lock.

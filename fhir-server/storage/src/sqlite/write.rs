@@ -201,8 +201,8 @@ impl Writer {
             values.number(connection, text)
         })?;
         if !definitions.is_empty() {
-            before.only(definitions);
-            rows.only(definitions);
+            before.keep(definitions, true);
+            rows.keep(definitions, true);
         }
         Ok(rows.replace(&self.connection, filling.pk, &before)?)
     }

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use fhir_definitions::{Definitions, FhirVersion};
 use fhir_resource::edit::Edits;
-use fhir_resource::stored::StoredForm;
+use fhir_resource::stored::{self, StoredForm};
 use fhir_resource::{Document, Limits};
 use fhir_search::{Access, Extractor, Handling, InForce, Parameters, Parser, Search, Target};
 use fhir_storage::{
-    Change, CommitError, Cursor, Database, Effort, Expected, Kept, Outcome, Prepared, Store, StoreOptions, Url,
-    WriteSet,
+    Change, CheckReport, CommitError, Cursor, Database, Effort, Expected, Kept, Outcome, Prepared, Store, StoreOptions,
+    Url, WriteSet,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -20,7 +20,7 @@ pub struct Fixture {
     pub store: Arc<Store>,
     pub folder: TempDir,
     pub database: Database,
-    definitions: &'static Definitions,
+    pub definitions: &'static Definitions,
     extractor: Extractor,
 }
 
@@ -73,6 +73,17 @@ impl Fixture {
     /// Opens the database again.
     pub async fn reopen(&mut self) {
         self.store = open(&self.database).await;
+    }
+
+    /// What a check finds.
+    pub async fn check(&self) -> CheckReport {
+        let extractor = Extractor::new(self.definitions, vec!["http://own.example/fhir".to_owned()]);
+        let definitions = self.definitions;
+        let extract = move |of: &str, body: &[u8]| {
+            let document = stored::parse(body).ok()?;
+            Some(extractor.keys(definitions.resource_type(of)?, document.root()))
+        };
+        self.store.check(Arc::new(extract)).await.expect("a report")
     }
 
     pub fn prepare(&self, resource: &Value) -> Prepared {

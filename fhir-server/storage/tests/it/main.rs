@@ -3,6 +3,7 @@
 mod fixture;
 mod further;
 mod history;
+mod index;
 mod narrowing;
 mod plans;
 mod reference;
