@@ -73,7 +73,8 @@ pub enum Effort {
     Any,
 }
 
-/// An open database.
+/// An open database. What PostgreSQL does is boxed: its futures are large, and callers that await several of them would
+/// carry them all on their stacks, on SQLite too.
 #[derive(Debug)]
 pub struct Store {
     engine: Engine,
@@ -110,7 +111,7 @@ impl Store {
     pub async fn commit(&self, set: WriteSet) -> Result<Vec<Outcome>, CommitError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.commit(set).await,
-            Engine::Postgres(engine) => engine.commit(set).await,
+            Engine::Postgres(engine) => Box::pin(engine.commit(set)).await,
         }
     }
 
@@ -118,7 +119,7 @@ impl Store {
     pub async fn read(&self, resource_type: &str, id: &str) -> Result<Option<Version>, ReadError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.read(resource_type, id),
-            Engine::Postgres(engine) => engine.read(resource_type, id).await,
+            Engine::Postgres(engine) => Box::pin(engine.read(resource_type, id)).await,
         }
     }
 
@@ -126,7 +127,7 @@ impl Store {
     pub async fn version(&self, resource_type: &str, id: &str, version: u32) -> Result<Option<Version>, ReadError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.version(resource_type, id, version),
-            Engine::Postgres(engine) => engine.version(resource_type, id, version).await,
+            Engine::Postgres(engine) => Box::pin(engine.version(resource_type, id, version)).await,
         }
     }
 
@@ -134,7 +135,7 @@ impl Store {
     pub async fn history(&self, query: &HistoryQuery, effort: Effort) -> Result<HistoryPage, ReadError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.history(query, effort).await,
-            Engine::Postgres(engine) => engine.history(query, effort).await,
+            Engine::Postgres(engine) => Box::pin(engine.history(query, effort)).await,
         }
     }
 
@@ -148,7 +149,7 @@ impl Store {
     ) -> Result<Page, ReadError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.search(plan, count, after, effort).await,
-            Engine::Postgres(engine) => engine.search(plan, count, after, effort).await,
+            Engine::Postgres(engine) => Box::pin(engine.search(plan, count, after, effort)).await,
         }
     }
 
@@ -164,7 +165,7 @@ impl Store {
     ) -> Result<Included, ReadError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.included(page, includes, access, window, effort).await,
-            Engine::Postgres(engine) => engine.included(page, includes, access, window, effort).await,
+            Engine::Postgres(engine) => Box::pin(engine.included(page, includes, access, window, effort)).await,
         }
     }
 
@@ -172,7 +173,7 @@ impl Store {
     pub async fn count(&self, plan: &Plan, effort: Effort) -> Result<u64, ReadError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.count(plan, effort).await,
-            Engine::Postgres(engine) => engine.count(plan, effort).await,
+            Engine::Postgres(engine) => Box::pin(engine.count(plan, effort)).await,
         }
     }
 
@@ -180,7 +181,7 @@ impl Store {
     pub async fn explain(&self, plan: &Plan) -> Result<Vec<String>, ReadError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.explain(plan).await,
-            Engine::Postgres(engine) => engine.explain(plan).await,
+            Engine::Postgres(engine) => Box::pin(engine.explain(plan)).await,
         }
     }
 
@@ -188,7 +189,7 @@ impl Store {
     pub async fn check(&self, extract: Arc<Extract>) -> Result<CheckReport, ReadError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.check(extract).await,
-            Engine::Postgres(engine) => engine.check(&*extract).await,
+            Engine::Postgres(engine) => Box::pin(engine.check(&*extract)).await,
         }
     }
 
@@ -196,7 +197,7 @@ impl Store {
     pub async fn definitions(&self) -> Result<InUse, ReadError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.definitions(),
-            Engine::Postgres(engine) => engine.definitions().await,
+            Engine::Postgres(engine) => Box::pin(engine.definitions()).await,
         }
     }
 
@@ -212,7 +213,7 @@ impl Store {
     pub async fn job(&self, id: &str) -> Result<Option<Job>, ReadError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.job(id),
-            Engine::Postgres(engine) => engine.job(id).await,
+            Engine::Postgres(engine) => Box::pin(engine.job(id)).await,
         }
     }
 
@@ -220,7 +221,7 @@ impl Store {
     pub async fn jobs(&self, kind: &str) -> Result<Vec<Job>, ReadError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.jobs(kind),
-            Engine::Postgres(engine) => engine.jobs(kind).await,
+            Engine::Postgres(engine) => Box::pin(engine.jobs(kind)).await,
         }
     }
 
@@ -228,7 +229,7 @@ impl Store {
     pub async fn change_job(&self, change: JobChange) -> Result<Option<Job>, CommitError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.change_job(change).await,
-            Engine::Postgres(engine) => engine.change_job(change).await,
+            Engine::Postgres(engine) => Box::pin(engine.change_job(change)).await,
         }
     }
 
@@ -236,7 +237,7 @@ impl Store {
     pub async fn next_due(&self, kind: &str) -> Result<Option<Micros>, ReadError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.next_due(kind),
-            Engine::Postgres(engine) => engine.next_due(kind).await,
+            Engine::Postgres(engine) => Box::pin(engine.next_due(kind)).await,
         }
     }
 
@@ -244,7 +245,7 @@ impl Store {
     pub async fn pk(&self, resource_type: &str, id: &str) -> Result<Option<i64>, ReadError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.pk(resource_type, id),
-            Engine::Postgres(engine) => engine.pk(resource_type, id).await,
+            Engine::Postgres(engine) => Box::pin(engine.pk(resource_type, id)).await,
         }
     }
 
@@ -252,7 +253,7 @@ impl Store {
     pub async fn scan(&self, resource_type: &str, after: i64, count: usize) -> Result<Vec<Scanned>, ReadError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.scan(resource_type, after, count).await,
-            Engine::Postgres(engine) => engine.scan(resource_type, after, count).await,
+            Engine::Postgres(engine) => Box::pin(engine.scan(resource_type, after, count)).await,
         }
     }
 
@@ -261,7 +262,7 @@ impl Store {
     pub async fn fill(&self, each: Vec<Filling>, definitions: &[u32]) -> Result<Vec<Filling>, CommitError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.fill(each, definitions).await,
-            Engine::Postgres(engine) => engine.fill(each, definitions).await,
+            Engine::Postgres(engine) => Box::pin(engine.fill(each, definitions)).await,
         }
     }
 
@@ -269,7 +270,7 @@ impl Store {
     pub async fn sweep(&self, definition: u32) -> Result<bool, CommitError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.sweep(definition).await,
-            Engine::Postgres(engine) => engine.sweep(definition).await,
+            Engine::Postgres(engine) => Box::pin(engine.sweep(definition)).await,
         }
     }
 
@@ -277,7 +278,7 @@ impl Store {
     pub async fn page_keys(&self) -> Result<Vec<PageKey>, ReadError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.page_keys(),
-            Engine::Postgres(engine) => engine.page_keys().await,
+            Engine::Postgres(engine) => Box::pin(engine.page_keys()).await,
         }
     }
 
@@ -285,7 +286,7 @@ impl Store {
     pub async fn renew_page_keys(&self, key: PageKey, since: Micros) -> Result<(), CommitError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.renew_page_keys(key, since).await,
-            Engine::Postgres(engine) => engine.renew_page_keys(key, since).await,
+            Engine::Postgres(engine) => Box::pin(engine.renew_page_keys(key, since)).await,
         }
     }
 
@@ -293,7 +294,7 @@ impl Store {
     pub async fn kept_query(&self, name: &str) -> Result<Option<KeptQuery>, ReadError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.kept_query(name),
-            Engine::Postgres(engine) => engine.kept_query(name).await,
+            Engine::Postgres(engine) => Box::pin(engine.kept_query(name)).await,
         }
     }
 
@@ -301,7 +302,7 @@ impl Store {
     pub async fn keep_query(&self, query: KeptQuery, now: Micros) -> Result<(), CommitError> {
         match &self.engine {
             Engine::Sqlite(engine) => engine.keep_query(query, now).await,
-            Engine::Postgres(engine) => engine.keep_query(query, now).await,
+            Engine::Postgres(engine) => Box::pin(engine.keep_query(query, now)).await,
         }
     }
 
@@ -309,7 +310,7 @@ impl Store {
     pub async fn is_reachable(&self) -> bool {
         match &self.engine {
             Engine::Sqlite(_) => true,
-            Engine::Postgres(engine) => engine.is_reachable().await,
+            Engine::Postgres(engine) => Box::pin(engine.is_reachable()).await,
         }
     }
 
@@ -317,7 +318,7 @@ impl Store {
     pub async fn close(&self) {
         match &self.engine {
             Engine::Sqlite(engine) => engine.close(),
-            Engine::Postgres(engine) => engine.close().await,
+            Engine::Postgres(engine) => Box::pin(engine.close()).await,
         }
     }
 }
