@@ -26,8 +26,8 @@ use crate::server::{Address, Server};
 /// Beyond the time of a request: until other servers know of a change.
 const GRACE_SECONDS: u64 = 2;
 
-/// How often PostgreSQL is asked whether it is there.
-const LOOK: Duration = Duration::from_secs(1);
+/// How often PostgreSQL is asked whether it is there, and what other servers have defined: they may count on a second.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Why a server can't start.
 #[derive(Debug, Error)]
@@ -127,11 +127,15 @@ pub(crate) fn store_options(settings: &Settings) -> Result<StoreOptions, StartEr
     })
 }
 
-/// Asks the database now and then, so that a server that can't reach it takes no requests.
-async fn watch(store: Arc<Store>, gate: Gate, shutdown: Shutdown) -> Result<(), std::convert::Infallible> {
+/// Asks a shared database now and then: a server that can't reach it takes no requests, and what another server has
+/// defined is soon in force here, too.
+async fn watch(server: Arc<Server>, gate: Gate, shutdown: Shutdown) -> Result<(), std::convert::Infallible> {
     loop {
-        if store.is_reachable().await {
+        if server.store.is_reachable().await {
             gate.open();
+            if let Err(error) = server.conformance.refresh(&server.store).await {
+                tracing::warn!(error = %daemon::process::describe(&error), "the definitions can't be read; trying again");
+            }
         } else {
             gate.close();
         }
@@ -152,10 +156,6 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let conformance = Conformance::load(version, &store, grace).await?;
     let mut supervisor = Supervisor::new(Duration::from_secs(u64::from(settings.drain_seconds)));
     let shutdown = supervisor.shutdown();
-    if let fhir_storage::Database::Postgres(_) = options.database {
-        let gate = supervisor.health().gate("database");
-        supervisor.critical("database", watch(Arc::clone(&store), gate, shutdown.clone()));
-    }
     let access = access(&settings, &mut supervisor)?;
     let registry = Arc::new(Registry::new("fhir_server", env!("CARGO_PKG_VERSION")));
     let mut listener = Listener::bind(&settings.listen)
@@ -191,6 +191,10 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let server = Arc::new(server.with_audit(audit.clone()).with_smart(settings.smart.clone()));
     let health = supervisor.health().clone();
     jobs::begin(&server).await?;
+    if store.is_shared() {
+        let gate = health.gate("database");
+        supervisor.critical("database", watch(Arc::clone(&server), gate, shutdown.clone()));
+    }
     for kind in [reindex::KIND, sweep::KIND] {
         let (worker, requested) = (jobs::worker(Arc::clone(&server), kind), shutdown.clone());
         supervisor.critical(kind, async move {

@@ -251,12 +251,10 @@ mod tests {
 
     /// `UPDATE_REFERENCE=1 cargo test -p fhir-server openapi` writes them.
     #[rstest]
-    #[case(FhirVersion::R4, "openapi-r4.json")]
-    #[case(FhirVersion::Stu3, "openapi-stu3.json")]
+    #[case(FhirVersion::R4, "r4.json")]
+    #[case(FhirVersion::Stu3, "stu3.json")]
     fn the_reference_is_up_to_date(#[case] version: FhirVersion, #[case] file: &str) {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../docs/reference")
-            .join(file);
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/openapi").join(file);
         let text = format!("{:#}\n", of(version));
         if std::env::var_os("UPDATE_REFERENCE").is_some() {
             std::fs::write(&path, &text).expect("written");

@@ -22,6 +22,7 @@ mod process;
 mod program;
 mod provenance;
 mod races;
+mod replicas;
 mod search_parameters;
 mod service;
 mod smart;

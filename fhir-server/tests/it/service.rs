@@ -14,7 +14,7 @@ pub struct Service {
     pub client: Client,
     shutdown: daemon::supervisor::Shutdown,
     task: tokio::task::JoinHandle<Result<(), daemon::supervisor::ProcessError>>,
-    _folder: TempDir,
+    folder: Option<TempDir>,
 }
 
 /// What was answered.
@@ -96,10 +96,17 @@ impl Service {
 
     /// With these settings, on a database and a port of its own.
     pub async fn start(settings: Settings) -> Self {
-        daemon::tls::install_provider();
         let folder = TempDir::new().expect("folder");
+        let database = format!("sqlite:{}", folder.path().join("fhir.db").display());
+        let mut service = Self::on(Settings { database, ..settings }).await;
+        service.folder = Some(folder);
+        service
+    }
+
+    /// With these settings, on their database and a port of its own.
+    pub async fn on(settings: Settings) -> Self {
+        daemon::tls::install_provider();
         let settings = Settings {
-            database: format!("sqlite:{}", folder.path().join("fhir.db").display()),
             listen: "127.0.0.1:0".to_owned(),
             ..settings
         };
@@ -111,7 +118,7 @@ impl Service {
             client: Client::new(),
             shutdown,
             task,
-            _folder: folder,
+            folder: None,
         }
     }
 

@@ -1,4 +1,4 @@
-//! The conformance cases against our own server, for both FHIR versions.
+//! The conformance cases against our own server, for both FHIR versions on both engines.
 //!
 //! `pending.json` beside the cases lists what doesn't pass yet, with its reason. A case that fails and isn't listed fails
 //! the test; so does one that is listed by its id and passes for every version, so that the list only shrinks.
@@ -10,6 +10,7 @@ use fhir_cases::cases::Library;
 use fhir_cases::play::{self, Options, Verdict};
 use fhir_server_settings::{FhirVersion, Settings};
 use serde_json::Value;
+use test_postgres::PostgresServer;
 
 /// `FHIR_CASES` names another folder, for which nothing is pending.
 fn folder() -> PathBuf {
@@ -46,11 +47,11 @@ impl Pending {
     }
 }
 
-async fn play_against(version: FhirVersion, pending: &Pending) -> Vec<Verdict> {
-    let data = tempfile::tempdir().expect("a folder");
+async fn play_against(version: FhirVersion, database: String, pending: &Pending) -> Vec<Verdict> {
+    let engine = database.split(':').next().unwrap_or_default().to_owned();
     let settings = Settings {
         fhir_version: Some(version),
-        database: format!("sqlite:{}", data.path().join("cases.db").display()),
+        database,
         listen: "127.0.0.1:0".to_owned(),
         anonymous: true,
         ..Settings::default()
@@ -73,13 +74,28 @@ async fn play_against(version: FhirVersion, pending: &Pending) -> Vec<Verdict> {
     let passed = verdicts.iter().filter(|verdict| verdict.passed()).count();
     let exact = verdicts.iter().filter(|verdict| verdict.exact()).count();
     println!(
-        "{}: {} cases, {passed} pass, {exact} exactly, {skipped} skipped",
+        "{} on {engine}: {} cases, {passed} pass, {exact} exactly, {skipped} skipped",
         version.name(),
         verdicts.len()
     );
     shutdown.request();
     server.await.expect("no panic").expect("a clean end");
+    print_areas(&verdicts);
     verdicts
+}
+
+/// The score of each area: passed of all.
+fn print_areas(verdicts: &[Verdict]) {
+    let mut areas: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    for verdict in verdicts {
+        let (passed, all) = areas.entry(&verdict.area).or_default();
+        *passed += usize::from(verdict.passed());
+        *all += 1;
+    }
+    let scores = areas
+        .iter()
+        .map(|(area, (passed, all))| format!("{area} {passed}/{all}"));
+    println!("  {}", scores.collect::<Vec<_>>().join(", "));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,8 +104,15 @@ async fn every_case_passes_but_those_listed() {
     let pending = Pending::read();
     let mut failed = Vec::new();
     let mut done: BTreeMap<String, bool> = BTreeMap::new();
-    for version in [FhirVersion::R4, FhirVersion::Stu3] {
-        for verdict in play_against(version, &pending).await {
+    let data = tempfile::tempdir().expect("a folder");
+    let runs = [FhirVersion::R4, FhirVersion::Stu3].into_iter().flat_map(|version| {
+        let file = data.path().join(format!("{}.db", version.name()));
+        let sqlite = format!("sqlite:{}", file.display());
+        [(version, sqlite), (version, PostgresServer::shared().database())]
+    });
+    for (version, database) in runs {
+        let engine = database.split(':').next().unwrap_or_default().to_owned();
+        for verdict in play_against(version, database, &pending).await {
             *done.entry(verdict.id.clone()).or_insert(true) &= verdict.passed();
             if !verdict.passed() && !pending.covers(&verdict) {
                 let problems: Vec<_> = verdict
@@ -98,7 +121,12 @@ async fn every_case_passes_but_those_listed() {
                     .filter(|p| !p.strict)
                     .map(|p| p.message.as_str())
                     .collect();
-                failed.push(format!("{} {}: {}", version.name(), verdict.id, problems.join("; ")));
+                failed.push(format!(
+                    "{} on {engine} {}: {}",
+                    version.name(),
+                    verdict.id,
+                    problems.join("; ")
+                ));
             }
         }
     }
