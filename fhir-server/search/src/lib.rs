@@ -11,6 +11,7 @@ pub mod error;
 pub mod extract;
 mod fold;
 mod holds;
+mod implied;
 pub mod include;
 pub mod key;
 pub mod near;

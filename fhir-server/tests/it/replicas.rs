@@ -42,7 +42,7 @@ async fn a_search_parameter_is_in_force_everywhere() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    let found = tokio::time::timeout(Duration::from_secs(60), found)
+    let found = tokio::time::timeout(Duration::from_mins(1), found)
         .await
         .expect("in force");
     assert_eq!(found.text("/entry/0/resource/id"), "gold", "{}", found.body);

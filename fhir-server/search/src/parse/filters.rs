@@ -10,6 +10,7 @@ use crate::decimal::Decimal;
 use crate::error::SearchError;
 use crate::extract::reference_text;
 use crate::fold::fold;
+use crate::implied::implies;
 use crate::key::{self, Further, ParamId};
 use crate::near;
 use crate::parameters::Parameters;
@@ -198,9 +199,12 @@ fn tokens(parameter: SearchParameter, values: &[&str]) -> Result<Vec<String>, Se
     let token = |text: &&str| {
         let parts: Vec<_> = value::split(text, '|').into_iter().map(unescape).collect();
         match parts.as_slice() {
-            [code] => Ok(key::code(code)),
-            [system, code] if code.is_empty() && !system.is_empty() => Ok(key::system(system)),
-            [system, code] => Ok(key::system_code(system, code)),
+            [code] => Ok(vec![key::code(code)]),
+            [system, code] if code.is_empty() && !system.is_empty() => Ok(vec![key::system(system)]),
+            [system, code] => {
+                let unsaid = implies(parameter, system, code).then(|| key::system_code("", code));
+                Ok(std::iter::once(key::system_code(system, code)).chain(unsaid).collect())
+            }
             _ => Err(bad(
                 parameter.code(),
                 text,
@@ -208,7 +212,8 @@ fn tokens(parameter: SearchParameter, values: &[&str]) -> Result<Vec<String>, Se
             )),
         }
     };
-    values.iter().map(token).collect()
+    let keys: Vec<Vec<String>> = values.iter().map(token).collect::<Result<_, _>>()?;
+    Ok(keys.into_iter().flatten().collect())
 }
 
 /// Codes that terminology knows of.

@@ -225,3 +225,24 @@ async fn thousands_of_alternatives(
     let query = format!("{name}={}", values.join(","));
     assert_eq!(fixture.found(target, &query).await, [ids], "{target}?{name}");
 }
+
+#[rstest]
+#[case::right("gender=http://hl7.org/fhir/administrative-gender|male", &["p"])]
+#[case::another_code("gender=http://hl7.org/fhir/administrative-gender|female", &[])]
+#[case::another_system("gender=http://hl7.org/fhir/observation-status|male", &[])]
+#[case::negated("gender:not=http://hl7.org/fhir/administrative-gender|male", &["q"])]
+#[tokio::test]
+async fn codes_are_of_the_system_that_their_element_says(
+    #[case] query: &str,
+    #[case] ids: &[&str],
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let fixture = Fixture::new(engine).await;
+    fixture
+        .put_all(&[
+            json!({"resourceType": "Patient", "id": "p", "gender": "male"}),
+            json!({"resourceType": "Patient", "id": "q"}),
+        ])
+        .await;
+    assert_eq!(fixture.found("Patient", query).await, ids);
+}
