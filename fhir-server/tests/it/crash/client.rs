@@ -87,6 +87,10 @@ impl Client {
                 return self;
             };
             let status = answer.status();
+            // its database is gone, and what became of the write isn't known
+            if status == StatusCode::SERVICE_UNAVAILABLE {
+                return self;
+            }
             assert!(status.is_success(), "{writing:?}: {status} {:?}", answer.text().await);
             // the status alone is an acknowledgement
             self.acknowledge(&writing);

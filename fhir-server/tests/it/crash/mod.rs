@@ -1,5 +1,5 @@
 //! Killed at random points under mixed load: every acknowledged write is there, no transaction is there by half, and
-//! bodies, index rows and history agree.
+//! bodies, index rows and history agree; on PostgreSQL, which is killed now and then, too.
 //!
 //! `LONG_TESTS=1` kills a thousand times, `CRASH_SEED` repeats the decisions of a run (not the moments of the kernel).
 
@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures::future::join_all;
 use reqwest::StatusCode;
 use tempfile::TempDir;
+use test_postgres::PostgresServer;
 
 use crate::program::{self, Program};
 use client::Client;
@@ -39,10 +40,20 @@ fn seed() -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_killed_under_load_keeps_what_it_acknowledged() {
+    let folder = TempDir::new().expect("a folder");
+    killed_under_load(program::database(folder.path()), None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_postgresql_too_even_if_that_is_killed() {
+    // its own, since it is killed
+    let postgres = PostgresServer::start();
+    killed_under_load(postgres.database(), Some(&postgres)).await;
+}
+
+async fn killed_under_load(database: String, postgres: Option<&PostgresServer>) {
     let seed = seed();
     println!("CRASH_SEED={seed}");
-    let folder = TempDir::new().expect("a folder");
-    let database = program::database(folder.path());
     let mut dice = Dice::new(seed);
     let mut clients: Vec<Client> = (0..CLIENTS).map(|name| Client::new(name, seed)).collect();
     for kill in 0..kills() {
@@ -71,7 +82,18 @@ async fn a_server_killed_under_load_keeps_what_it_acknowledged() {
         for _ in 0..dice.below(2_000) {
             tokio::task::yield_now().await;
         }
-        program.kill();
+        match postgres {
+            Some(postgres) if dice.below(3) == 0 => {
+                postgres.crash();
+                program.kill();
+                postgres.restart();
+            }
+            Some(postgres) => {
+                program.kill();
+                end_connections(postgres, &database);
+            }
+            None => program.kill(),
+        }
         let ended = join_all(working).await;
         clients = ended.into_iter().map(|client| client.expect("no panic")).collect();
         if (kill + 1) % CHECK_EVERY == 0 {
@@ -86,6 +108,13 @@ async fn a_server_killed_under_load_keeps_what_it_acknowledged() {
     client::prove_single(&program, &clients).await;
     drop(program);
     program::check(&database);
+}
+
+/// Ends what a killed server has asked for: it might be done later, when its clients have looked already.
+fn end_connections(postgres: &PostgresServer, database: &str) {
+    let name = database.rsplit('/').next().unwrap_or_default();
+    let sql = format!("SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = '{name}'");
+    postgres.sql("postgres", &sql);
 }
 
 /// Kills it while it starts.
