@@ -1,7 +1,6 @@
 //! `check`: whether the database agrees with itself.
 
 use std::collections::BTreeSet;
-use std::convert::Infallible;
 
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 
@@ -11,7 +10,6 @@ use crate::bodies;
 use crate::catalogue::Catalogue;
 use crate::check::{CheckReport, Extract, NO_TEXT, RULES};
 use crate::error::ReadError;
-use crate::rows::Rows;
 
 /// Bodies that are unpacked at a time.
 const PAGE: i64 = 500;
@@ -103,8 +101,7 @@ async fn compare(
         let numbers = texts.find(connection, &wanted).await?;
         let mut found = rows::read(connection, keys.iter().map(|(pk, ..)| *pk).collect()).await?;
         for (pk, of, id, own) in &keys {
-            let mut number = |text: &str| Ok::<_, Infallible>(numbers.get(text).unwrap_or(NO_TEXT));
-            let Ok(mut expected) = Rows::of(catalogue, own, &mut number);
+            let mut expected = rows::of(catalogue, own, |text| numbers.get(text).unwrap_or(NO_TEXT));
             let mut found = found.remove(pk).unwrap_or_default();
             expected.keep(&unsettled, false);
             found.keep(&unsettled, false);

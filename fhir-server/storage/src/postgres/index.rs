@@ -1,7 +1,6 @@
 //! Index rows that are made, and removed, after their resource was written.
 
 use std::collections::{BTreeSet, HashMap};
-use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use fhir_search::ParamId;
@@ -14,7 +13,6 @@ use crate::bodies;
 use crate::catalogue::Catalogue;
 use crate::error::ReadError;
 use crate::index::{Filling, Scanned};
-use crate::rows::Rows;
 
 /// How long one piece of background work may take.
 const PATIENCE: Duration = Duration::from_millis(10);
@@ -109,8 +107,7 @@ pub async fn fill(
         if version.and_then(|version| u32::try_from(version).ok()) != Some(filling.version) {
             continue;
         }
-        let mut number = |text: &str| Ok::<_, Infallible>(numbers.get(text).unwrap_or_default());
-        let Ok(mut rows) = Rows::of(catalogue, &filling.keys, &mut number);
+        let mut rows = rows::of(catalogue, &filling.keys, |text| numbers.get(text).unwrap_or_default());
         let mut old = before.remove(&filling.pk).unwrap_or_default();
         if !definitions.is_empty() {
             old.keep(definitions, true);

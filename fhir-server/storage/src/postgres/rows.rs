@@ -1,11 +1,31 @@
 //! Index rows as columns of a statement.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
+
+use fhir_search::Keys;
 
 use sqlx::{PgConnection, Row as _};
 
 use super::value::clean;
+use crate::catalogue::Catalogue;
 use crate::rows::Rows;
+
+/// The rows that `keys` ask for, as PostgreSQL can hold them; `number` gives the number of a text.
+pub fn of(catalogue: &Catalogue, keys: &Keys, number: impl Fn(&str) -> i64) -> Rows {
+    let mut number = |text: &str| Ok::<_, Infallible>(number(text));
+    let Ok(mut rows) = Rows::of(catalogue, keys, &mut number);
+    if rows
+        .strings
+        .iter()
+        .any(|(_, folded, exact, _)| folded.contains('\0') || exact.contains('\0'))
+    {
+        let strings = std::mem::take(&mut rows.strings);
+        let cleaned = |(param, folded, exact, element)| (param, clean(folded), clean(exact), element);
+        rows.strings = strings.into_iter().map(cleaned).collect();
+    }
+    rows
+}
 
 /// Columns of `ix_exact`: pk, parameter, value, element.
 #[derive(Debug, Default)]
@@ -91,8 +111,8 @@ impl Columns {
             let Strings(pks, params, foldeds, exacts, elements) = &mut self.strings;
             pks.push(pk);
             params.push(*param);
-            foldeds.push(clean(folded.clone()));
-            exacts.push(clean(exact.clone()));
+            foldeds.push(folded.clone());
+            exacts.push(exact.clone());
             elements.push(*element);
         }
         for place in rows.places.iter().filter(|place| !without.places.contains(place)) {

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::connections::Address;
 use super::error::is_taken;
-use super::rows::Columns;
+use super::rows::{self, Columns};
 use super::texts::{self, Numbers, Texts};
 use super::transaction::{Failed, Transaction};
 use super::value;
@@ -307,7 +307,5 @@ impl Writer {
 
 /// Every text has a number by now; 0, which none has, stands for one that hasn't.
 pub fn rows_of(catalogue: &Catalogue, resource: &Prepared, numbers: &Numbers) -> Rows {
-    let mut number = |text: &str| Ok::<_, std::convert::Infallible>(numbers.get(text).unwrap_or_default());
-    let Ok(rows) = Rows::of(catalogue, &resource.keys, &mut number);
-    rows
+    rows::of(catalogue, &resource.keys, |text| numbers.get(text).unwrap_or_default())
 }

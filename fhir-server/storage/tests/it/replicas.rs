@@ -201,6 +201,9 @@ async fn texts_of_any_length_and_with_any_character_are_kept() {
     let body = fixture.store.read("Patient", "nul").await.unwrap().unwrap().body;
     let body: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(body["name"], nul["name"]);
+    let changed = json!({"resourceType": "Patient", "id": "nul", "name": [{"family": "a\0b", "given": ["d\0e"]}],
+        "identifier": [{"value": "c\0d"}]});
+    fixture.put_all(&[changed]).await;
     fixture.commit(vec![Fixture::delete("Patient", "long")]).await.unwrap();
     assert_eq!(fixture.found("Patient", &format!("identifier={long}")).await, [""; 0]);
     assert_eq!(fixture.check().await.problems, [""; 0]);
