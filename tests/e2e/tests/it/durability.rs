@@ -68,6 +68,20 @@ async fn pod_of(namespace: &Namespace, selector: &str) -> Result<Value> {
         .with_context(|| format!("no pod {selector}"))
 }
 
+/// Waits until the pod's program has been started again and is ready: until the kubelet has seen that it was killed, the
+/// pod still looks as before.
+async fn started_again(namespace: &Namespace, killed: &Value, selector: &str) -> Result<()> {
+    let restarts = |pod: &Value| pod["status"]["containerStatuses"][0]["restartCount"].as_u64();
+    let before = restarts(killed);
+    eventually("a start after the kill", || async {
+        let pod = pod_of(namespace, selector).await?;
+        let ready = pod["status"]["containerStatuses"][0]["ready"] == true;
+        ensure!(ready && restarts(&pod) > before, "{}", pod["status"]);
+        Ok(())
+    })
+    .await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_server_has_every_acknowledged_resource() -> Result<()> {
     let _shared = OPERATOR.read().await;
@@ -76,11 +90,8 @@ async fn a_killed_server_has_every_acknowledged_resource() -> Result<()> {
     namespace.until("fhir/clinic", "Ready", "True", "Serving").await?;
     let mut acknowledged = Vec::new();
     for round in 0..2 {
-        let pod = pod_of(
-            &namespace,
-            "app.kubernetes.io/name=fhir-server,app.kubernetes.io/instance=clinic",
-        )
-        .await?;
+        let selector = "app.kubernetes.io/name=fhir-server,app.kubernetes.io/instance=clinic";
+        let pod = pod_of(&namespace, selector).await?;
         let fhir = Fhir::open(&namespace, "clinic", Some("default")).await?;
         let writer = async {
             for number in 0.. {
@@ -98,16 +109,7 @@ async fn a_killed_server_has_every_acknowledged_resource() -> Result<()> {
         };
         let ((), outcome) = tokio::join!(writer, killer);
         outcome?;
-        namespace
-            .kubectl(&[
-                "wait",
-                "--for=condition=Ready",
-                "pod",
-                "-l",
-                "app.kubernetes.io/instance=clinic",
-                "--timeout=90s",
-            ])
-            .await?;
+        started_again(&namespace, &pod, selector).await?;
     }
     ensure!(
         acknowledged.len() > 20,
@@ -133,11 +135,8 @@ async fn a_killed_connector_delivers_every_accepted_message_once() -> Result<()>
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let mut accepted = 0;
     for round in 0..2 {
-        let pod = pod_of(
-            &namespace,
-            "app.kubernetes.io/name=iot-connector,app.kubernetes.io/instance=vitals",
-        )
-        .await?;
+        let selector = "app.kubernetes.io/name=iot-connector,app.kubernetes.io/instance=vitals";
+        let pod = pod_of(&namespace, selector).await?;
         let key = device_key(&namespace, "vitals").await?;
         let way = Forward::open(&namespace, "vitals-iot", "80").await?;
         let client = reqwest::Client::new();
@@ -153,17 +152,8 @@ async fn a_killed_connector_delivers_every_accepted_message_once() -> Result<()>
             }
         }
         kill_program(&pod, "iot-connector")?;
+        started_again(&namespace, &pod, selector).await?;
         namespace.until("iot/vitals", "Ready", "True", "Ingesting").await?;
-        namespace
-            .kubectl(&[
-                "wait",
-                "--for=condition=Ready",
-                "pod",
-                "-l",
-                "app.kubernetes.io/instance=vitals",
-                "--timeout=90s",
-            ])
-            .await?;
     }
     ensure!(accepted == 100, "{accepted} of 100 accepted");
     let fhir = Fhir::open(&namespace, "clinic", Some("default")).await?;
