@@ -33,3 +33,4 @@ pub use parameters::{InForce, Parameters, Readiness};
 pub use parse::{Handling, Parser, Search, Summary, Target, Total};
 pub use plan::{Filter, Plan, Sort, SortBy, SortKey};
 pub use terms::{Need, Terms};
+pub use value::escape;

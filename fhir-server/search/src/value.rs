@@ -59,6 +59,18 @@ pub fn split(text: &str, at: char) -> Vec<&str> {
     parts
 }
 
+/// Protects `,` `|` `$` and `\` by backslashes: a value as a query writes it.
+pub fn escape(value: &str) -> String {
+    let mut out = String::with_capacity(value.len());
+    for letter in value.chars() {
+        if matches!(letter, '\\' | ',' | '|' | '$') {
+            out.push('\\');
+        }
+        out.push(letter);
+    }
+    out
+}
+
 /// Removes the backslashes that protect `,` `|` `$` and `\`.
 pub fn unescape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -94,6 +106,8 @@ mod tests {
     fn escapes_protect_separators() {
         assert_eq!(split(r"a\,b,c", ','), [r"a\,b", "c"]);
         assert_eq!(unescape(r"a\,b\|c\\d\e"), r"a,b|c\d\e");
+        assert_eq!(escape(r"a,b|c\d$"), r"a\,b\|c\\d\$");
+        assert_eq!(unescape(&escape(r"a,b|c\d$\e")), r"a,b|c\d$\e");
         assert_eq!(prefix("ge2020"), (Prefix::GreaterOrEqual, "2020"));
         assert_eq!(prefix("5"), (Prefix::Equal, "5"));
     }

@@ -156,7 +156,7 @@ impl Stored {
             .ok_or_else(Failure::unknown_route)?;
         let urls: Vec<&String> = urls.iter().collect();
         for some in urls.chunks(URLS_AT_ONCE) {
-            let values: Vec<String> = some.iter().map(|url| escaped(url)).collect();
+            let values: Vec<String> = some.iter().map(|url| fhir_search::escape(url)).collect();
             let pairs = [("url".to_owned(), values.join(","))];
             let search = server
                 .parser
@@ -215,16 +215,4 @@ impl Stored {
 /// A canonical reference without its version.
 fn bare(url: &str) -> &str {
     url.split('|').next().unwrap_or(url)
-}
-
-/// A value as search parameters write it.
-fn escaped(value: &str) -> String {
-    let mut out = String::with_capacity(value.len());
-    for letter in value.chars() {
-        if matches!(letter, '\\' | ',' | '|' | '$') {
-            out.push('\\');
-        }
-        out.push(letter);
-    }
-    out
 }

@@ -285,7 +285,7 @@ async fn find_any(server: &Server, access: &Access, of: &str, parameters: &[(&st
     let pairs: Vec<_> = parameters
         .iter()
         .map(|(name, values)| {
-            let values: Vec<String> = values.iter().map(|value| escaped(value)).collect();
+            let values: Vec<String> = values.iter().map(|value| fhir_search::escape(value)).collect();
             ((*name).to_owned(), values.join(","))
         })
         .collect();
@@ -298,16 +298,4 @@ async fn find_any(server: &Server, access: &Access, of: &str, parameters: &[(&st
         ..search.plan
     };
     Ok(search::page(server, &plan, MOST_VERSIONS, None).await?.entries)
-}
-
-/// A value as search parameters write it.
-fn escaped(value: &str) -> String {
-    let mut out = String::with_capacity(value.len());
-    for letter in value.chars() {
-        if matches!(letter, '\\' | ',' | '|' | '$') {
-            out.push('\\');
-        }
-        out.push(letter);
-    }
-    out
 }
