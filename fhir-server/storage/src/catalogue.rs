@@ -1,9 +1,11 @@
 //! The numbers that the database gives to resource types and to search parameters.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use fhir_definitions::{Definitions, FhirVersion};
 use fhir_search::{Further, ParamId};
+
+use crate::owned::Owned;
 
 /// Goes up when the extractor makes other rows from the same expression: the parameters get new numbers then.
 pub const EXTRACTOR_REVISION: i64 = 1;
@@ -14,6 +16,7 @@ pub struct Catalogue {
     types: HashMap<&'static str, i64>,
     names: HashMap<i64, &'static str>,
     params: HashMap<ParamId, Param>,
+    owned: HashMap<i64, Owned>,
 }
 
 /// What a parameter's number stands for, with the extractor's revision.
@@ -43,6 +46,7 @@ impl Catalogue {
             types: HashMap::new(),
             names: HashMap::new(),
             params: HashMap::new(),
+            owned: HashMap::new(),
         };
         for of in definitions.resource_types() {
             let number = number_type(of.name())?;
@@ -95,6 +99,15 @@ impl Catalogue {
             };
             catalogue.params.insert(ParamId::of_compartment(index), param);
         }
+        for of in definitions.resource_types() {
+            if let (Some(number), Some(owned)) = (
+                catalogue.type_number(of.name()),
+                fhir_search::Owned::of(definitions, of),
+            ) {
+                let owned = catalogue.numbered(&owned);
+                catalogue.owned.insert(number, owned);
+            }
+        }
         Ok(catalogue)
     }
 
@@ -121,6 +134,27 @@ impl Catalogue {
             return i64::from(param.number());
         }
         self.params.get(&param).map_or(0, |found| found.number)
+    }
+
+    fn numbered(&self, owned: &fhir_search::Owned) -> Owned {
+        let number = |param: Option<ParamId>| param.map_or(0, |param| self.param(param));
+        Owned {
+            members: self.param(owned.members),
+            patient: number(owned.patient),
+            subject: number(owned.subject),
+            date: number(owned.date),
+            code: number(owned.code),
+        }
+    }
+
+    /// What resources of a type keep together with their owner.
+    pub fn owned(&self, of: i64) -> Option<&Owned> {
+        self.owned.get(&of)
+    }
+
+    /// The same of all types that have something, by type.
+    pub fn all_owned(&self) -> BTreeMap<i64, Owned> {
+        self.owned.iter().map(|(of, owned)| (*of, *owned)).collect()
     }
 
     /// The type that all rows of a parameter belong to.

@@ -19,7 +19,20 @@ pub struct CheckReport {
 /// Stands for a text that has no number: no row has it.
 pub(crate) const NO_TEXT: i64 = -1;
 
+/// All rows that are made of others.
+pub(crate) const COUNT_OWNED: &str =
+    "SELECT (SELECT count(*) FROM ix_owner_date) + (SELECT count(*) FROM ix_owner_exact)";
+
 impl CheckReport {
+    /// The number of rows that are made of others, as it should be and as it is.
+    pub(crate) fn owned(&mut self, expected: u64, found: u64) {
+        if found > expected {
+            let more = found - expected;
+            self.problems
+                .push(format!("{more} rows of owners belong to no resource"));
+        }
+    }
+
     pub(crate) fn disagrees(&mut self, of: &str, id: &str) {
         self.problems
             .push(format!("the index rows of {of}/{id} aren't what its body says"));

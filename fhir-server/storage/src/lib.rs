@@ -14,6 +14,7 @@ mod index;
 mod job;
 mod kept;
 mod linked;
+mod owned;
 mod page;
 mod parameters;
 mod postgres;

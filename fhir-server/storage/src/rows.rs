@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use fhir_search::{Keys, ParamId};
 
 use crate::catalogue::Catalogue;
+use crate::owned::{OwnerDate, OwnerExact};
 use crate::sql::statement::LONG;
 
 /// Gives the number of a text, a new one where it has none.
@@ -23,16 +24,20 @@ pub struct Rows {
     pub strings: BTreeSet<(i64, String, String, i64)>,
     /// Parameter, latitude, longitude: seldom any, never many.
     pub places: Vec<(i64, f64, f64)>,
+    /// Made of the others ([`Owned`](crate::owned::Owned)).
+    pub owner_dates: BTreeSet<OwnerDate>,
+    pub owner_exact: BTreeSet<OwnerExact>,
 }
 
 impl Rows {
-    /// The rows that `keys` ask for; `number` gives the number of a text.
-    pub fn of<E>(catalogue: &Catalogue, keys: &Keys, number: &mut Number<'_, E>) -> Result<Self, E> {
+    /// The rows that `keys` of a resource of this type ask for; `number` gives the number of a text.
+    pub fn of<E>(catalogue: &Catalogue, of: i64, keys: &Keys, number: &mut Number<'_, E>) -> Result<Self, E> {
         let mut rows = Self::default();
         rows.add(catalogue, keys, number, 0)?;
         for (element, keys) in (1..).zip(&keys.elements) {
             rows.add(catalogue, keys, number, element)?;
         }
+        rows.derive(catalogue, of);
         Ok(rows)
     }
 
@@ -73,6 +78,18 @@ impl Rows {
         Ok(())
     }
 
+    /// Adds those that are made of others.
+    pub fn derive(&mut self, catalogue: &Catalogue, of: i64) {
+        if let Some(owned) = catalogue.owned(of) {
+            owned.derive(self);
+        }
+    }
+
+    /// How many those are.
+    pub fn owned_count(&self) -> u64 {
+        (self.owner_dates.len() + self.owner_exact.len()) as u64
+    }
+
     /// Keeps what belongs to these stored definitions, or what doesn't.
     pub fn keep(&mut self, definitions: &[u32], wanted: bool) {
         let blocks: Vec<_> = definitions.iter().map(|number| ParamId::block(*number)).collect();
@@ -85,6 +102,8 @@ impl Rows {
         self.numbers.retain(|row| belongs(row.0));
         self.strings.retain(|row| belongs(row.0));
         self.places.retain(|row| belongs(row.0));
+        self.owner_dates.retain(|row| belongs(row.param));
+        self.owner_exact.retain(|row| belongs(row.param));
         self.places
             .sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
     }

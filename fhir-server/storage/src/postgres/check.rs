@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 
+use super::definitions;
+use super::rows::{self, Columns};
 use super::texts::{self, Texts};
-use super::{definitions, rows};
 use crate::bodies;
 use crate::catalogue::Catalogue;
-use crate::check::{CheckReport, Extract, NO_TEXT, RULES};
+use crate::check::{COUNT_OWNED, CheckReport, Extract, NO_TEXT, RULES};
 use crate::error::ReadError;
+use crate::rows::Rows;
 
 /// Bodies that are unpacked at a time.
 const PAGE: i64 = 500;
@@ -73,6 +75,7 @@ async fn compare(
     let unsettled = definitions::read(connection).await?.unsettled();
     let texts = Texts::default();
     let mut pk = 0_i64;
+    let (mut owned, mut there) = (0, 0);
     loop {
         let sql = format!(
             "SELECT pk, type, id, dict, body FROM res WHERE body IS NOT NULL AND pk > $1 ORDER BY pk LIMIT {PAGE}"
@@ -82,7 +85,8 @@ async fn compare(
         let mut keys = Vec::with_capacity(page.len());
         for row in &page {
             pk = row.try_get(0)?;
-            let (of, id): (_, String) = (catalogue.type_name(row.try_get::<i16, _>(1)?.into()), row.try_get(2)?);
+            let (number, id): (i64, String) = (row.try_get::<i16, _>(1)?.into(), row.try_get(2)?);
+            let of = catalogue.type_name(number);
             let body: Vec<u8> = row.try_get(4)?;
             let dictionary = row.try_get::<i16, _>(3)?.into();
             // a body that can't be unpacked is told of already
@@ -90,7 +94,7 @@ async fn compare(
                 continue;
             };
             match extract(of, &stored) {
-                Some(own) => keys.push((pk, of, id, own)),
+                Some(own) => keys.push((pk, number, id, own)),
                 None => report.problems.push(format!("{of}/{id} can't be indexed")),
             }
         }
@@ -100,16 +104,27 @@ async fn compare(
         }
         let numbers = texts.find(connection, &wanted).await?;
         let mut found = rows::read(connection, keys.iter().map(|(pk, ..)| *pk).collect()).await?;
-        for (pk, of, id, own) in &keys {
-            let mut expected = rows::of(catalogue, own, |text| numbers.get(text).unwrap_or(NO_TEXT));
+        let mut columns = Columns::default();
+        for (pk, number, id, own) in &keys {
+            let mut expected = rows::of(catalogue, *number, own, |text| numbers.get(text).unwrap_or(NO_TEXT));
             let mut found = found.remove(pk).unwrap_or_default();
+            found.derive(catalogue, *number);
             expected.keep(&unsettled, false);
             found.keep(&unsettled, false);
             if expected != found {
-                report.disagrees(of, id);
+                report.disagrees(catalogue.type_name(*number), id);
             }
+            columns.add(*pk, &found, &Rows::default());
+            owned += found.owned_count();
         }
+        there += columns.owned_there(connection).await?;
         if page.is_empty() {
+            if there < owned {
+                report
+                    .problems
+                    .push(format!("{} rows of owners are missing", owned - there));
+            }
+            report.owned(owned, count(connection, COUNT_OWNED).await?);
             return Ok(());
         }
     }

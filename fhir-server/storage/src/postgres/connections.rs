@@ -10,6 +10,7 @@ use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::log::LevelFilter;
 
+use super::schema;
 use crate::error::{OpenError, ReadError};
 
 /// How long a connection may take to be made.
@@ -40,13 +41,17 @@ impl Address {
     /// Reads a URL; `statement` is the longest time that a statement may take.
     pub fn of(url: &str, statement: Duration) -> Result<Self, OpenError> {
         let options = PgConnectOptions::from_str(url).map_err(|error| OpenError::Url(error.to_string()))?;
-        let limit = [("statement_timeout", statement.as_millis().to_string())];
+        let own = [
+            ("statement_timeout", statement.as_millis().to_string()),
+            // writes of an older one are refused
+            ("fhir.schema", schema::CURRENT.to_string()),
+        ];
         Ok(Self(
             options
                 .application_name("fhir-server")
                 .statement_cache_capacity(STATEMENTS)
                 .options(PLANS)
-                .options(limit)
+                .options(own)
                 .log_statements(LevelFilter::Off)
                 .log_slow_statements(LevelFilter::Off, Duration::MAX),
         ))

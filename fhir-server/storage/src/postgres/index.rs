@@ -95,20 +95,24 @@ pub async fn fill(
         return Ok(each);
     }
     let pks: Vec<i64> = each.iter().map(|filling| filling.pk).collect();
-    let mut versions: HashMap<i64, i32> = HashMap::new();
-    let current = sqlx::query("SELECT pk, ver FROM res WHERE pk = ANY ($1) AND body IS NOT NULL").bind(&pks);
+    let mut versions: HashMap<i64, (i32, i64)> = HashMap::new();
+    let current = sqlx::query("SELECT pk, ver, type FROM res WHERE pk = ANY ($1) AND body IS NOT NULL").bind(&pks);
     for row in current.fetch_all(&mut *connection).await? {
-        versions.insert(row.try_get(0)?, row.try_get(1)?);
+        let of = row.try_get::<i16, _>(2)?.into();
+        versions.insert(row.try_get(0)?, (row.try_get(1)?, of));
     }
     let mut before = rows::read(connection, pks).await?;
     let (mut new, mut gone) = (New::default(), Columns::default());
     for filling in &each {
-        let version = versions.get(&filling.pk).copied();
-        if version.and_then(|version| u32::try_from(version).ok()) != Some(filling.version) {
+        let current = versions.get(&filling.pk).copied();
+        let Some((_, of)) = current.filter(|(version, _)| u32::try_from(*version).ok() == Some(filling.version)) else {
             continue;
-        }
-        let mut rows = rows::of(catalogue, &filling.keys, |text| numbers.get(text).unwrap_or_default());
+        };
+        let mut rows = rows::of(catalogue, of, &filling.keys, |text| {
+            numbers.get(text).unwrap_or_default()
+        });
         let mut old = before.remove(&filling.pk).unwrap_or_default();
+        old.derive(catalogue, of);
         if !definitions.is_empty() {
             old.keep(definitions, true);
             rows.keep(definitions, true);

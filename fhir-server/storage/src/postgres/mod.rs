@@ -9,6 +9,7 @@ mod index;
 mod jobs;
 mod kept;
 mod linked;
+mod owned;
 mod rows;
 mod schema;
 mod search;
@@ -96,6 +97,7 @@ impl Postgres {
         let mut connection = address.connect().await?;
         let mut transaction = schema::migrate(&mut connection, &version.to_string()).await?;
         let catalogue = Arc::new(catalogue::load(&mut transaction, version).await?);
+        owned::settle(&mut transaction, &catalogue).await?;
         transaction.commit().await?;
         let (jobs, waiting) = mpsc::channel(QUEUE);
         let writer = Writer::new(address.clone(), connection, Arc::clone(&catalogue));

@@ -11,10 +11,10 @@ use super::value::clean;
 use crate::catalogue::Catalogue;
 use crate::rows::Rows;
 
-/// The rows that `keys` ask for, as PostgreSQL can hold them; `number` gives the number of a text.
-pub fn of(catalogue: &Catalogue, keys: &Keys, number: impl Fn(&str) -> i64) -> Rows {
+/// The rows that `keys` of a resource of this type ask for, as PostgreSQL can hold them; `number` gives the number of a text.
+pub fn of(catalogue: &Catalogue, of: i64, keys: &Keys, number: impl Fn(&str) -> i64) -> Rows {
     let mut number = |text: &str| Ok::<_, Infallible>(number(text));
-    let Ok(mut rows) = Rows::of(catalogue, keys, &mut number);
+    let Ok(mut rows) = Rows::of(catalogue, of, keys, &mut number);
     if rows
         .strings
         .iter()
@@ -68,6 +68,22 @@ pub struct Strings(
 #[derive(Debug, Default)]
 pub struct Places(pub Vec<i64>, pub Vec<i64>, pub Vec<f64>, pub Vec<f64>);
 
+/// Columns of `ix_owner_date`: pk, parameter, owner, long, high, low, via.
+#[derive(Debug, Default)]
+pub struct OwnerDates(
+    pub Vec<i64>,
+    pub Vec<i64>,
+    pub Vec<i64>,
+    pub Vec<i64>,
+    pub Vec<i64>,
+    pub Vec<i64>,
+    pub Vec<i64>,
+);
+
+/// Columns of `ix_owner_exact`: pk, parameter, value, owner, via.
+#[derive(Debug, Default)]
+pub struct OwnerKeys(pub Vec<i64>, pub Vec<i64>, pub Vec<i64>, pub Vec<i64>, pub Vec<i64>);
+
 /// Rows of many resources.
 #[derive(Debug, Default)]
 pub struct Columns {
@@ -76,6 +92,8 @@ pub struct Columns {
     pub numbers: Numbers,
     pub strings: Strings,
     pub places: Places,
+    pub owner_dates: OwnerDates,
+    pub owner_keys: OwnerKeys,
 }
 
 impl Columns {
@@ -122,6 +140,48 @@ impl Columns {
             latitudes.push(place.1);
             longitudes.push(place.2);
         }
+        self.add_owned(pk, rows, without);
+    }
+
+    /// Adds those that are made of others.
+    pub fn add_owned(&mut self, pk: i64, rows: &Rows, without: &Rows) {
+        for row in rows.owner_dates.difference(&without.owner_dates) {
+            let OwnerDates(pks, params, owners, long, highs, lows, vias) = &mut self.owner_dates;
+            pks.push(pk);
+            params.push(row.param);
+            owners.push(row.owner);
+            long.push(row.long);
+            highs.push(row.high);
+            lows.push(row.low);
+            vias.push(row.via);
+        }
+        for row in rows.owner_exact.difference(&without.owner_exact) {
+            let OwnerKeys(pks, params, values, owners, vias) = &mut self.owner_keys;
+            pks.push(pk);
+            params.push(row.param);
+            values.push(row.value);
+            owners.push(row.owner);
+            vias.push(row.via);
+        }
+    }
+
+    /// How many of those that are made of others are there.
+    pub async fn owned_there(&self, connection: &mut PgConnection) -> sqlx::Result<u64> {
+        let dates = "SELECT count(*) FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[], $5::int8[], $6::int8[], \
+             $7::int8[]) u (pk, param, owner, long, hi, lo, via) JOIN ix_owner_date x ON x.param = u.param::int4 \
+             AND x.owner = u.owner::int4 AND x.long = u.long::int2 AND x.hi = u.hi AND x.pk = u.pk AND x.lo = u.lo \
+             AND x.via = u.via";
+        let all = &self.owner_dates;
+        let query = sqlx::query(dates).bind(&all.0).bind(&all.1).bind(&all.2).bind(&all.3);
+        let query = query.bind(&all.4).bind(&all.5).bind(&all.6);
+        let dates: i64 = query.fetch_one(&mut *connection).await?.try_get(0)?;
+        let keys = "SELECT count(*) FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[], $5::int8[]) \
+             u (pk, param, val, owner, via) JOIN ix_owner_exact x ON x.param = u.param::int4 AND x.val = u.val::int4 \
+             AND x.owner = u.owner::int4 AND x.pk = u.pk AND x.via = u.via";
+        let all = &self.owner_keys;
+        let query = sqlx::query(keys).bind(&all.0).bind(&all.1).bind(&all.2).bind(&all.3);
+        let keys: i64 = query.bind(&all.4).fetch_one(connection).await?.try_get(0)?;
+        Ok((dates + keys).unsigned_abs())
     }
 
     /// Deletes these rows.
@@ -165,7 +225,23 @@ impl Columns {
                  u (pk, param, latitude, longitude) WHERE x.pk = u.pk AND x.param = u.param \
                  AND x.latitude = u.latitude AND x.longitude = u.longitude";
             let query = sqlx::query(sql).bind(pks).bind(params).bind(latitudes);
-            query.bind(longitudes).execute(connection).await?;
+            query.bind(longitudes).execute(&mut *connection).await?;
+        }
+        let OwnerDates(pks, params, owners, long, highs, ..) = &self.owner_dates;
+        if !pks.is_empty() {
+            let sql = "DELETE FROM ix_owner_date x USING unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[], \
+                 $5::int8[]) u (pk, param, owner, long, hi) WHERE x.param = u.param::int4 AND x.owner = u.owner::int4 \
+                 AND x.long = u.long::int2 AND x.hi = u.hi AND x.pk = u.pk";
+            let query = sqlx::query(sql).bind(pks).bind(params).bind(owners).bind(long);
+            query.bind(highs).execute(&mut *connection).await?;
+        }
+        let OwnerKeys(pks, params, values, owners, _) = &self.owner_keys;
+        if !pks.is_empty() {
+            let sql = "DELETE FROM ix_owner_exact x USING unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[]) \
+                 u (pk, param, val, owner) WHERE x.param = u.param::int4 AND x.val = u.val::int4 \
+                 AND x.owner = u.owner::int4 AND x.pk = u.pk";
+            let query = sqlx::query(sql).bind(pks).bind(params).bind(values).bind(owners);
+            query.execute(connection).await?;
         }
         Ok(())
     }

@@ -7,10 +7,10 @@ use crate::error::OpenError;
 use crate::sql::Sql;
 
 /// The newest schema that this program knows.
-pub const CURRENT: u32 = 1;
+pub const CURRENT: u32 = 2;
 
 /// What each number adds to the one before.
-const MIGRATIONS: &[&str] = &[include_str!("schema/0001.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema/0001.sql"), include_str!("schema/0002.sql")];
 
 /// Only one replica migrates at a time: the lock's number is "fhir" in ASCII.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(1718118770)";

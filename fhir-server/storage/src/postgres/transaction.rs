@@ -314,8 +314,11 @@ impl<'a> Transaction<'a> {
             self.current.insert(name, Some(current));
         }
         let mut rows = rows::read(self.connection, live).await?;
-        for current in self.current.values_mut().flatten() {
-            if let Some(rows) = rows.remove(&current.pk) {
+        for ((of, _), current) in &mut self.current {
+            if let Some(current) = current
+                && let Some(mut rows) = rows.remove(&current.pk)
+            {
+                rows.derive(self.catalogue, *of);
                 current.rows = rows;
             }
         }

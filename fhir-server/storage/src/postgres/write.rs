@@ -39,7 +39,13 @@ const NEW: &str = "r AS (INSERT INTO res (pk, type, id, ver, upd, kind, dict, bo
      s AS (INSERT INTO ix_string (pk, param, folded, exact, elem) SELECT c.pk + u.pk, u.param, u.folded, u.exact, u.elem \
      FROM c, unnest(?::int8[], ?::int8[], ?::text[], ?::text[], ?::int8[]) u (pk, param, folded, exact, elem)), \
      l AS (INSERT INTO ix_place (pk, param, latitude, longitude) SELECT c.pk + u.pk, u.param, u.latitude, u.longitude \
-     FROM c, unnest(?::int8[], ?::int8[], ?::float8[], ?::float8[]) u (pk, param, latitude, longitude)) \
+     FROM c, unnest(?::int8[], ?::int8[], ?::float8[], ?::float8[]) u (pk, param, latitude, longitude)), \
+     od AS (INSERT INTO ix_owner_date (pk, param, owner, long, hi, lo, via) \
+     SELECT c.pk + u.pk, u.param, u.owner, u.long, u.hi, u.lo, u.via \
+     FROM c, unnest(?::int8[], ?::int8[], ?::int8[], ?::int8[], ?::int8[], ?::int8[], ?::int8[]) \
+     u (pk, param, owner, long, hi, lo, via)), \
+     oe AS (INSERT INTO ix_owner_exact (pk, param, val, owner, via) SELECT c.pk + u.pk, u.param, u.val, u.owner, u.via \
+     FROM c, unnest(?::int8[], ?::int8[], ?::int8[], ?::int8[], ?::int8[]) u (pk, param, val, owner, via)) \
      SELECT c.pk, c.upd FROM c";
 /// Takes the clock and moves it on by as many versions as there are.
 const TAKE: &str = "WITH c AS (UPDATE service SET clock = greatest(clock + 1, \
@@ -105,6 +111,8 @@ impl New {
             numbers,
             strings,
             places,
+            owner_dates,
+            owner_keys,
         } = &self.rows;
         let query = sqlx::query(statement.clone()).bind(one).bind(two).bind(generation);
         let query = query.bind(&self.pks).bind(&self.types).bind(&self.ids);
@@ -121,6 +129,11 @@ impl New {
         let query = query.bind(&strings.0).bind(&strings.1).bind(&strings.2);
         let query = query.bind(&strings.3).bind(&strings.4);
         let query = query.bind(&places.0).bind(&places.1).bind(&places.2).bind(&places.3);
+        let query = query.bind(&owner_dates.0).bind(&owner_dates.1).bind(&owner_dates.2);
+        let query = query.bind(&owner_dates.3).bind(&owner_dates.4).bind(&owner_dates.5);
+        let query = query.bind(&owner_dates.6);
+        let query = query.bind(&owner_keys.0).bind(&owner_keys.1).bind(&owner_keys.2);
+        let query = query.bind(&owner_keys.3).bind(&owner_keys.4);
         let row = query.fetch_optional(connection).await?;
         row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).transpose()
     }
@@ -307,5 +320,8 @@ impl Writer {
 
 /// Every text has a number by now; 0, which none has, stands for one that hasn't.
 pub fn rows_of(catalogue: &Catalogue, resource: &Prepared, numbers: &Numbers) -> Rows {
-    rows::of(catalogue, &resource.keys, |text| numbers.get(text).unwrap_or_default())
+    let of = catalogue.type_number(&resource.resource_type).unwrap_or_default();
+    rows::of(catalogue, of, &resource.keys, |text| {
+        numbers.get(text).unwrap_or_default()
+    })
 }

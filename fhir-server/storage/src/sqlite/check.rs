@@ -6,7 +6,7 @@ use super::definitions;
 use super::rows;
 use crate::bodies;
 use crate::catalogue::Catalogue;
-use crate::check::{CheckReport, Extract, NO_TEXT, RULES};
+use crate::check::{COUNT_OWNED, CheckReport, Extract, NO_TEXT, RULES};
 use crate::error::ReadError;
 use crate::rows::Rows;
 
@@ -64,9 +64,11 @@ fn compare(
     let mut select =
         connection.prepare("SELECT pk, type, id, dict, body FROM res WHERE body IS NOT NULL ORDER BY pk")?;
     let mut all = select.query([])?;
+    let mut owned = 0;
     while let Some(row) = all.next()? {
         let (pk, id): (i64, String) = (row.get(0)?, row.get(2)?);
-        let of = catalogue.type_name(row.get(1)?);
+        let of_number = row.get(1)?;
+        let of = catalogue.type_name(of_number);
         let body: Vec<u8> = row.get(4)?;
         // a body that can't be unpacked is told of already
         let Ok(stored) = bodies::unpack(&body, row.get(3)?, || format!("{of}/{id}")) else {
@@ -77,13 +79,38 @@ fn compare(
             continue;
         };
         let mut number = |text: &str| Ok::<_, rusqlite::Error>(rows::find(connection, text)?.unwrap_or(NO_TEXT));
-        let mut expected = Rows::of(catalogue, &keys, &mut number)?;
-        let mut found = Rows::read(connection, pk)?;
+        let mut expected = Rows::of(catalogue, of_number, &keys, &mut number)?;
+        let mut found = Rows::read(connection, catalogue, of_number, pk)?;
         expected.keep(&unsettled, false);
         found.keep(&unsettled, false);
-        if expected != found {
+        if expected != found || !has_owned(connection, &found, pk)? {
             report.disagrees(of, &id);
         }
+        owned += found.owned_count();
     }
+    let there = connection.query_row(COUNT_OWNED, [], |row| row.get::<_, i64>(0))?;
+    report.owned(owned, there.unsigned_abs());
     Ok(())
+}
+
+/// Whether the rows that are made of others are there.
+fn has_owned(connection: &Connection, rows: &Rows, pk: i64) -> rusqlite::Result<bool> {
+    let mut dates = connection.prepare_cached(
+        "SELECT 1 FROM ix_owner_date WHERE param = ?1 AND owner = ?2 AND long = ?3 AND hi = ?4 AND pk = ?5 AND lo = ?6 \
+         AND via = ?7",
+    )?;
+    for row in &rows.owner_dates {
+        if !dates.exists((row.param, row.owner, row.long, row.high, pk, row.low, row.via))? {
+            return Ok(false);
+        }
+    }
+    let mut exact = connection.prepare_cached(
+        "SELECT 1 FROM ix_owner_exact WHERE param = ?1 AND val = ?2 AND owner = ?3 AND pk = ?4 AND via = ?5",
+    )?;
+    for row in &rows.owner_exact {
+        if !exact.exists((row.param, row.value, row.owner, pk, row.via))? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

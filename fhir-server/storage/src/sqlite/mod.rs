@@ -11,6 +11,7 @@ mod kept;
 mod linked;
 mod lock;
 mod open;
+mod owned;
 mod read;
 mod reader;
 mod rows;

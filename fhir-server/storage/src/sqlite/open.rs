@@ -15,7 +15,7 @@ use super::clock::Clock;
 use super::lock::{self, Lock};
 use super::reader::Reader;
 use super::write::{Job, Writer};
-use super::{catalogue, definitions, jobs, schema};
+use super::{catalogue, definitions, jobs, owned, schema};
 use crate::catalogue::Catalogue;
 use crate::error::OpenError;
 
@@ -51,6 +51,7 @@ pub fn open(path: &Path, version: FhirVersion, readers: usize) -> Result<Opened,
     )?;
     schema::migrate(&mut connection, &version.to_string())?;
     let catalogue = Arc::new(catalogue::load(&mut connection, version)?);
+    owned::settle(&mut connection, &catalogue)?;
     jobs::release(&connection)?;
     let generation = definitions::generation(&connection)?;
     let (last, next_pk) = connection.query_row("SELECT clock, next_pk FROM service", [], |row| {

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension};
 
+use crate::catalogue::Catalogue;
+use crate::owned::{OwnerDate, OwnerExact};
 use crate::rows::Rows;
 
 /// Texts whose numbers the writer remembers; then it forgets all of them.
@@ -67,9 +69,9 @@ pub fn find(connection: &Connection, text: &str) -> rusqlite::Result<Option<i64>
 
 impl Rows {
     /// The rows that a resource has.
-    pub fn read(connection: &Connection, pk: i64) -> rusqlite::Result<Self> {
+    pub fn read(connection: &Connection, catalogue: &Catalogue, of: i64, pk: i64) -> rusqlite::Result<Self> {
         let all = |sql: &str| connection.prepare_cached(sql);
-        Ok(Self {
+        let mut rows = Self {
             exact: all("SELECT param, val, elem FROM ix_exact WHERE pk = ?1")?
                 .query_map([pk], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
                 .collect::<rusqlite::Result<_>>()?,
@@ -94,7 +96,10 @@ impl Rows {
             places: all("SELECT param, latitude, longitude FROM ix_place WHERE pk = ?1")?
                 .query_map([pk], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
                 .collect::<rusqlite::Result<_>>()?,
-        })
+            ..Self::default()
+        };
+        rows.derive(catalogue, of);
+        Ok(rows)
     }
 
     /// Makes the rows of `pk` from `before` into these: only the difference is written.
@@ -155,6 +160,51 @@ impl Rows {
             let mut insert = all("INSERT INTO ix_place (param, latitude, longitude, pk) VALUES (?1, ?2, ?3, ?4)")?;
             for (param, latitude, longitude) in &self.places {
                 insert.execute((param, latitude, longitude, pk))?;
+            }
+        }
+        self.replace_owned(connection, pk, before)
+    }
+
+    /// The same of those that are made of others.
+    fn replace_owned(&self, connection: &Connection, pk: i64, before: &Self) -> rusqlite::Result<()> {
+        let all = |sql: &str| connection.prepare_cached(sql);
+        if self.owner_dates != before.owner_dates {
+            let mut delete =
+                all("DELETE FROM ix_owner_date WHERE param = ?1 AND owner = ?2 AND long = ?3 AND hi = ?4 AND pk = ?5")?;
+            for row in before.owner_dates.difference(&self.owner_dates) {
+                delete.execute((row.param, row.owner, row.long, row.high, pk))?;
+            }
+            let mut insert = all(
+                "INSERT INTO ix_owner_date (param, owner, long, hi, pk, lo, via) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            )?;
+            for OwnerDate {
+                param,
+                owner,
+                long,
+                high,
+                low,
+                via,
+            } in self.owner_dates.difference(&before.owner_dates)
+            {
+                insert.execute((param, owner, long, high, pk, low, via))?;
+            }
+        }
+        if self.owner_exact != before.owner_exact {
+            let mut delete =
+                all("DELETE FROM ix_owner_exact WHERE param = ?1 AND val = ?2 AND owner = ?3 AND pk = ?4")?;
+            for row in before.owner_exact.difference(&self.owner_exact) {
+                delete.execute((row.param, row.value, row.owner, pk))?;
+            }
+            let mut insert =
+                all("INSERT INTO ix_owner_exact (param, val, owner, pk, via) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+            for OwnerExact {
+                param,
+                value,
+                owner,
+                via,
+            } in self.owner_exact.difference(&before.owner_exact)
+            {
+                insert.execute((param, value, owner, pk, via))?;
             }
         }
         Ok(())

@@ -5,13 +5,14 @@ use rusqlite::Connection;
 use crate::error::OpenError;
 
 /// The newest schema that this program knows.
-pub const CURRENT: u32 = 3;
+pub const CURRENT: u32 = 4;
 
 /// What each number adds to the one before.
 const MIGRATIONS: &[&str] = &[
     include_str!("schema/0001.sql"),
     include_str!("schema/0002.sql"),
     include_str!("schema/0003.sql"),
+    include_str!("schema/0004.sql"),
 ];
 
 /// Brings the database to the newest schema; `version` is the FHIR version that a new one gets.

@@ -188,16 +188,17 @@ impl Writer {
 
     /// Writes what `keys` say of the stored definitions with these numbers; none: of all parameters.
     pub(super) fn fill_one(&mut self, filling: &Filling, definitions: &[u32]) -> Result<(), CommitError> {
-        let current = "SELECT ver FROM res WHERE pk = ?1 AND body IS NOT NULL";
+        let current = "SELECT ver, type FROM res WHERE pk = ?1 AND body IS NOT NULL";
         let mut select = self.connection.prepare_cached(current)?;
-        let version: Option<u32> = select.query_row([filling.pk], |row| row.get(0)).optional()?;
+        let current = select.query_row([filling.pk], |row| Ok((row.get::<_, u32>(0)?, row.get(1)?)));
+        let current = current.optional()?;
         drop(select);
-        if version != Some(filling.version) {
+        let Some((_, of)) = current.filter(|(version, _)| *version == filling.version) else {
             return Ok(());
-        }
-        let mut before = Rows::read(&self.connection, filling.pk)?;
+        };
+        let mut before = Rows::read(&self.connection, &self.catalogue, of, filling.pk)?;
         let (values, connection) = (&mut self.values, &self.connection);
-        let mut rows = Rows::of(&self.catalogue, &filling.keys, &mut |text| {
+        let mut rows = Rows::of(&self.catalogue, of, &filling.keys, &mut |text| {
             values.number(connection, text)
         })?;
         if !definitions.is_empty() {
@@ -364,9 +365,16 @@ impl Writer {
         Ok(Outcome::Created(written))
     }
 
+    /// The rows that a resource has.
+    fn rows(&self, resource_type: &str, pk: i64) -> Result<Rows, CommitError> {
+        let of = self.type_number(resource_type)?;
+        Ok(Rows::read(&self.connection, &self.catalogue, of, pk)?)
+    }
+
     fn index(&mut self, pk: i64, resource: &Prepared, before: &Rows) -> Result<(), CommitError> {
+        let of = self.type_number(&resource.resource_type)?;
         let (values, connection) = (&mut self.values, &self.connection);
-        let rows = Rows::of(&self.catalogue, &resource.keys, &mut |text| {
+        let rows = Rows::of(&self.catalogue, of, &resource.keys, &mut |text| {
             values.number(connection, text)
         })?;
         Ok(rows.replace(&self.connection, pk, before)?)
@@ -409,7 +417,7 @@ impl Writer {
             }
         };
         let before = if kind == Kind::Updated {
-            Rows::read(&self.connection, current.pk)?
+            self.rows(resource_type, current.pk)?
         } else {
             Rows::default()
         };
@@ -434,7 +442,7 @@ impl Writer {
             return Ok(Outcome::AlreadyDeleted);
         };
         expected.prove(Some(current.state()), resource_type, id)?;
-        let before = Rows::read(&self.connection, current.pk)?;
+        let before = self.rows(resource_type, current.pk)?;
         let written = self.supersede(&current, Kind::Deleted, kept, 0, None)?;
         Rows::default().replace(&self.connection, current.pk, &before)?;
         Ok(Outcome::Deleted(written))
@@ -445,7 +453,7 @@ impl Writer {
             return Ok(Outcome::AlreadyDeleted);
         };
         expected.prove(Some(current.state()), resource_type, id)?;
-        let before = Rows::read(&self.connection, current.pk)?;
+        let before = self.rows(resource_type, current.pk)?;
         Rows::default().replace(&self.connection, current.pk, &before)?;
         for sql in ["DELETE FROM hist WHERE pk = ?1", "DELETE FROM res WHERE pk = ?1"] {
             self.connection.prepare_cached(sql)?.execute([current.pk])?;

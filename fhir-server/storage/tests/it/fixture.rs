@@ -20,6 +20,8 @@ pub struct Fixture {
     pub store: Arc<Store>,
     pub folder: TempDir,
     pub database: Database,
+    /// Of the database in PostgreSQL.
+    pub name: String,
     pub definitions: &'static Definitions,
     extractor: Extractor,
 }
@@ -45,12 +47,20 @@ pub async fn open(database: &Database) -> Arc<Store> {
 impl Fixture {
     pub async fn new(engine: Engine) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
+        let mut name = String::new();
         let database = match engine {
             Engine::Sqlite => Database::Sqlite(folder.path().join("test.db")),
-            Engine::Postgres => Database::Postgres(Url::new(PostgresServer::shared().database())),
+            Engine::Postgres => {
+                let url = PostgresServer::shared().database();
+                url.rsplit('/').next().unwrap_or_default().clone_into(&mut name);
+                Database::Postgres(Url::new(url))
+            }
         };
         let store = open(&database).await;
-        Self::of(database, store, folder)
+        Self {
+            name,
+            ..Self::of(database, store, folder)
+        }
     }
 
     /// On an open PostgreSQL.
@@ -65,6 +75,7 @@ impl Fixture {
             store,
             folder,
             database,
+            name: String::new(),
             definitions,
             extractor,
         }

@@ -165,7 +165,18 @@ async fn a_database_of_another_version_or_a_newer_one_is_refused() {
     Store::open(&options(FhirVersion::R4)).await.unwrap().close().await;
     let other = Store::open(&options(FhirVersion::Stu3)).await;
     assert!(matches!(other, Err(OpenError::OtherVersion { .. })), "{other:?}");
-    server.sql(&name, "UPDATE service SET schema = 99");
+    let older = Fixture::on(
+        Database::Postgres(Url::new(url.clone())),
+        open(&Database::Postgres(Url::new(url.clone()))).await,
+    );
+    older.put_all(&[patient("before", "1")]).await;
+    server.sql(&name, "SET fhir.schema = '99'; UPDATE service SET schema = 99");
+    // it doesn't know what there is to write
+    let refused = older.commit(vec![older.put(&patient("after", "1"))]).await;
+    assert!(
+        matches!(&refused, Err(CommitError::Storage(text)) if text.contains("newer schema")),
+        "{refused:?}"
+    );
     let newer = Store::open(&options(FhirVersion::R4)).await;
     assert!(matches!(newer, Err(OpenError::Newer { found: 99, .. })), "{newer:?}");
     let secret = Url::new("postgres://me:secret@host/x");
