@@ -55,7 +55,7 @@ fn applied(
     };
     match operation.kind {
         Kind::Add => work.add(&operation.path, &operation.text("name")?)?,
-        Kind::Replace => work.replace()?,
+        Kind::Replace => work.replace(&operation.path)?,
         Kind::Delete => work.delete()?,
         Kind::Insert => work.insert()?,
         Kind::Move => work.shift()?,
@@ -132,45 +132,72 @@ impl<'a> Work<'a> {
     /// The element `name` of what stands at `place`, as it must be for `new`.
     fn element(&self, place: &[Step], name: &str, new: &New<'_>, path: &str) -> Result<Element, PatchError> {
         let owner = self.structure(place);
+        let known =
+            owner.is_some_and(|owner| owner.element(name).is_some() || owner.elements_named(name).next().is_some());
+        if !known {
+            return Err(self.no_element(name, path));
+        }
         let element = owner.and_then(|owner| value::element(owner, name, new));
-        element.ok_or_else(|| self.bad_value(name, path))
+        let element = element.ok_or_else(|| self.bad_value(name, path))?;
+        match new.stranger(element) {
+            None => Ok(element),
+            Some(stranger) => Err(self.no_element(&stranger, path)),
+        }
+    }
+
+    fn no_element(&self, element: &str, path: &str) -> PatchError {
+        PatchError::NoElement {
+            element: element.to_owned(),
+            path: path.to_owned(),
+            operation: self.operation.kind.code(),
+        }
     }
 
     fn add(&mut self, path: &str, name: &str) -> Result<(), PatchError> {
         let new = self.operation.value()?;
         let place = self.only(path)?.ok_or_else(|| self.no_content(path))?;
         let element = self.element(&place, name, &new, path)?;
-        let (value, twin) = new.of(element).ok_or_else(|| self.bad_value(name, path))?;
-        if element.max() == Max::Many {
-            let end = self.length(&place, element.name());
-            return self.put(&place, element.name(), end, value, twin, path);
-        }
         let owner = self.structure(&place);
         let alternatives = owner
             .into_iter()
             .flat_map(|owner| owner.elements_named(element.base_name()));
         let node = self.node(&place);
         let is_there = |name: &str| node.is_some_and(|node| node.get(name).is_some());
-        if alternatives.map(Element::name).any(is_there) {
+        if element.max() != Max::Many && alternatives.map(Element::name).any(is_there) {
             return Err(PatchError::Exists {
                 element: name.to_owned(),
                 path: path.to_owned(),
             });
         }
+        let (value, twin) = new.of(element).ok_or_else(|| self.bad_value(name, path))?;
+        if element.max() == Max::Many {
+            let end = self.length(&place, element.name());
+            return self.put(&place, element.name(), end, value, twin, path);
+        }
         self.set(&place, element.name(), value, twin, path)
     }
 
+    /// The element is the path's last, or the `name` below it, as an `add` would have it.
     fn upsert(&mut self) -> Result<(), PatchError> {
-        let path = &self.operation.path;
+        let path = &*self.operation.path;
+        if let Ok(name) = self.operation.text("name") {
+            if self.only(path)?.is_none() {
+                return Err(self.no_content(path));
+            }
+            let below = format!("{path}.{name}");
+            return match self.all(&below) {
+                Ok(found) if !found.is_empty() => self.replace(&below),
+                _ => self.add(path, &name),
+            };
+        }
         if self.only(path)?.is_some() {
-            return self.replace();
+            return self.replace(path);
         }
         let (parent, name) = locate::parent(path).ok_or_else(|| self.no_content(path))?;
         self.add(parent, name)
     }
 
-    fn replace(&mut self) -> Result<(), PatchError> {
-        let path = &*self.operation.path;
+    fn replace(&mut self, path: &str) -> Result<(), PatchError> {
         let new = self.operation.value()?;
         let place = self.only(path)?.ok_or_else(|| self.no_content(path))?;
         let (owner, old, index) = split(&place).ok_or_else(|| self.no_content(path))?;

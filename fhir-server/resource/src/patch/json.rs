@@ -3,7 +3,7 @@
 use super::pointer::{Pointer, index};
 use super::tree::Tree;
 use super::{MOST_OPERATIONS, PatchError, reread};
-use crate::document::{Document, Node};
+use crate::document::{Document, Kind, Limits, Node};
 
 /// What `patch`, an array of operations, makes of `resource`: all of them, or an error.
 pub fn json(resource: Node<'_>, patch: Node<'_>) -> Result<Document, PatchError> {
@@ -43,7 +43,8 @@ fn apply<'a>(root: &mut Tree<'a>, operation: Node<'a>) -> Result<(), PatchError>
         "remove" => remove(root, &pointer("path")?).map(drop),
         "replace" => {
             let path = pointer("path")?;
-            *find(root, path.names()).ok_or_else(|| path.missing())? = Tree::Kept(value()?);
+            let place = find(root, path.names()).ok_or_else(|| path.missing())?;
+            *place = like(place, value()?);
             Ok(())
         }
         "move" => {
@@ -69,6 +70,20 @@ fn apply<'a>(root: &mut Tree<'a>, operation: Node<'a>) -> Result<(), PatchError>
             }
         }
         other => Err(malformed(format!("Invalid JsonPatch operation '{other}'."))),
+    }
+}
+
+/// What takes the place of `old`. Clients send booleans and numbers as strings, too, as Microsoft's server reads them.
+fn like<'a>(old: &Tree<'a>, new: Node<'a>) -> Tree<'a> {
+    let Tree::Kept(old) = old else {
+        return Tree::Kept(new);
+    };
+    let is_scalar = matches!(old.kind(), Kind::Number | Kind::Bool);
+    let text = new.as_str().filter(|_| is_scalar);
+    let unquoted = text.and_then(|text| Document::parse(text.into_owned(), Limits::default()).ok());
+    match unquoted {
+        Some(value) if value.root().kind() == old.kind() => Tree::New(value.root().raw().to_owned()),
+        _ => Tree::Kept(new),
     }
 }
 

@@ -43,6 +43,16 @@ pub enum PatchError {
         /// `delete`, `replace` …
         operation: &'static str,
     },
+    /// A name that is no element of what it is given to.
+    #[error("Element {element} not found at {path} when processing patch {operation} operation.")]
+    NoElement {
+        /// The name.
+        element: String,
+        /// As it was given.
+        path: String,
+        /// `add`, `insert` …
+        operation: &'static str,
+    },
     /// A value that the element can't have.
     #[error("Invalid input for {element} at {path} when processing patch {operation} operation.")]
     Value {

@@ -16,6 +16,8 @@ pub enum Tree<'a> {
     Object(Vec<(Cow<'a, str>, Tree<'a>)>),
     /// Items in order.
     Array(Vec<Tree<'a>>),
+    /// A new primitive value, as JSON writes it.
+    New(String),
     /// Keeps the place of a primitive value without extensions beside those that have some.
     Null,
 }
@@ -80,6 +82,7 @@ impl<'a> Tree<'a> {
     fn is_void(&self) -> bool {
         match self {
             Tree::Kept(node) => node.is_null(),
+            Tree::New(_) => false,
             Tree::Null => true,
             Tree::Object(members) => members.iter().all(|(_, value)| value.is_void()),
             Tree::Array(items) => items.iter().all(Tree::is_void),
@@ -96,6 +99,7 @@ impl<'a> Tree<'a> {
         };
         match self {
             Tree::Kept(node) => write_minified(*node, &Edits::NONE, out),
+            Tree::New(text) => out.extend_from_slice(text.as_bytes()),
             Tree::Null => out.extend_from_slice(b"null"),
             Tree::Object(members) => {
                 out.push(b'{');

@@ -159,6 +159,8 @@ fn by_fhirpath(operations: &[Value]) -> Result<String, String> {
     r#""Hedwig","Jo"],"_given":[null,{"id":"j"}]"#, r#""Jo","Hedwig"],"_given":[{"id":"j"},null]"#)]
 #[case::upsert_what_is_there("upsert", "Patient.birthDate", json!([{"name": "value", "valueDate": "2000"}]), "1974-12-25", "2000")]
 #[case::upsert_what_is_not("upsert", "Patient.active", json!([{"name": "value", "valueBoolean": true}]), "false}", r#"false,"active":true}"#)]
+#[case::upsert_by_name_what_is_there("upsert", "Patient", json!([{"name": "name", "valueString": "birthDate"}, {"name": "value", "valueDate": "2000"}]), "1974-12-25", "2000")]
+#[case::upsert_by_name_what_is_not("upsert", "Patient", json!([{"name": "name", "valueString": "active"}, {"name": "value", "valueBoolean": true}]), "false}", r#"false,"active":true}"#)]
 fn fhirpath_patch(#[case] kind: &str, #[case] path: &str, #[case] rest: Value, #[case] old: &str, #[case] new: &str) {
     assert_eq!(
         by_fhirpath(&[operation(kind, path, &rest)]),
@@ -176,14 +178,17 @@ fn fhirpath_patch(#[case] kind: &str, #[case] path: &str, #[case] rest: Value, #
 #[case("add", "Patient", json!([{"name": "value", "valueCode": "x"}]), "Patch add operations must have the 'name' part.")]
 #[case("add", "Patient", json!([{"name": "name", "valueString": "gender"}, {"name": "value", "valueCode": "x"}]), "Existing element gender found at Patient when processing patch add operation.")]
 #[case("add", "Patient", json!([{"name": "name", "valueString": "deceased"}, {"name": "value", "valueDateTime": "2020"}]), "Existing element deceased found at Patient when processing patch add operation.")]
-#[case("add", "Patient", json!([{"name": "name", "valueString": "colour"}, {"name": "value", "valueCode": "x"}]), "Invalid input for colour at Patient when processing patch add operation.")]
+#[case("add", "Patient", json!([{"name": "name", "valueString": "colour"}, {"name": "value", "valueCode": "x"}]), "Element colour not found at Patient when processing patch add operation.")]
 #[case("add", "Patient.contact", json!([{"name": "name", "valueString": "gender"}, {"name": "value", "valueCode": "x"}]), "No content found at Patient.contact when processing patch add operation.")]
 #[case("insert", "Patient.name", json!([{"name": "index", "valueInteger": 3}, {"name": "value", "valueHumanName": {"text": "x"}}]), "Index 3 out of bounds when processing patch insert operation.")]
 #[case("insert", "Patient.name[0]", json!([{"name": "index", "valueInteger": 0}, {"name": "value", "valueHumanName": {"text": "x"}}]), "The path of a patch insert operation must end with the name of a list.")]
 #[case("insert", "Patient.gender", json!([{"name": "index", "valueInteger": 0}, {"name": "value", "valueCode": "x"}]), "Invalid input for gender at Patient.gender when processing patch insert operation.")]
 #[case("move", "Patient.name", json!([{"name": "source", "valueInteger": 2}, {"name": "destination", "valueInteger": 0}]), "Index 2 out of bounds when processing patch move operation.")]
 #[case("move", "Patient.contact", json!([{"name": "source", "valueInteger": 0}, {"name": "destination", "valueInteger": 0}]), "No content found at Patient.contact when processing patch move operation.")]
-#[case("shift", "Patient.name", json!([]), "Invalid patch operation type: 'shift'.")]
+#[case("shift", "Patient.name", json!([]), "Invalid patch operation type: 'shift'. Only 'add', 'insert', 'delete', 'replace', 'upsert', and 'move' are allowed.")]
+#[case("replace", "Patient.gender", json!([{"name": "value", "valueString": "mail"}]), "Invalid input for gender at Patient.gender when processing patch replace operation.")]
+#[case("add", "Patient", json!([{"name": "name", "valueString": "link"}, {"name": "value", "part": [{"name": "kind", "valueCode": "refer"}]}]), "Element kind not found at Patient when processing patch add operation.")]
+#[case("upsert", "Patient.contact", json!([{"name": "name", "valueString": "gender"}, {"name": "value", "valueCode": "male"}]), "No content found at Patient.contact when processing patch upsert operation.")]
 #[case("delete", "Patient.name[", json!([]), "The path 'Patient.name[' of a patch delete operation is not supported: the expression can't be read at ``.")]
 fn fhirpath_patch_refuses(#[case] kind: &str, #[case] path: &str, #[case] rest: Value, #[case] message: &str) {
     assert_eq!(by_fhirpath(&[operation(kind, path, &rest)]), Err(message.to_owned()));

@@ -101,7 +101,12 @@ fn operation(node: Node<'_>) -> Result<Operation<'_>, PatchError> {
         text_of(part.1)
     };
     let code = text("type").ok_or_else(|| malformed("Patch operations must have the 'type' part."))?;
-    let kind = Kind::named(&code).ok_or_else(|| malformed(format!("Invalid patch operation type: '{code}'.")))?;
+    let kind = Kind::named(&code).ok_or_else(|| {
+        malformed(format!(
+            "Invalid patch operation type: '{code}'. Only 'add', 'insert', 'delete', 'replace', 'upsert', and 'move' \
+             are allowed."
+        ))
+    })?;
     let missing = kind
         .needs()
         .iter()

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use fhir_definitions::{Element, Max, Structure, StructureKind};
+use fhir_definitions::{Element, Max, Strength, Structure, StructureKind};
 
 use crate::document::Node;
 use crate::patch::tree::Tree;
@@ -45,12 +45,24 @@ impl<'a> New<'a> {
         })
     }
 
+    /// The first of its parts that isn't an element of what `element` is.
+    pub fn stranger(&self, element: Element) -> Option<String> {
+        let Self::Parts(parts) = self else { return None };
+        let structure = element.structure();
+        let names = parts.iter().filter_map(|part| part.text_of("name"));
+        let mut strangers =
+            names.filter(|name| structure.element(name).is_none() && structure.elements_named(name).next().is_none());
+        strangers.next().map(Cow::into_owned)
+    }
+
     /// The value and its twin as `element` has them; `None` if it can't be one.
     pub fn of(&self, element: Element) -> Option<(Tree<'a>, Option<Tree<'a>>)> {
         let structure = element.structure();
         match self {
             Self::Typed { value, twin, .. } if structure.kind() == StructureKind::Primitive => {
-                let fits = value.is_none_or(|value| is_primitive(structure.name(), value));
+                let fits = value.is_none_or(|value| {
+                    is_primitive(structure.name(), value) && may_be(element, &value.as_str().unwrap_or_default())
+                });
                 let value = value.map_or(Tree::Null, Tree::Kept);
                 fits.then_some((value, twin.map(Tree::Kept)))
             }
@@ -61,6 +73,13 @@ impl<'a> New<'a> {
             Self::Parts(parts) => object(structure, parts).map(|tree| (tree, None)),
         }
     }
+}
+
+/// Whether a required binding of `element` leaves `code` alone.
+fn may_be(element: Element, code: &str) -> bool {
+    let binding = element.binding();
+    let required = binding.filter(|binding| binding.strength() == Strength::Required);
+    required.is_none_or(|binding| binding.allows(code) != Some(false))
 }
 
 /// The element that FHIRPath calls `name`; of a choice, the alternative for `new`.
