@@ -120,6 +120,8 @@ const MAX_VALUES: usize = 10_000;
 
 /// Parameters that say how the answer looks; other layers read them.
 const PRESENTATION: &[&str] = &["_format", "_pretty"];
+/// Parameters that mean nothing without a value, so that they are refused; others are ignored then, as unknown ones are.
+const MUST_SAY: &[&str] = &["_type", "_count", "_includesCount", "_summary", "_elements", "_total"];
 
 impl Parser {
     /// The same, but parameters that are being filled count as ready.
@@ -294,6 +296,10 @@ impl<'a> Reading<'a> {
         if PRESENTATION.contains(&name) {
             return Ok(());
         }
+        if text.trim().is_empty() && !MUST_SAY.contains(&name) {
+            let unknown = conditions::unknown_parameter(name, &self.types);
+            return self.warn(unknown.code(), unknown.to_string());
+        }
         if let Some(include) = include::parse(self.conditions.parameters, name, text) {
             self.search.includes.push(include?);
             self.search.applied.push((name.to_owned(), text.to_owned()));
@@ -311,7 +317,7 @@ impl<'a> Reading<'a> {
                 })?);
             }
             "_summary" => self.summary(text)?,
-            "_elements" => self.elements(text),
+            "_elements" => self.elements(text)?,
             "_total" => self.total(text)?,
             "_sort" => {
                 if !self.sort(text)? {
@@ -367,14 +373,16 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    fn elements(&mut self, text: &str) {
+    fn elements(&mut self, text: &str) -> Result<(), SearchError> {
         self.elements_given = true;
-        self.search.elements.extend(
-            text.split(',')
-                .map(str::trim)
-                .filter(|name| !name.is_empty())
-                .map(str::to_owned),
-        );
+        let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+        let before = self.search.elements.len();
+        self.search.elements.extend(names.map(str::to_owned));
+        if self.search.elements.len() == before {
+            let text = "The '_elements' parameter must name at least one element.";
+            return Err(SearchError::BadValue(text.to_owned()));
+        }
+        Ok(())
     }
 
     fn total(&mut self, text: &str) -> Result<(), SearchError> {
@@ -425,9 +433,6 @@ impl<'a> Reading<'a> {
 
     /// A search parameter; whether it was applied.
     fn condition(&mut self, name: &str, text: &str) -> Result<bool, SearchError> {
-        if text.is_empty() {
-            return Ok(false);
-        }
         let distance = self.distances.get(name).map(String::as_str);
         let is_stu3 = self.parser.definitions.version() == FhirVersion::Stu3;
         let place;

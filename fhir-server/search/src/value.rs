@@ -92,9 +92,9 @@ pub fn boolean(text: &str) -> Result<bool, SearchError> {
     match text {
         "true" => Ok(true),
         "false" => Ok(false),
-        _ => Err(SearchError::NotSupported(format!(
-            "The value '{text}' of the modifier 'missing' must be 'true' or 'false'."
-        ))),
+        _ => Err(SearchError::NotSupported(
+            "Invalid value for :missing modifier. Valid values are: true, false.".to_owned(),
+        )),
     }
 }
 

@@ -1,6 +1,6 @@
 //! A parameter's name → where its value is looked for: in the resource, along a chain, or at what refers to it.
 
-use fhir_definitions::{Definitions, ParamKind, ResourceType, SearchParameter};
+use fhir_definitions::{Definitions, FhirVersion, ParamKind, ResourceType, SearchParameter};
 use fhir_resource::path::Program;
 
 use super::expression::{self, Expression, Operator, Step, Test};
@@ -360,11 +360,29 @@ impl Conditions<'_> {
             let parameter = self.parameters.find(*of, code);
             found.push((of.name().to_owned(), parameter.ok_or_else(unknown)?));
         }
-        if found.iter().all(|(_, parameter)| *parameter == found[0].1) {
+        let (first, parameter) = &found[0];
+        if found.iter().all(|(_, other)| other == parameter) {
             found.truncate(1);
+            return Ok(found);
         }
-        Ok(found)
+        match found.iter().find(|(_, other)| shared(*other) != shared(*parameter)) {
+            None => Ok(found),
+            Some((other, _)) => Err(SearchError::BadValue(format!(
+                "Search parameter '{code}' is not common for '{first}' and '{other}'."
+            ))),
+        }
     }
+}
+
+/// The URL of the definition that several types share. STU3's tables have a definition for each type, so R4's say which
+/// of them are the same.
+fn shared(parameter: SearchParameter) -> &'static str {
+    let later = Definitions::of(FhirVersion::R4);
+    let same = later.resource_type(parameter.base());
+    let same = same.and_then(|of| later.search_parameter(of, parameter.code()));
+    same.filter(|_| parameter.as_stored().is_none())
+        .unwrap_or(parameter)
+        .url()
 }
 
 fn too_deep() -> SearchError {
@@ -390,7 +408,7 @@ fn own_row(step: &Step, test: &Test) -> Result<Filter, SearchError> {
     })
 }
 
-fn unknown_parameter(code: &str, types: &[ResourceType]) -> SearchError {
+pub fn unknown_parameter(code: &str, types: &[ResourceType]) -> SearchError {
     let of = match types {
         [one] => one.name(),
         _ => "Resource",

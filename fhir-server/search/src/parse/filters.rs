@@ -195,12 +195,20 @@ fn table(kind: ParamKind) -> Option<Table> {
     }
 }
 
+/// What `true` and `false` are codes of.
+const SPECIAL_VALUES: [&str; 2] = [
+    "http://hl7.org/fhir/special-values",
+    "http://terminology.hl7.org/CodeSystem/special-values",
+];
+
 fn tokens(parameter: SearchParameter, values: &[&str]) -> Result<Vec<String>, SearchError> {
     let token = |text: &&str| {
         let parts: Vec<_> = value::split(text, '|').into_iter().map(unescape).collect();
         match parts.as_slice() {
             [code] => Ok(vec![key::code(code)]),
             [system, code] if code.is_empty() && !system.is_empty() => Ok(vec![key::system(system)]),
+            // the system that booleans have without saying so
+            [system, code] if SPECIAL_VALUES.contains(&system.as_str()) => Ok(vec![key::code(code)]),
             [system, code] => {
                 let unsaid = implies(parameter, system, code).then(|| key::system_code("", code));
                 Ok(std::iter::once(key::system_code(system, code)).chain(unsaid).collect())
@@ -308,6 +316,9 @@ fn bad(code: &str, text: &str, wanted: &str) -> SearchError {
     ))
 }
 
+/// Digits before the point that a number in a search may have, as with Microsoft.
+const MAX_DIGITS: usize = 28;
+
 /// Digits of a second's fraction that a search may have, as with Microsoft.
 const MAX_FRACTION: usize = 7;
 
@@ -315,6 +326,9 @@ type Period = (Prefix, Micros, Micros);
 
 fn period(code: &str, text: &str) -> Result<Period, SearchError> {
     let (prefix, text) = value::prefix(text);
+    // a plus that wasn't escaped has come as a blank
+    let plus = text.replace(' ', "+");
+    let text = plus.as_str();
     let fraction = text
         .split_once('.')
         .map_or(0, |(_, rest)| rest.bytes().take_while(u8::is_ascii_digit).count());
@@ -382,7 +396,13 @@ fn numbers(parameter: SearchParameter, param: ParamId, text: &str) -> Result<Fil
         _ => return Err(bad(parameter.code(), text, wanted)),
     };
     let (prefix, number) = value::prefix(number);
-    let decimal = Decimal::parse(number).ok_or_else(|| bad(parameter.code(), text, wanted))?;
+    let digits = number
+        .bytes()
+        .take_while(|byte| *byte != b'.')
+        .filter(u8::is_ascii_digit)
+        .count();
+    let decimal = Decimal::parse(number).filter(|_| digits <= MAX_DIGITS);
+    let decimal = decimal.ok_or_else(|| bad(parameter.code(), text, wanted))?;
     let unit = |part: Option<&String>| part.filter(|part| !part.is_empty()).cloned();
     let own = Measure {
         param,
