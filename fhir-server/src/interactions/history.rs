@@ -2,12 +2,13 @@
 
 use fhir_resource::temporal;
 use fhir_search::Access;
+use fhir_search::parse::Summary;
 use fhir_storage::{HistoryCursor, HistoryPage, HistoryQuery, Kind, Scope, Version};
 use http::StatusCode;
 use uuid::Uuid;
 
 use super::searchset::now;
-use super::{read, search};
+use super::{read, search, subset};
 use crate::access::Action;
 use crate::http::call::{CURSOR, Call, etag, query_string};
 use crate::http::failure::{Failure, Result};
@@ -18,7 +19,7 @@ use crate::http::route::Interaction;
 use crate::server::Server;
 
 /// Parameters that the links repeat.
-const REPEATED: [&str; 4] = ["_count", "_since", "_before", "_at"];
+const REPEATED: [&str; 6] = ["_count", "_since", "_before", "_at", "_summary", "_elements"];
 
 /// A page of versions.
 pub async fn history(server: &Server, call: &Call<'_>, interaction: &Interaction) -> Result<Reply> {
@@ -44,18 +45,59 @@ pub async fn history(server: &Server, call: &Call<'_>, interaction: &Interaction
     };
     let query = query(server, call, scope, call.principal.access(action), after)?;
     let first_page = query.after.is_none() && query.since.is_none() && query.before.is_none();
-    let page = page(server, query).await?;
+    let part = subset::wanted(&call.query)?;
+    if only_counted(call, part.0) {
+        let total = total(server, query).await?;
+        if let Interaction::HistoryInstance(of, id) = interaction
+            && total == 0
+            && first_page
+        {
+            return Err(Failure::not_found(of.name(), id));
+        }
+        return Ok(Reply::ok(bundle(call, &HistoryPage::default(), None, Some(total))));
+    }
+    let mut page = page(server, query).await?;
     if let Interaction::HistoryInstance(of, id) = interaction
         && page.entries.is_empty()
         && first_page
     {
         return Err(Failure::not_found(of.name(), id));
     }
+    if part.0 != Summary::False || !part.1.is_empty() {
+        for entry in page.entries.iter_mut().filter(|entry| !entry.body.is_empty()) {
+            entry.body = subset::of(server.definitions, std::mem::take(&mut entry.body), part.0, &part.1);
+        }
+    }
     let next = match &page.next {
         Some(next) => Some(server.places.seal(&bound, &next.to_string()).await?),
         None => None,
     };
-    Ok(Reply::ok(bundle(call, &page, next)))
+    Ok(Reply::ok(bundle(call, &page, next, None)))
+}
+
+/// `_summary=count`, or `_count=0`, which is the same.
+fn only_counted(call: &Call<'_>, summary: Summary) -> bool {
+    summary == Summary::Count || call.parameter("_count").and_then(|count| count.parse().ok()) == Some(0)
+}
+
+/// How many versions are seen.
+async fn total(server: &Server, mut query: HistoryQuery) -> Result<u64> {
+    if query.access.is_by_type() {
+        let count = server.store.history_count(&query, server.effort()).await;
+        return count.map_err(|error| search::storage(&error));
+    }
+    let mut total = 0;
+    query.count = server.parser.max_count;
+    loop {
+        let found = stored(server, &query).await?;
+        let seen = found.entries.iter();
+        let seen = seen.filter(|version| read::admits(server, &query.access, version));
+        total += u64::try_from(seen.count()).unwrap_or_default();
+        match found.next {
+            None => return Ok(total),
+            Some(next) => query.after = Some(next),
+        }
+    }
 }
 
 /// A page of the versions that are seen: of resources that are seen, those that would be seen by themselves.
@@ -116,7 +158,8 @@ fn query(
 ) -> Result<HistoryQuery> {
     let moment = |name: &str| match call.parameter(name) {
         None => Ok(None),
-        Some(text) => temporal::parse(text)
+        // a plus that wasn't escaped has come as a blank
+        Some(text) => temporal::parse(&text.replace(' ', "+"))
             .map(Some)
             .ok_or_else(|| Failure::invalid(format!("The date time string '{text}' is not in a correct format."))),
     };
@@ -153,7 +196,7 @@ fn query(
     })
 }
 
-fn bundle(call: &Call<'_>, page: &HistoryPage, next: Option<String>) -> Vec<u8> {
+fn bundle(call: &Call<'_>, page: &HistoryPage, next: Option<String>, total: Option<u64>) -> Vec<u8> {
     let size: usize = page.entries.iter().map(|entry| entry.body.len() + 384).sum();
     let mut json = Json::with_capacity(size + 512);
     json.object(|json| {
@@ -163,6 +206,9 @@ fn bundle(call: &Call<'_>, page: &HistoryPage, next: Option<String>) -> Vec<u8> 
             json.member("lastUpdated", &now());
         });
         json.member("type", "history");
+        if let Some(total) = total {
+            json.number("total", total);
+        }
         json.name("link").array(|json| {
             let mut link = |relation: &str, cursor: Option<String>| {
                 json.object(|json| {

@@ -100,7 +100,7 @@ pub fn of_version(version: Version) -> Reply {
 }
 
 /// `_summary` and `_elements` of a single resource.
-fn shown(server: &Server, call: &Call<'_>, reply: Reply) -> Result<Reply> {
+pub fn shown(server: &Server, call: &Call<'_>, reply: Reply) -> Result<Reply> {
     if call.parameter("_summary").is_none() && call.parameter("_elements").is_none() {
         return Ok(reply);
     }
@@ -109,6 +109,9 @@ fn shown(server: &Server, call: &Call<'_>, reply: Reply) -> Result<Reply> {
         return Err(Failure::invalid(
             "The '_summary' parameter value 'count' is for searches only.",
         ));
+    }
+    if summary == Summary::False && elements.is_empty() {
+        return Ok(reply);
     }
     let body = subset::of(server.definitions, reply.body, summary, &elements);
     Ok(Reply { body, ..reply })

@@ -36,6 +36,11 @@ pub fn wanted(query: &[(String, String)]) -> Result<(Summary, Vec<String>)> {
         .map(str::to_owned)
         .collect();
     let elements: Vec<String> = elements.into_iter().filter(|name| !name.is_empty()).collect();
+    if elements.is_empty() && parameter("_elements").is_some() {
+        return Err(Failure::invalid(
+            "The '_elements' parameter must name at least one element.",
+        ));
+    }
     if summary != Summary::False && !elements.is_empty() {
         return Err(Failure::invalid(
             "The '_elements' parameter is supported only when '_summary' is SummaryType.False or '_summary' is not \
@@ -121,6 +126,14 @@ fn members(
             None => write_minified(value, &Edits::NONE, out),
         }
     }
+    if structure.kind() == StructureKind::Resource && object.get("meta").is_none() {
+        if !first {
+            out.push(b',');
+        }
+        out.extend_from_slice(b"\"meta\":{\"tag\":[");
+        out.extend_from_slice(subsetted(version).as_bytes());
+        out.extend_from_slice(b"]}");
+    }
     out.push(b'}');
 }
 
@@ -145,11 +158,6 @@ fn summary_of(value: Node<'_>, structure: Structure, out: &mut Vec<u8>, version:
 
 /// `meta` with the tag that says that this is a part.
 fn meta(meta: Node<'_>, out: &mut Vec<u8>, version: FhirVersion) {
-    let system = match version {
-        FhirVersion::R4 => "http://terminology.hl7.org/CodeSystem/v3-ObservationValue",
-        FhirVersion::Stu3 => "http://hl7.org/fhir/v3/ObservationValue",
-    };
-    let tag = format!(r#"{{"system":"{system}","code":"SUBSETTED"}}"#);
     out.push(b'{');
     for (name, value) in meta.entries().filter(|(name, _): &(Cow<'_, str>, _)| name != "tag") {
         write_string(&name, out);
@@ -162,6 +170,15 @@ fn meta(meta: Node<'_>, out: &mut Vec<u8>, version: FhirVersion) {
         write_minified(item, &Edits::NONE, out);
         out.push(b',');
     }
-    out.extend_from_slice(tag.as_bytes());
+    out.extend_from_slice(subsetted(version).as_bytes());
     out.extend_from_slice(b"]}");
+}
+
+/// The tag of a part.
+fn subsetted(version: FhirVersion) -> String {
+    let system = match version {
+        FhirVersion::R4 => "http://terminology.hl7.org/CodeSystem/v3-ObservationValue",
+        FhirVersion::Stu3 => "http://hl7.org/fhir/v3/ObservationValue",
+    };
+    format!(r#"{{"system":"{system}","code":"SUBSETTED"}}"#)
 }

@@ -139,6 +139,14 @@ impl Store {
         }
     }
 
+    /// How many versions all pages of a history have.
+    pub async fn history_count(&self, query: &HistoryQuery, effort: Effort) -> Result<u64, ReadError> {
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.history_count(query, effort).await,
+            Engine::Postgres(engine) => Box::pin(engine.history_count(query, effort)).await,
+        }
+    }
+
     /// A page of matches: at most `count` of them, those behind `after`.
     pub async fn search(
         &self,

@@ -175,6 +175,18 @@ impl Postgres {
         history::page(raws, &self.catalogue, query.count)
     }
 
+    /// How many versions all pages of a history have.
+    pub async fn history_count(&self, query: &HistoryQuery, effort: Effort) -> Result<u64, ReadError> {
+        within(effort, async {
+            again!(self, {
+                let mut reader = self.readers.take().await?;
+                let count = search::count_past(reader.get(), &self.catalogue, &self.texts, query).await;
+                reader.give_back(count)
+            })
+        })
+        .await
+    }
+
     /// A page of matches.
     pub async fn search(
         &self,

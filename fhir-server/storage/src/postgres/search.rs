@@ -98,13 +98,7 @@ pub async fn past(
     texts: &Texts,
     query: &HistoryQuery,
 ) -> Result<Vec<Raw>, ReadError> {
-    let seen: Vec<Filter> = match &query.scope {
-        Scope::System => query.access.filter().into_iter().collect(),
-        Scope::Type(of) | Scope::Instance(of, _) => match query.access.of(of) {
-            Sight::Where(filter) => vec![filter],
-            Sight::Nothing | Sight::Everything => Vec::new(),
-        },
-    };
+    let seen = seen(query);
     let mut wanted = BTreeSet::new();
     texts::of_filters(&seen, &mut wanted);
     let numbers = texts.find(connection, &wanted).await?;
@@ -115,6 +109,37 @@ pub async fn past(
     };
     let rows = value::query(statement).fetch_all(connection).await?;
     Ok(rows.iter().map(Raw::of_row).collect::<Result<_, _>>()?)
+}
+
+/// How many versions all pages of a history have.
+pub async fn count_past(
+    connection: &mut PgConnection,
+    catalogue: &Catalogue,
+    texts: &Texts,
+    query: &HistoryQuery,
+) -> Result<u64, ReadError> {
+    let seen = seen(query);
+    let mut wanted = BTreeSet::new();
+    texts::of_filters(&seen, &mut wanted);
+    let numbers = texts.find(connection, &wanted).await?;
+    let mut find = |text: &str| Ok::<_, Infallible>(numbers.get(text));
+    let Ok(statement) = history::count(DIALECT, catalogue, query, &mut find);
+    let Some(statement) = statement else {
+        return Ok(0);
+    };
+    let row = value::query(statement).fetch_one(connection).await?;
+    Ok(row.try_get::<i64, _>(0)?.unsigned_abs())
+}
+
+/// What says which versions are seen.
+fn seen(query: &HistoryQuery) -> Vec<Filter> {
+    match &query.scope {
+        Scope::System => query.access.filter().into_iter().collect(),
+        Scope::Type(of) | Scope::Instance(of, _) => match query.access.of(of) {
+            Sight::Where(filter) => vec![filter],
+            Sight::Nothing | Sight::Everything => Vec::new(),
+        },
+    }
 }
 
 /// `None`: nothing can match.

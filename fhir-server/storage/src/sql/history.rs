@@ -25,10 +25,56 @@ pub fn statement<E>(
     let Some(seen) = Seen::of(catalogue, query, find)? else {
         return Ok(None);
     };
-    Ok(of_seen(dialect, catalogue, query, &seen))
+    Ok(of_seen(dialect, catalogue, query, &seen).map(|versions| versions.page(query.count + 1)))
 }
 
-fn of_seen(dialect: Dialect, catalogue: &Catalogue, query: &HistoryQuery, seen: &Seen) -> Option<Sql> {
+/// How many versions all pages have: one row of one number. `None`: there can't be any.
+pub fn count<E>(
+    dialect: Dialect,
+    catalogue: &Catalogue,
+    query: &HistoryQuery,
+    find: &mut Find<'_, E>,
+) -> Result<Option<Sql>, E> {
+    let Some(seen) = Seen::of(catalogue, query, find)? else {
+        return Ok(None);
+    };
+    Ok(of_seen(dialect, catalogue, query, &seen).map(Versions::count))
+}
+
+/// Where the versions are, from `FROM` on: those that are current, and those that were.
+struct Versions {
+    current: Sql,
+    superseded: Sql,
+}
+
+impl Versions {
+    fn page(mut self, limit: usize) -> Sql {
+        for sql in [&mut self.current, &mut self.superseded] {
+            sql.push(&format!(" ORDER BY r.upd DESC LIMIT {limit}"));
+        }
+        let mut sql = Sql::plain(format!(
+            "SELECT * FROM (SELECT * FROM (SELECT {COLUMNS}, r.id AS id FROM "
+        ));
+        sql.append(self.current);
+        sql.push(&format!(
+            ") n UNION ALL SELECT * FROM (SELECT {COLUMNS}, c.id AS id FROM "
+        ));
+        sql.append(self.superseded);
+        sql.push(&format!(") s) a ORDER BY upd DESC LIMIT {limit}"));
+        sql
+    }
+
+    fn count(self) -> Sql {
+        let mut sql = Sql::plain("SELECT (SELECT count(*) FROM ".to_owned());
+        sql.append(self.current);
+        sql.push(") + (SELECT count(*) FROM ");
+        sql.append(self.superseded);
+        sql.push(")");
+        sql
+    }
+}
+
+fn of_seen(dialect: Dialect, catalogue: &Catalogue, query: &HistoryQuery, seen: &Seen) -> Option<Versions> {
     let before = query
         .after
         .map(|cursor| cursor.updated)
@@ -70,23 +116,12 @@ fn of_seen(dialect: Dialect, catalogue: &Catalogue, query: &HistoryQuery, seen: 
             )
         }
     };
-    let limit = query.count + 1;
     for (sql, row) in [(&mut current, "r"), (&mut superseded, "c")] {
         sql.append(Sql::with("r.upd >= ?", query.since.unwrap_or(Micros::MIN)));
         sql.and(Sql::with("r.upd < ?", before));
         sql.append(seen.test(dialect, row));
-        sql.push(&format!(" ORDER BY r.upd DESC LIMIT {limit}"));
     }
-    let mut sql = Sql::plain(format!(
-        "SELECT * FROM (SELECT * FROM (SELECT {COLUMNS}, r.id AS id FROM "
-    ));
-    sql.append(current);
-    sql.push(&format!(
-        ") n UNION ALL SELECT * FROM (SELECT {COLUMNS}, c.id AS id FROM "
-    ));
-    sql.append(superseded);
-    sql.push(&format!(") s) a ORDER BY upd DESC LIMIT {limit}"));
-    Some(sql)
+    Some(Versions { current, superseded })
 }
 
 /// The page that the rows of [`statement`] make.

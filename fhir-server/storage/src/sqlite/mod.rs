@@ -123,6 +123,20 @@ impl Sqlite {
         }
     }
 
+    /// How many versions all pages of a history have.
+    pub async fn history_count(self: &Arc<Self>, query: &HistoryQuery, effort: Effort) -> Result<u64, ReadError> {
+        match self.soon(|connection| count_past(connection, &self.catalogue, query)) {
+            Err(ReadError::TooMuch) => {
+                let query = query.clone();
+                self.later(effort, move |connection, catalogue| {
+                    count_past(connection, catalogue, &query)
+                })
+                .await
+            }
+            soon => soon,
+        }
+    }
+
     /// A page of matches.
     pub async fn search(
         self: &Arc<Self>,
@@ -350,6 +364,14 @@ fn past(connection: &Connection, catalogue: &Catalogue, query: &HistoryQuery) ->
         .query_map(rusqlite::params_from_iter(statement.arguments), Raw::of)?
         .collect::<Result<Vec<_>, _>>()?;
     history::page(raws, catalogue, query.count)
+}
+
+fn count_past(connection: &Connection, catalogue: &Catalogue, query: &HistoryQuery) -> Result<u64, ReadError> {
+    let mut find = |text: &str| rows::find(connection, text);
+    match history::count(Dialect::Sqlite, catalogue, query, &mut find)? {
+        None => Ok(0),
+        Some(statement) => Ok(search::number(connection, statement)?.unsigned_abs()),
+    }
 }
 
 impl Drop for Sqlite {

@@ -119,7 +119,8 @@ fn numbers(connection: &Connection, statement: Sql) -> rusqlite::Result<Vec<i64>
     rows.collect()
 }
 
-fn number(connection: &Connection, statement: Sql) -> rusqlite::Result<i64> {
+/// The number that a statement gives.
+pub fn number(connection: &Connection, statement: Sql) -> rusqlite::Result<i64> {
     let statement = within_limits(statement);
     let mut select = connection.prepare_cached(&statement.text)?;
     select.query_row(rusqlite::params_from_iter(statement.arguments), |row| row.get(0))
