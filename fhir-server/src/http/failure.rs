@@ -127,7 +127,7 @@ impl Failure {
         let name: String = name.chars().take(64).collect();
         Self::new(
             StatusCode::NOT_FOUND,
-            "not-supported",
+            "not-found",
             format!("Resource type '{name}' is not supported."),
         )
     }
@@ -135,6 +135,20 @@ impl Failure {
     /// 404 for a path that is none of FHIR's.
     pub fn unknown_route() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not-found", "The requested route was not found.")
+    }
+
+    /// The same for an entry of a bundle, whose `url` a message must name.
+    #[must_use]
+    pub fn of_route(self, url: &str) -> Self {
+        if self.issues == Self::unknown_route().issues {
+            let url = url.trim_start_matches('/');
+            return Self::new(
+                StatusCode::NOT_FOUND,
+                "not-found",
+                format!("The route for \"/{url}\" was not found."),
+            );
+        }
+        self
     }
 
     /// 404 for a resource.

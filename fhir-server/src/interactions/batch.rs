@@ -1,5 +1,6 @@
 //! Bundles: what is common to both kinds, and batches, whose entries succeed or fail by themselves.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use fhir_resource::{Node, temporal};
@@ -27,6 +28,25 @@ pub struct Entry<'a> {
     pub interaction: Interaction,
     /// The same as a request.
     pub call: Call<'a>,
+}
+
+impl Entry<'_> {
+    /// What it writes, as far as its request says: a resource, or whatever its criteria find.
+    pub fn written(&self) -> Option<String> {
+        let call = &self.call;
+        let query = |query: &str| format!("{}?{query}", call.path.join("/"));
+        match &self.interaction {
+            Interaction::Create(_) => call.conditions.if_none_exist.as_deref().map(query),
+            Interaction::Update(..) | Interaction::Patch(..) | Interaction::Delete(..) => Some(call.path.join("/")),
+            Interaction::ConditionalUpdate(_)
+            | Interaction::ConditionalPatch(_)
+            | Interaction::ConditionalDelete(_) => {
+                let pairs = call.query.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+                Some(query(&call::query_string(pairs)))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Carries out a batch or a transaction.
@@ -63,21 +83,27 @@ pub async fn bundle(server: &Arc<Server>, call: &Call<'_>) -> Result<Reply> {
     }
     let mut answers: Vec<Option<Reply>> = entries.iter().map(|_| None).collect();
     for phase in 0..=LAST_PHASE {
-        let of_phase = entries
-            .iter()
-            .enumerate()
-            .filter(|(_, entry)| phase_of(entry.as_ref().ok()) == phase);
-        let work = of_phase.map(|(index, entry)| async move {
-            let answered = match entry {
-                Ok(entry) => Box::pin(single(server, &entry.interaction, &entry.call)).await,
-                Err(failure) => Err(failure.clone()),
-            };
-            (index, answered.unwrap_or_else(|failure| Reply::from(&failure)))
+        let work = by_resource(&entries, phase).into_iter().map(|indexes| {
+            let entries = &entries;
+            async move {
+                let mut replies = Vec::with_capacity(indexes.len());
+                for index in indexes {
+                    let answered = match entries.get(index) {
+                        Some(Ok(entry)) => Box::pin(single(server, &entry.interaction, &entry.call)).await,
+                        Some(Err(failure)) => Err(failure.clone()),
+                        None => continue,
+                    };
+                    replies.push((index, answered.unwrap_or_else(|failure| Reply::from(&failure))));
+                }
+                replies
+            }
         });
         let mut work = futures::stream::iter(work.collect::<Vec<_>>()).buffer_unordered(AT_A_TIME);
-        while let Some((index, reply)) = work.next().await {
-            if let Some(place) = answers.get_mut(index) {
-                *place = Some(reply);
+        while let Some(replies) = work.next().await {
+            for (index, reply) in replies {
+                if let Some(place) = answers.get_mut(index) {
+                    *place = Some(reply);
+                }
             }
         }
     }
@@ -94,14 +120,35 @@ pub fn nested() -> Result<Reply> {
     ))
 }
 
-const LAST_PHASE: u8 = 3;
+/// The entries of a phase: those that may write the same resource follow each other, in the order of the bundle; the others
+/// go side by side.
+fn by_resource(entries: &[Result<Entry<'_>>], phase: u8) -> Vec<Vec<usize>> {
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
+    for (index, entry) in entries.iter().enumerate() {
+        let entry = entry.as_ref().ok();
+        if phase_of(entry) != phase {
+            continue;
+        }
+        let written = entry.and_then(Entry::written);
+        let place = written.map_or(groups.len(), |written| *places.entry(written).or_insert(groups.len()));
+        match groups.get_mut(place) {
+            Some(group) => group.push(index),
+            None => groups.push(vec![index]),
+        }
+    }
+    groups
+}
 
-/// DELETE, POST, PUT and PATCH, GET, whatever the order of the entries.
+const LAST_PHASE: u8 = 4;
+
+/// DELETE, POST, PUT, PATCH, GET, whatever the order of the entries.
 pub fn phase_of(entry: Option<&Entry<'_>>) -> u8 {
     match entry.map(|entry| &entry.call.method) {
         Some(&Method::DELETE) => 0,
         Some(&Method::POST) => 1,
-        Some(&Method::PUT | &Method::PATCH) => 2,
+        Some(&Method::PUT) => 2,
+        Some(&Method::PATCH) => 3,
         _ => LAST_PHASE,
     }
 }
@@ -120,7 +167,8 @@ fn entry<'a>(server: &Server, bundle: &Call<'a>, node: Node<'a>) -> Result<Entry
     let url = url.strip_prefix(&*bundle.base).unwrap_or(&url);
     let (path, query) = url.split_once('?').unwrap_or((url, ""));
     let path = call::segments(path);
-    let interaction = Interaction::of(&method, &path, server.definitions)?;
+    let interaction = Interaction::of(&method, &path, server.definitions);
+    let interaction = interaction.map_err(|failure| failure.of_route(url))?;
     if interaction == Interaction::OpenApi {
         // its answer is no resource, which an entry must hold
         return Err(Failure::unknown_route());

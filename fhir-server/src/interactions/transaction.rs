@@ -35,7 +35,7 @@ pub async fn transaction(server: &Arc<Server>, entries: Vec<Entry<'_>>) -> Resul
             let step = step(server, entry, &mut guards).await;
             steps.push(step.map_err(|failure| failed(entry, failure))?);
         }
-        refuse_repeated_resources(&steps)?;
+        refuse_repeated_resources(&entries, &steps)?;
         let (order, set, ready) = write_set(server, &entries, &steps, guards).await?;
         for (entry, step) in entries.iter().zip(&steps) {
             if matches!(step, Step::Read) && !is_written(&entry.interaction, &steps) {
@@ -93,13 +93,13 @@ fn refuse_repeated_urls(entries: &[Entry<'_>]) -> Result<()> {
     }
 }
 
-fn refuse_repeated_resources(steps: &[Step]) -> Result<()> {
+fn refuse_repeated_resources(entries: &[Entry<'_>], steps: &[Step]) -> Result<()> {
     let mut seen = HashSet::new();
-    for step in steps {
+    for (entry, step) in entries.iter().zip(steps) {
         if let Some((of, id)) = step.changes()
             && !seen.insert((of, id))
         {
-            return Err(repeated(&format!("{of}/{id}")));
+            return Err(repeated(&entry.written().unwrap_or_else(|| format!("{of}/{id}"))));
         }
     }
     Ok(())
@@ -132,7 +132,8 @@ async fn write_set(
         let (Some(entry), Some(step)) = (entries.get(index), steps.get(index)) else {
             continue;
         };
-        let change = change(server, entry, step, &resolved)
+        let edits = references(server, entry, step, &resolved).await?;
+        let change = change(server, entry, step, &resolved, edits)
             .await
             .map_err(|failure| failed(entry, failure))?;
         let Some((change, written)) = change else { continue };
@@ -158,11 +159,22 @@ fn resolved(entries: &[Entry<'_>], steps: &[Step]) -> Resolved {
     targets.collect()
 }
 
+/// What the references of an entry's own resource become. One that leads nowhere says so by itself.
+async fn references(server: &Server, entry: &Entry<'_>, step: &Step, resolved: &Resolved) -> Result<Edits> {
+    let mut edits = Edits::default();
+    if let (Step::Write { .. }, Some(resource)) = (step, entry.call.resource) {
+        writes::rewrite(resource, resolved, &mut edits);
+        writes::conditional(server, resource, &entry.call.principal, &mut edits).await?;
+    }
+    Ok(edits)
+}
+
 async fn change(
     server: &Server,
     entry: &Entry<'_>,
     step: &Step,
     resolved: &Resolved,
+    edits: Edits,
 ) -> Result<Option<(Change, Option<Ready>)>> {
     let supplied = entry
         .call
@@ -183,9 +195,6 @@ async fn change(
                 .resource
                 .ok_or_else(|| Failure::invalid("The request has no resource."))?;
             writes::validate(server, &entry.call, *of, resource).await?;
-            let mut edits = Edits::default();
-            writes::rewrite(resource, resolved, &mut edits);
-            writes::conditional(server, resource, principal, &mut edits).await?;
             if *is_new {
                 let action = Action::Create;
                 let (ready, resource) = writes::prepare(server, (principal, action), *of, id, resource, &edits)?;

@@ -100,8 +100,8 @@ async fn a_resource_lives_and_dies(#[case] version: FhirVersion) {
 #[case("Patient", r#"{"resourceType":"Patient","nme":1}"#, 400, "structure", "Patient.nme")]
 #[case("Patient", r#"{"resourceType":"Observation"}"#, 400, "invalid", "")]
 #[case("Patient", r#"{"resourceType":"Patient","#, 400, "structure", "")]
-#[case("Clinic", r#"{"resourceType":"Clinic"}"#, 404, "not-supported", "")]
-#[case("patient", PATIENT, 404, "not-supported", "")]
+#[case("Clinic", r#"{"resourceType":"Clinic"}"#, 404, "not-found", "")]
+#[case("patient", PATIENT, 404, "not-found", "")]
 #[tokio::test]
 async fn refusals_are_outcomes(
     #[case] path: &str,
