@@ -41,6 +41,15 @@ fn action(call: &Call<'_>) -> Action {
 
 /// Refuses whoever may not delete as it is asked for.
 pub fn require(call: &Call<'_>, of: ResourceType) -> Result<()> {
+    let values = HARD.iter().filter_map(|name| Some((name, call.parameter(name)?)));
+    for (name, value) in values {
+        if !["true", "false"].iter().any(|known| value.eq_ignore_ascii_case(known)) {
+            let text = format!(
+                "The '{name}' parameter value '{value}' is invalid. The supported values are: 'true', 'false'."
+            );
+            return Err(Failure::invalid(text));
+        }
+    }
     call.principal.require(action(call), of)
 }
 

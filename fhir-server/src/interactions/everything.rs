@@ -119,8 +119,11 @@ pub async fn everything(server: &Server, call: &Call<'_>, of: ResourceType, id: 
 /// 301 to the patient who has replaced this one.
 fn moved(call: &Call<'_>, successor: &str, text: &str) -> Reply {
     let failure = Failure::new(StatusCode::MOVED_PERMANENTLY, "conflict", text);
+    let there = format!("{}/Patient/{successor}/$everything", call.base);
     Reply {
-        location: Some(format!("{}/Patient/{successor}/$everything", call.base)),
+        location: Some(there.clone()),
+        // where clients of Microsoft's server look
+        content_location: Some(there),
         ..Reply::from(&failure)
     }
 }

@@ -67,6 +67,7 @@ async fn put(
             Some(provenance) => Some(proved(server, call, &ready, provenance).await?),
         };
         let expected = match (target, &proved) {
+            _ if must_be_new(call) => Expected::None,
             (Expected::Any, Some((last, _))) => Expected::Last(*last),
             (target, _) => target,
         };
@@ -86,6 +87,10 @@ async fn put(
                 let outcome = outcomes.first().ok_or_else(Failure::unknown_route)?;
                 return answer(call, &ready, outcome);
             }
+            Err(NotCommitted::Store(CommitError::Conflict { .. })) if must_be_new(call) => {
+                let text = format!("Resource type '{of}' with id '{id}' already exists.");
+                return Err(Failure::new(StatusCode::PRECONDITION_FAILED, "conflict", text));
+            }
             // Somebody else was faster, and the Provenance would name the wrong version.
             Err(NotCommitted::Store(CommitError::Conflict { .. })) if supplied.is_none() && !must_name => {}
             Err(error) => return Err(writes::refusal(server, error, supplied)),
@@ -94,6 +99,12 @@ async fn put(
     Err(Failure::unavailable(
         "The resource is being changed by others, try again.",
     ))
+}
+
+/// `If-None-Match: *`: the update shall create.
+fn must_be_new(call: &Call<'_>) -> bool {
+    let tags = call.conditions.if_none_match.as_deref();
+    tags.is_some_and(|tags| tags.trim() == "*")
 }
 
 /// The last version that there is, and the Provenance of the one that comes next; a write without effect makes none.

@@ -15,8 +15,14 @@ use crate::server::Server;
 pub fn parse(header: &str) -> Result<Document> {
     let malformed = || Failure::invalid("X-Provenance header is malformed and can't be parsed");
     let document = Document::parse(header.to_owned(), Limits::default()).map_err(|_| malformed())?;
-    let is_provenance = document.root().text_of("resourceType").as_deref() == Some("Provenance");
-    is_provenance.then_some(document).ok_or_else(malformed)
+    if document.root().text_of("resourceType").as_deref() != Some("Provenance") {
+        return Err(malformed());
+    }
+    if document.root().get("target").is_some() {
+        let text = "X-Provenance header shall not have a specified `Provenance.target`";
+        return Err(Failure::invalid(text));
+    }
+    Ok(document)
 }
 
 /// The change that writes it, for `Type/id` in a version.
@@ -50,7 +56,7 @@ pub fn change(
 fn with_target(provenance: Node<'_>, target: &str) -> Vec<u8> {
     let mut json = Json::with_capacity(1024);
     json.object(|json| {
-        for (name, value) in provenance.entries().filter(|(name, _)| name != "target") {
+        for (name, value) in provenance.entries() {
             json.name(&name).raw(value.raw().as_bytes());
         }
         json.name("target").array(|json| {

@@ -8,7 +8,6 @@ use fhir_resource::Node;
 use fhir_resource::edit::Edits;
 use fhir_search::parse::Target;
 use fhir_search::{Handling, Search};
-use http::StatusCode;
 
 use crate::access::Principal;
 use crate::http::call::{self, Pairs};
@@ -83,11 +82,16 @@ pub async fn conditional(server: &Server, resource: Node<'_>, principal: &Princi
     let mut found: Vec<(Node<'_>, ResourceType, String)> = Vec::new();
     each_reference(resource, &mut |node| {
         let text = node.as_str().unwrap_or_default();
-        if let Some((name, query)) = text.split_once('?')
-            && let Some(of) = server.definitions.resource_type(name)
-        {
-            found.push((node, of, query.to_owned()));
-        }
+        // a query of another server's URL is none of ours
+        let Some((name, query)) = text.split_once('?').filter(|(name, _)| !name.contains(['/', ':'])) else {
+            return Ok(());
+        };
+        let of = server.definitions.resource_type(name).ok_or_else(|| {
+            Failure::invalid(format!(
+                "Resource type '{name}' in the reference '{text}' is not supported."
+            ))
+        })?;
+        found.push((node, of, query.to_owned()));
         Ok(())
     })?;
     for (node, of, query) in found {
@@ -106,7 +110,7 @@ pub async fn conditional(server: &Server, resource: Node<'_>, principal: &Princi
             }
             _ => {
                 let text = format!("Given conditional reference '{text}' resolved to multiple resources.");
-                return Err(Failure::new(StatusCode::PRECONDITION_FAILED, "processing", text));
+                return Err(Failure::invalid(text));
             }
         }
     }
