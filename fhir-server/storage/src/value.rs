@@ -9,6 +9,9 @@ pub enum Value {
     Integer(i64),
     Text(String),
     Bytes(Vec<u8>),
+    /// Where an engine takes a list as one.
+    Numbers(Vec<i64>),
+    Texts(Vec<String>),
 }
 
 impl From<i64> for Value {
@@ -26,6 +29,18 @@ impl From<String> for Value {
 impl From<Vec<u8>> for Value {
     fn from(bytes: Vec<u8>) -> Self {
         Self::Bytes(bytes)
+    }
+}
+
+impl From<Vec<i64>> for Value {
+    fn from(numbers: Vec<i64>) -> Self {
+        Self::Numbers(numbers)
+    }
+}
+
+impl From<Vec<String>> for Value {
+    fn from(texts: Vec<String>) -> Self {
+        Self::Texts(texts)
     }
 }
 

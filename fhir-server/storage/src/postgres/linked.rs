@@ -19,17 +19,20 @@ use crate::sql::resolve::resolve;
 use crate::sql::row::Raw;
 
 const REFERENCES: &str = "SELECT v.text FROM unnest($1::int8[], $2::text[]) WITH ORDINALITY n (type, id, at) \
-     JOIN res r ON r.type = n.type AND r.id = n.id JOIN ix_exact x ON x.pk = r.pk AND x.param = ANY ($3) \
-     JOIN val v ON v.id = x.val ORDER BY n.at, v.text";
+     JOIN LATERAL (SELECT r.pk FROM res r WHERE r.type = n.type AND r.id = n.id OFFSET 0) r ON TRUE \
+     JOIN LATERAL (SELECT x.val FROM ix_exact x WHERE x.pk = r.pk AND x.param + 0 = ANY ($3) OFFSET 0) x ON TRUE \
+     JOIN LATERAL (SELECT v.text FROM val v WHERE v.id = x.val OFFSET 0) v ON TRUE ORDER BY n.at, v.text";
 const NAMED: &str = "SELECT r.type, r.ver, r.upd, r.kind, r.dict, r.body, r.pk, r.id \
      FROM unnest($1::int8[], $2::text[]) WITH ORDINALITY n (type, id, at) \
-     JOIN res r ON r.type = n.type AND r.id = n.id WHERE r.body IS NOT NULL";
+     JOIN LATERAL (SELECT r.* FROM res r WHERE r.type = n.type AND r.id = n.id OFFSET 0) r ON TRUE \
+     WHERE r.body IS NOT NULL";
 /// Each of the referring resources is seen: `SEEN` is a test of it.
 const REFERRING: &str = "SELECT r.type, r.ver, r.upd, r.kind, r.dict, r.body, r.pk, r.id \
      FROM unnest($1::int8[]) WITH ORDINALITY n (val, at) \
      JOIN LATERAL (SELECT DISTINCT l.pk FROM ix_exact l WHERE l.param = ANY ($2) AND l.val = n.val \
      AND EXISTS (SELECT 1 FROM res r WHERE r.pk = l.pk AND r.body IS NOT NULL AND SEEN OFFSET 0) \
-     ORDER BY l.pk LIMIT $3) y ON TRUE JOIN res r ON r.pk = y.pk ORDER BY n.at, r.pk";
+     ORDER BY l.pk LIMIT $3) y ON TRUE JOIN LATERAL (SELECT r.* FROM res r WHERE r.pk = y.pk OFFSET 0) r ON TRUE \
+     ORDER BY n.at, r.pk";
 
 /// Follows `includes` from the resources of a page; gives those of what is found that are in
 /// `window`.

@@ -55,8 +55,8 @@ const CURRENT: &str =
     "SELECT r.type, r.ver, r.upd, r.kind, r.dict, r.body, r.pk, r.id FROM res r WHERE r.type = $1 AND r.id = $2";
 const ONE_VERSION: &str = "SELECT r.type, r.ver, r.upd, r.kind, r.dict, r.body, r.pk, r.id FROM res r \
      WHERE r.type = $1 AND r.id = $2 AND r.ver = $3 UNION ALL \
-     SELECT r.type, r.ver, r.upd, r.kind, r.dict, r.body, r.pk, c.id FROM res c JOIN hist r ON r.pk = c.pk \
-     AND r.ver = $3 WHERE c.type = $1 AND c.id = $2";
+     SELECT r.type, r.ver, r.upd, r.kind, r.dict, r.body, r.pk, c.id FROM res c \
+     JOIN LATERAL (SELECT r.* FROM hist r WHERE r.pk = c.pk AND r.ver = $3 OFFSET 0) r ON TRUE WHERE c.type = $1 AND c.id = $2";
 
 /// Asks a second time where the first connection had been lost: a new one may be had.
 macro_rules! again {

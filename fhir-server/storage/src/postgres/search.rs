@@ -16,7 +16,7 @@ use crate::page::{Gathering, Page};
 use crate::sql::condition::Condition;
 use crate::sql::dialect::Dialect;
 use crate::sql::row::{Raw, WIDTH};
-use crate::sql::statement::{self, Chosen, FEW, MANY};
+use crate::sql::statement::{self, Chosen, Conditions, FEW, Hits, MANY, NEAR};
 use crate::sql::{Sql, history, order};
 
 const DIALECT: Dialect = Dialect::Postgres;
@@ -71,22 +71,31 @@ pub async fn count(
     Ok(row.try_get::<i64, _>(0)?.unsigned_abs())
 }
 
-/// PostgreSQL's plans of a first page and of a count.
+/// PostgreSQL's plans of what chooses, of the first page, the last page and a count: those that it keeps for a statement,
+/// whatever its arguments.
 pub async fn explain(
     connection: &mut PgConnection,
     catalogue: &Catalogue,
     texts: &Texts,
     plan: &Plan,
 ) -> Result<Vec<String>, ReadError> {
-    let page = choose(connection, catalogue, texts, plan).await?;
-    let page = page.map(|chosen| chosen.page(catalogue, &plan.sort, 10, None));
-    let count = choose(connection, catalogue, texts, plan).await?;
+    let mut statements = Vec::new();
+    let Some(mut conditions) = conditions(connection, catalogue, texts, plan).await? else {
+        return Ok(Vec::new());
+    };
+    statements.extend(links_of(&conditions).map(|(statement, _)| statement));
+    if let Some(followed) = follow(connection, conditions.clone()).await? {
+        conditions = followed;
+    }
+    statements.extend(statement_of_hits(&conditions.to_count(&plan.sort)));
+    for place in [None, Some(Cursor::last())] {
+        let chosen = chosen(connection, conditions.clone(), plan).await?;
+        statements.push(chosen.page(catalogue, &plan.sort, 10, place.as_ref()));
+    }
+    statements.push(chosen(connection, conditions, plan).await?.count());
     let mut lines = Vec::new();
-    for mut statement in [page, count.map(|chosen| chosen.count())].into_iter().flatten() {
-        statement.text.insert_str(0, "EXPLAIN ");
-        for row in value::query(statement).fetch_all(&mut *connection).await? {
-            lines.push(row.try_get(0)?);
-        }
+    for statement in statements {
+        lines.extend(value::explain(connection, statement).await?);
     }
     Ok(lines)
 }
@@ -149,45 +158,120 @@ async fn choose(
     texts: &Texts,
     plan: &Plan,
 ) -> sqlx::Result<Option<Chosen>> {
+    let Some(conditions) = conditions(connection, catalogue, texts, plan).await? else {
+        return Ok(None);
+    };
+    match follow(connection, conditions).await? {
+        Some(conditions) => chosen(connection, conditions, plan).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// What must hold; `None`: nothing can match.
+async fn conditions(
+    connection: &mut PgConnection,
+    catalogue: &Catalogue,
+    texts: &Texts,
+    plan: &Plan,
+) -> sqlx::Result<Option<Conditions>> {
     let mut wanted = BTreeSet::new();
     texts::of_filters(&plan.filters, &mut wanted);
     let numbers = texts.find(connection, &wanted).await?;
     let mut find = |text: &str| Ok::<_, Infallible>(numbers.get(text));
     let Ok(conditions) = statement::conditions(catalogue, plan, &mut find);
-    let Some(conditions) = conditions else {
-        return Ok(None);
-    };
-    let counts = hits(connection, conditions.to_count(&plan.sort)).await?;
-    let mut counts = counts.into_iter();
-    // in the order in which they are asked for
-    let mut hits = |_: &Condition, limit: i64| Ok::<_, Infallible>(counts.next().unwrap_or(limit).min(limit));
-    let Ok(chosen) = statement::choose(DIALECT, conditions, &plan.sort, &mut hits);
-    Ok(Some(chosen))
+    Ok(conditions)
 }
 
-/// Hits of each condition in its own index, counted up to the limit, in one statement.
-async fn hits(connection: &mut PgConnection, conditions: Vec<&Condition>) -> sqlx::Result<Vec<i64>> {
-    if conditions.is_empty() {
-        return Ok(Vec::new());
+/// What asks for the references that chains end at, where these are few: one statement for all of them, and their places.
+fn links_of(conditions: &Conditions) -> Option<(Sql, Vec<usize>)> {
+    let chains = conditions.chains(DIALECT);
+    if chains.is_empty() {
+        return None;
     }
     let mut statement = Sql::plain("SELECT ");
-    for (number, condition) in conditions.iter().enumerate() {
-        if number > 0 {
+    let mut places = Vec::with_capacity(chains.len());
+    for chain in chains {
+        if !places.is_empty() {
             statement.push(", ");
         }
-        let own = statement::counted(statement::driving_rows(DIALECT, condition), FEW);
-        if let Some(other_end) = statement::other_end(DIALECT, condition) {
-            statement.push("CASE WHEN (");
-            statement.append(statement::counted(other_end, MANY));
-            statement.push(&format!(") >= {MANY} THEN {FEW} ELSE ("));
-            statement.append(own);
-            statement.push(") END");
-        } else {
-            statement.push("(");
-            statement.append(own);
-            statement.push(")");
+        places.push(chain.at);
+        statement.push("CASE WHEN (");
+        statement.append(chain.end);
+        statement.push(&format!(") <= {NEAR} THEN ARRAY("));
+        statement.append(chain.references);
+        statement.push(")::int8[] END");
+    }
+    Some((statement, places))
+}
+
+/// Chains become the references that they end at, where these are few. `None`: nothing can match.
+async fn follow(connection: &mut PgConnection, mut conditions: Conditions) -> sqlx::Result<Option<Conditions>> {
+    let Some((statement, places)) = links_of(&conditions) else {
+        return Ok(Some(conditions));
+    };
+    let row = value::query(statement).fetch_one(connection).await?;
+    for (column, at) in places.into_iter().enumerate() {
+        if let Some(values) = row.try_get::<Option<Vec<i64>>, _>(column)?
+            && !conditions.lead(at, values)
+        {
+            return Ok(None);
         }
     }
+    Ok(Some(conditions))
+}
+
+/// Chooses what leads.
+async fn chosen(connection: &mut PgConnection, conditions: Conditions, plan: &Plan) -> sqlx::Result<Chosen> {
+    // in the order in which they are asked for
+    let mut counted = hits(connection, &conditions.to_count(&plan.sort)).await?.into_iter();
+    let mut hits = |_: &Condition, limit: i64| Ok::<_, Infallible>(counted.next().unwrap_or(Hits::Count(limit)));
+    let Ok(chosen) = statement::choose(DIALECT, conditions, &plan.sort, &mut hits);
+    Ok(chosen)
+}
+
+/// What asks for the rows of each condition in its own index, up to the limit. Rows in the order of the page are only
+/// counted.
+fn statement_of_hits(conditions: &[&Condition]) -> Option<Sql> {
+    let mut statement = Sql::default();
+    for condition in conditions {
+        statement.push(if statement.text.is_empty() { "SELECT " } else { ", " });
+        let rows = statement::driving_rows(DIALECT, condition);
+        if statement::keyed(condition) {
+            statement.push("(");
+            statement.append(statement::counted(rows, FEW));
+            statement.push(")");
+            continue;
+        }
+        let other_end = statement::other_end(DIALECT, condition);
+        let is_chain = other_end.is_some();
+        if let Some(other_end) = other_end {
+            statement.push("CASE WHEN (");
+            statement.append(statement::counted(other_end, MANY));
+            statement.push(&format!(") < {MANY} THEN "));
+        }
+        statement.push("ARRAY(SELECT n.pk FROM (");
+        statement.append(rows);
+        statement.push(&format!(" LIMIT {FEW}) n)"));
+        if is_chain {
+            statement.push(" END");
+        }
+    }
+    (!statement.text.is_empty()).then_some(statement)
+}
+
+/// What each condition's own index has, up to the limit, in one statement.
+async fn hits(connection: &mut PgConnection, conditions: &[&Condition]) -> sqlx::Result<Vec<Hits>> {
+    let Some(statement) = statement_of_hits(conditions) else {
+        return Ok(Vec::new());
+    };
     let row = value::query(statement).fetch_one(connection).await?;
-    (0..conditions.len()).map(|at| row.try_get(at)).collect()
+    let hits = conditions.iter().enumerate().map(|(column, condition)| {
+        if statement::keyed(condition) {
+            return row.try_get(column).map(Hits::Count);
+        }
+        let pks: Option<Vec<i64>> = row.try_get(column)?;
+        let few = pks.filter(|pks| i64::try_from(pks.len()).is_ok_and(|hits| hits < FEW));
+        Ok(few.map_or(Hits::Count(FEW), Hits::Pks))
+    });
+    hits.collect()
 }

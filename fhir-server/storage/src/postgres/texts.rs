@@ -26,8 +26,10 @@ const NUMBER: &str = "WITH quick AS MATERIALIZED (SELECT set_config('synchronous
      fresh AS (INSERT INTO val (text) SELECT a.text FROM asked a \
      WHERE NOT EXISTS (SELECT 1 FROM val v WHERE v.text = a.text OFFSET 0) ORDER BY a.text \
      ON CONFLICT (text) DO NOTHING RETURNING id, text) \
-     SELECT v.id, v.text FROM asked a JOIN val v ON v.text = a.text UNION ALL SELECT f.id, f.text FROM fresh f";
-const FIND: &str = "SELECT v.id, v.text FROM unnest($1::text[]) u (text) JOIN val v ON v.text = u.text";
+     SELECT v.id, v.text FROM asked a \
+     JOIN LATERAL (SELECT v.id, v.text FROM val v WHERE v.text = a.text OFFSET 0) v ON TRUE UNION ALL SELECT f.id, f.text FROM fresh f";
+const FIND: &str = "SELECT v.id, v.text FROM unnest($1::text[]) u (text) \
+     JOIN LATERAL (SELECT v.id, v.text FROM val v WHERE v.text = u.text OFFSET 0) v ON TRUE";
 
 /// Remembered numbers of texts.
 #[derive(Debug, Default)]

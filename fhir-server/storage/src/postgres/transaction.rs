@@ -24,7 +24,8 @@ const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = 5000; \
      SELECT clock, next_pk, (extract(epoch FROM clock_timestamp()) * 1000000)::int8, generation \
      FROM service FOR UPDATE";
 const CURRENT: &str = "SELECT r.type, r.id, r.pk, r.ver, r.upd, r.dict, r.body \
-     FROM unnest($1::int8[], $2::text[]) n (type, id) JOIN res r ON r.type = n.type AND r.id = n.id";
+     FROM unnest($1::int8[], $2::text[]) n (type, id) \
+     JOIN LATERAL (SELECT r.* FROM res r WHERE r.type = n.type AND r.id = n.id OFFSET 0) r ON TRUE";
 const REPLACE: &str = "WITH kept AS (INSERT INTO hist (pk, ver, type, upd, kind, dict, body) \
      SELECT r.pk, r.ver, r.type, r.upd, r.kind, r.dict, r.body FROM res r WHERE r.pk = ANY ($7)) \
      UPDATE res r SET ver = u.ver, upd = u.upd, kind = u.kind, dict = u.dict, body = u.body \

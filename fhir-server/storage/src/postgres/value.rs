@@ -4,16 +4,62 @@ use std::fmt::Write as _;
 
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, Postgres, Row as _, TypeInfo as _, ValueRef as _};
+use sqlx::{AssertSqlSafe, PgConnection, Postgres, Row as _, TypeInfo as _, ValueRef as _};
 
 use crate::cursor::Key;
-use crate::sql::Sql;
 use crate::sql::row::Raw;
+use crate::sql::{Sql, list};
 use crate::value::Value;
 
 /// A prepared statement with its arguments. All text of ours: what users write comes in arguments only.
 pub fn query(sql: Sql) -> Query<'static, Postgres, PgArguments> {
     bind(sqlx::query(AssertSqlSafe(numbered(&sql.text, 1))), sql.arguments)
+}
+
+/// How a statement is done, a line each: the plan that serves all arguments, which is what a connection keeps.
+pub async fn explain(connection: &mut PgConnection, sql: Sql) -> sqlx::Result<Vec<String>> {
+    let (mut types, mut values) = (Vec::new(), Vec::new());
+    for argument in &sql.arguments {
+        let (of, value) = match argument {
+            Value::Nothing => ("int8", "NULL".to_owned()),
+            Value::Integer(number) => ("int8", number.to_string()),
+            Value::Text(text) => ("text", literal(&clean(text.clone()))),
+            Value::Bytes(bytes) => {
+                let mut hex = String::new();
+                for byte in bytes {
+                    // a String takes every write
+                    let _ = write!(hex, "{byte:02x}");
+                }
+                ("bytea", format!("'\\x{hex}'"))
+            }
+            Value::Numbers(numbers) => ("int8[]", format!("'{{{}}}'", list(numbers))),
+            Value::Texts(texts) => {
+                let texts: Vec<_> = texts.iter().map(|text| literal(&clean(text.clone()))).collect();
+                ("text[]", format!("ARRAY[{}]", texts.join(", ")))
+            }
+        };
+        types.push(of);
+        values.push(value);
+    }
+    let in_parentheses = |parts: Vec<String>| {
+        if parts.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", parts.join(", "))
+        }
+    };
+    let types = in_parentheses(types.into_iter().map(str::to_owned).collect());
+    let prepare = format!("PREPARE asked{types} AS {}", numbered(&sql.text, 1));
+    sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut *connection).await?;
+    let explain = format!("EXPLAIN EXECUTE asked{}", in_parentheses(values));
+    let rows = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_all(&mut *connection).await;
+    sqlx::raw_sql("DEALLOCATE asked").execute(connection).await?;
+    rows?.iter().map(|row| row.try_get(0)).collect()
+}
+
+/// A text that stands in a statement.
+fn literal(text: &str) -> String {
+    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }
 
 /// Binds arguments behind those that are bound already.
@@ -27,6 +73,8 @@ pub fn bind(
             Value::Integer(number) => query.bind(number),
             Value::Text(text) => query.bind(clean(text)),
             Value::Bytes(bytes) => query.bind(bytes),
+            Value::Numbers(numbers) => query.bind(numbers),
+            Value::Texts(texts) => query.bind(texts.into_iter().map(clean).collect::<Vec<_>>()),
         };
     }
     query

@@ -140,6 +140,9 @@ impl Condition {
             }
             rows => {
                 let (table, test) = rows.rows(at.dialect);
+                // the whole key leads to one row
+                let is_key = matches!(rows, Self::Exact { values, .. } if values.len() == 1);
+                let test = if is_key { test } else { at.dialect.by_resource(test) };
                 row_exists(table, test, at)
             }
         }
@@ -181,7 +184,7 @@ impl Condition {
                             sql.bind(*value);
                         }
                     }
-                    many => sql.append(Sql::with(dialect.among_numbers(), format!("[{}]", list(many)))),
+                    many => sql.append(dialect.among(many.to_vec())),
                 }
                 ("ix_exact", sql)
             }
@@ -270,33 +273,34 @@ impl Condition {
     }
 }
 
-/// Rows of several conditions with the same resource and element: `table x0 CROSS JOIN table x1 … WHERE …`, of the
-/// resource `p` or of any, whose pk is `x0.pk` then.
+/// Rows of several conditions with the same resource and element: `table x0 JOIN table x1 … WHERE …`, of the resource `p` or
+/// of any, whose pk is `x0.pk` then.
 pub fn same_element(dialect: Dialect, parts: &[Condition], p: Option<&str>) -> Sql {
-    let (mut from, mut tests) = (Sql::default(), Sql::plain("TRUE"));
+    let (mut from, mut tests) = (Sql::default(), Sql::plain(" WHERE TRUE"));
+    if let Some(p) = p {
+        tests.push(&format!(" AND x0.pk = {p}"));
+    }
     for (index, part) in parts.iter().enumerate() {
         let (table, test) = part.rows(dialect);
         let by_resource = index > 0 || p.is_some();
-        let index_used = if by_resource {
-            dialect.by(&format!("{table}_pk"))
-        } else {
-            String::new()
-        };
-        if index > 0 {
-            from.push(" CROSS JOIN ");
-        }
-        from.push(&format!("{table} x{index}{index_used}"));
-        if index > 0 {
-            tests.push(&format!(" AND x{index}.pk = x0.pk AND x{index}.elem = x0.elem"));
-        }
-        tests.and(Sql {
+        let test = if by_resource { dialect.by_resource(test) } else { test };
+        let test = Sql {
             text: test.text.replace("x.", &format!("x{index}.")),
             arguments: test.arguments,
-        });
-    }
-    from.push(" WHERE ");
-    if let Some(p) = p {
-        from.push(&format!("x0.pk = {p} AND "));
+        };
+        let own = format!("{table}_pk");
+        if index == 0 {
+            let by = if by_resource { dialect.by(&own) } else { String::new() };
+            from.push(&format!("{table} x0{by}"));
+            tests.and(test);
+        } else {
+            let on = format!("x{index}.pk = x0.pk AND x{index}.elem = x0.elem AND {}", test.text);
+            from.push(" ");
+            from.append(Sql {
+                text: dialect.join(table, &format!("x{index}"), &own, &on),
+                arguments: test.arguments,
+            });
+        }
     }
     from.append(tests);
     from
@@ -351,7 +355,7 @@ fn alternatives(conditions: &[Condition], at: &At) -> Sql {
         }
     }
     let tables = tables.into_iter();
-    parts.extend(tables.map(|(table, tests)| row_exists(table, joined(tests, " OR "), at)));
+    parts.extend(tables.map(|(table, tests)| row_exists(table, at.dialect.by_resource(joined(tests, " OR ")), at)));
     joined(parts, " OR ")
 }
 
@@ -376,13 +380,7 @@ fn joined(mut parts: Vec<Sql>, between: &str) -> Sql {
 pub fn one_of_texts(dialect: Dialect, texts: &[String]) -> Sql {
     match texts {
         [one] => Sql::with("= ?", one.clone()),
-        many if many.len() > MARKS => {
-            let quoted: Vec<String> = many
-                .iter()
-                .map(|text| quoted(&text.replace('\0', "\u{FFFD}")))
-                .collect();
-            Sql::with(dialect.among_texts(), format!("[{}]", quoted.join(",")))
-        }
+        many if many.len() > MARKS => dialect.among_texts(many.to_vec()),
         several => {
             let mut sql = Sql::plain(format!("IN ({})", marks(several.len())));
             for text in several {
@@ -391,11 +389,4 @@ pub fn one_of_texts(dialect: Dialect, texts: &[String]) -> Sql {
             sql
         }
     }
-}
-
-/// A JSON string.
-fn quoted(text: &str) -> String {
-    let mut out = Vec::with_capacity(text.len() + 2);
-    fhir_resource::write_string(text, &mut out);
-    String::from_utf8_lossy(&out).into_owned()
 }

@@ -2,6 +2,7 @@
 
 use fhir_search::near::Place;
 
+use super::condition::one_of_texts;
 use super::{Sql, list, prefixed};
 
 /// Characters of a string that PostgreSQL's index has: an entry of its B-trees has a third of a page at most.
@@ -16,11 +17,21 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    /// A join in the order in which it is written, before its `ON`.
-    pub fn join(self) -> &'static str {
+    /// A join in the order in which it is written: for each row before it, the rows of a table that `on` holds for, by this
+    /// index (none: by their pk or id). PostgreSQL takes no hints, but it can't turn round what stands behind a fence.
+    pub fn join(self, table: &str, alias: &str, index: &str, on: &str) -> String {
         match self {
-            Self::Sqlite => "CROSS JOIN",
-            Self::Postgres => "JOIN",
+            Self::Sqlite => {
+                let by = if index.is_empty() {
+                    String::new()
+                } else {
+                    self.by(index)
+                };
+                format!("CROSS JOIN {table} {alias}{by} ON {on}")
+            }
+            Self::Postgres => {
+                format!("JOIN LATERAL (SELECT {alias}.* FROM {table} {alias} WHERE {on} OFFSET 0) {alias} ON TRUE")
+            }
         }
     }
 
@@ -48,29 +59,78 @@ impl Dialect {
         }
     }
 
-    /// After a column: one of many numbers, which come as one argument, a JSON array.
-    pub fn among_numbers(self) -> &'static str {
+    /// A test of a resource's rows `x`: they are looked for by pk alone. PostgreSQL can't use what it doesn't know as a
+    /// column, so that no index by value is tempting.
+    pub fn by_resource(self, test: Sql) -> Sql {
         match self {
-            Self::Sqlite => "IN (SELECT value FROM json_each(?))",
-            Self::Postgres => "= ANY (ARRAY(SELECT e::int8 FROM json_array_elements_text(?::json) e))",
+            Self::Sqlite => test,
+            Self::Postgres => Sql {
+                text: test.text.replace("x.param =", "x.param + 0 ="),
+                arguments: test.arguments,
+            },
         }
     }
 
-    /// After a column: one of many texts, which come as one argument, a JSON array.
-    pub fn among_texts(self) -> &'static str {
+    /// A column that rows aren't looked for by.
+    pub fn unsought(self, column: &str) -> String {
         match self {
-            Self::Sqlite => "IN (SELECT value FROM json_each(?))",
-            Self::Postgres => "= ANY (ARRAY(SELECT e FROM json_array_elements_text(?::json) e))",
+            Self::Sqlite => column.to_owned(),
+            Self::Postgres => format!("{column} + 0"),
         }
     }
 
-    /// A table of numbers in a column `pk`, which come as one argument, a JSON array.
-    pub fn numbers(self, numbers: &[i64]) -> Sql {
+    /// After a column: one of many numbers, which come as one argument.
+    pub fn among(self, numbers: Vec<i64>) -> Sql {
+        let text = match self {
+            Self::Sqlite => "IN (SELECT value FROM json_each(?))",
+            Self::Postgres => "= ANY (?::int8[])",
+        };
+        Sql::with(text, numbers)
+    }
+
+    /// After a column: one of many texts, which come as one argument.
+    pub fn among_texts(self, texts: Vec<String>) -> Sql {
+        let text = match self {
+            Self::Sqlite => "IN (SELECT value FROM json_each(?))",
+            Self::Postgres => "= ANY (?::text[])",
+        };
+        Sql::with(text, texts)
+    }
+
+    /// After `FROM`: rows `r` that are there, of these types (none: of all), with these ids; it ends with a test.
+    pub fn named(self, types: &[i64], ids: &[String]) -> Sql {
+        let types = if types.is_empty() {
+            "SELECT t.id FROM type t".to_owned()
+        } else {
+            list(types)
+        };
+        match (self, ids) {
+            // each id is looked up, however few resources the types have at the time of planning
+            (Self::Postgres, [_, _, ..]) => {
+                let text = format!(
+                    "(SELECT DISTINCT e AS id FROM unnest(?::text[]) e) n JOIN LATERAL (SELECT * FROM res \
+                     WHERE type IN ({types}) AND id = n.id OFFSET 0) r ON TRUE WHERE r.body IS NOT NULL"
+                );
+                Sql::with(text, ids.to_vec())
+            }
+            _ => {
+                let by = self.by("res_id");
+                let mut sql = Sql::plain(format!(
+                    "res r{by} WHERE r.type IN ({types}) AND r.body IS NOT NULL AND r.id "
+                ));
+                sql.append(one_of_texts(self, ids));
+                sql
+            }
+        }
+    }
+
+    /// A table of numbers in a column `pk`, which come as one argument.
+    pub fn numbers(self, numbers: Vec<i64>) -> Sql {
         let text = match self {
             Self::Sqlite => "(SELECT value AS pk FROM json_each(?))",
-            Self::Postgres => "(SELECT e::int8 AS pk FROM json_array_elements_text(?::json) e)",
+            Self::Postgres => "(SELECT e AS pk FROM unnest(?::int8[]) e)",
         };
-        Sql::with(text, format!("[{}]", list(numbers)))
+        Sql::with(text, numbers)
     }
 
     /// Metres from a row's place to this one, by a function of ours.

@@ -82,7 +82,7 @@ fn of_seen(dialect: Dialect, catalogue: &Catalogue, query: &HistoryQuery, seen: 
         .chain(query.before)
         .min()
         .unwrap_or(Micros::MAX);
-    let join = dialect.join();
+    let current_row = dialect.join("res", "c", "", "c.pk = r.pk");
     let (mut current, mut superseded) = match &query.scope {
         Scope::Instance(of, id) => {
             let one = |from: String| {
@@ -94,7 +94,8 @@ fn of_seen(dialect: Dialect, catalogue: &Catalogue, query: &HistoryQuery, seen: 
             (
                 one(format!("res r WHERE r.type = {number} AND r.id = ?")),
                 one(format!(
-                    "res c {join} hist r ON r.pk = c.pk WHERE c.type = {number} AND c.id = ?"
+                    "res c {} WHERE c.type = {number} AND c.id = ?",
+                    dialect.join("hist", "r", "", "r.pk = c.pk")
                 )),
             )
         }
@@ -103,16 +104,14 @@ fn of_seen(dialect: Dialect, catalogue: &Catalogue, query: &HistoryQuery, seen: 
             let (here, there) = (dialect.by("res_type_upd"), dialect.by("hist_type_upd"));
             (
                 Sql::plain(format!("res r{here} WHERE r.type = {number} AND ")),
-                Sql::plain(format!(
-                    "hist r{there} {join} res c ON c.pk = r.pk WHERE r.type = {number} AND "
-                )),
+                Sql::plain(format!("hist r{there} {current_row} WHERE r.type = {number} AND ")),
             )
         }
         Scope::System => {
             let (here, there) = (dialect.by("res_upd"), dialect.by("hist_upd"));
             (
                 Sql::plain(format!("res r{here} WHERE ")),
-                Sql::plain(format!("hist r{there} {join} res c ON c.pk = r.pk WHERE ")),
+                Sql::plain(format!("hist r{there} {current_row} WHERE ")),
             )
         }
     };

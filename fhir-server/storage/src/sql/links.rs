@@ -2,21 +2,52 @@
 
 use fhir_search::key::URI;
 
-use super::condition::{At, Condition, one_of_texts};
+use super::condition::{At, Condition};
 use super::dialect::Dialect;
 use super::statement::{can_drive, driving_rows};
 use super::{Sql, prefixed};
 
+/// Of one link: the text of its reference, and of the url that it names; the resource at its other end; the rows of the
+/// reference and of the url.
+fn aliases(depth: usize) -> [String; 5] {
+    ["v", "w", "t", "l", "y"].map(|alias| format!("{alias}{depth}"))
+}
+
+/// From the text of a reference to the resource.
+fn to_target(dialect: Dialect, depth: usize, target: i64, url: Option<i64>, prefix: &str) -> String {
+    let [text, own, row, _, of] = aliases(depth);
+    let Some(url) = url else {
+        let id = format!(
+            "{row}.type = {target} AND {row}.id = substr({text}.text, {})",
+            prefix.len() + 1
+        );
+        return dialect.join("res", &row, "res_id", &id);
+    };
+    let own_url = format!("{own}.text = '{URI}' || substr({text}.text, 2)");
+    let of_url = format!("{of}.param = {url} AND {of}.val = {own}.id");
+    let of_type = format!(
+        "{row}.pk = {of}.pk AND {} = {target}",
+        dialect.unsought(&format!("{row}.type"))
+    );
+    [
+        dialect.join("val", &own, "val_text", &own_url),
+        dialect.join("ix_exact", &of, "", &of_url),
+        dialect.join("res", &row, "", &of_type),
+    ]
+    .join(" ")
+}
+
 /// As a test of a resource: outer first, inner by probes.
 pub fn probe(condition: &Condition, at: &At) -> Sql {
     let d = at.depth;
-    let (dialect, join) = (at.dialect, at.dialect.join());
-    let there = At {
+    let dialect = at.dialect;
+    let mut there = At {
         pk: format!("t{d}.pk"),
         row: format!("t{d}"),
         depth: d + 1,
         dialect,
     };
+    let [text, own, row, link, of] = aliases(d);
     let (mut sql, inner) = match condition {
         Condition::Linked {
             param,
@@ -25,27 +56,17 @@ pub fn probe(condition: &Condition, at: &At) -> Sql {
             prefix,
             inner,
         } => {
-            let there = match url {
-                None => format!(
-                    "{join} res t{d}{} ON t{d}.type = {target} AND t{d}.id = substr(v{d}.text, {})",
-                    dialect.by("res_id"),
-                    prefix.len() + 1
-                ),
-                Some(url) => format!(
-                    "{join} val w{d}{} ON w{d}.text = '{URI}' || substr(v{d}.text, 2) {join} ix_exact y{d} \
-                     ON y{d}.param = {url} AND y{d}.val = w{d}.id {join} res t{d} ON t{d}.pk = y{d}.pk \
-                     AND t{d}.type = {target}",
-                    dialect.by("val_text")
-                ),
-            };
+            let reference = dialect.join("val", &text, "", &format!("{text}.id = {link}.val"));
+            let there = to_target(dialect, d, *target, *url, prefix);
             let mut sql = Sql::plain(format!(
-                "EXISTS (SELECT 1 FROM ix_exact l{d}{} {join} val v{d} ON v{d}.id = l{d}.val {there} \
-                 WHERE l{d}.pk = {} AND l{d}.param = ? AND t{d}.body IS NOT NULL",
+                "EXISTS (SELECT 1 FROM ix_exact {link}{} {reference} {there} \
+                 WHERE {link}.pk = {} AND {} = ? AND {row}.body IS NOT NULL",
                 dialect.by("ix_exact_pk"),
                 at.pk,
+                dialect.unsought(&format!("{link}.param")),
             ));
             sql.bind(*param);
-            sql.and(prefixed(&format!("v{d}.text"), prefix));
+            sql.and(prefixed(&format!("{text}.text"), prefix));
             (sql, inner)
         }
         Condition::LinkedBy {
@@ -55,9 +76,21 @@ pub fn probe(condition: &Condition, at: &At) -> Sql {
             inner,
             ..
         } => {
+            let mut joins = dialect.join(
+                "ix_exact",
+                &link,
+                "",
+                &format!("{link}.param = ? AND {link}.val = {text}.id"),
+            );
+            // index rows belong to resources that are there: their own row is read where something in it is asked for
+            if inner.iter().any(Condition::reads_row) {
+                joins.push(' ');
+                joins.push_str(&dialect.join("res", &row, "", &format!("{row}.pk = {link}.pk")));
+            } else {
+                there.pk = format!("{link}.pk");
+            }
             let mut sql = Sql::plain(format!(
-                "EXISTS (SELECT 1 FROM val v{d}{} {join} ix_exact l{d} ON l{d}.param = ? \
-                 AND l{d}.val = v{d}.id {join} res t{d} ON t{d}.pk = l{d}.pk WHERE v{d}.text = ? || {}.id",
+                "EXISTS (SELECT 1 FROM val {text}{} {joins} WHERE {text}.text = ? || {}.id",
                 dialect.by("val_text"),
                 at.row,
             ));
@@ -72,14 +105,24 @@ pub fn probe(condition: &Condition, at: &At) -> Sql {
             inner,
             ..
         } => {
+            let reference = format!("{text}.text = '{prefix}' || substr({own}.text, 2)");
+            let joins = [
+                dialect.join("val", &own, "", &format!("{own}.id = {of}.val")),
+                dialect.join("val", &text, "val_text", &reference),
+                dialect.join(
+                    "ix_exact",
+                    &link,
+                    "",
+                    &format!("{link}.param = ? AND {link}.val = {text}.id"),
+                ),
+                dialect.join("res", &row, "", &format!("{row}.pk = {link}.pk")),
+            ];
             let mut sql = Sql::plain(format!(
-                "EXISTS (SELECT 1 FROM ix_exact y{d}{} {join} val w{d} ON w{d}.id = y{d}.val \
-                 {join} val v{d}{} ON v{d}.text = '{prefix}' || substr(w{d}.text, 2) {join} ix_exact l{d} \
-                 ON l{d}.param = ? AND l{d}.val = v{d}.id {join} res t{d} ON t{d}.pk = l{d}.pk \
-                 WHERE y{d}.pk = {} AND y{d}.param = {url}",
+                "EXISTS (SELECT 1 FROM ix_exact {of}{} {} WHERE {of}.pk = {} AND {} = {url}",
                 dialect.by("ix_exact_pk"),
-                dialect.by("val_text"),
+                joins.join(" "),
                 at.pk,
+                dialect.unsought(&format!("{of}.param")),
             ));
             sql.bind(*param);
             (sql, inner)
@@ -115,11 +158,8 @@ pub fn other_end(dialect: Dialect, driver: &Condition, of: i64) -> Sql {
     let Condition::Id(ids) = driver else {
         return driving_rows(dialect, driver);
     };
-    let mut sql = Sql::plain(format!(
-        "SELECT r.pk AS pk FROM res r{} WHERE r.type = {of} AND r.body IS NOT NULL AND r.id ",
-        dialect.by("res_id"),
-    ));
-    sql.append(one_of_texts(dialect, ids));
+    let mut sql = Sql::plain("SELECT r.pk AS pk FROM ");
+    sql.append(dialect.named(&[of], ids));
     sql
 }
 
@@ -137,13 +177,13 @@ pub fn references(dialect: Dialect, condition: &Condition) -> Option<Sql> {
         return None;
     };
     let (first, others) = driver(inner)?;
-    let join = dialect.join();
     let mut sql = Sql::plain("SELECT w.id AS pk FROM (");
     sql.append(other_end(dialect, first, *target));
     sql.push(&format!(
-        ") i {join} res q ON q.pk = i.pk {join} val w{} ON w.text = ? || q.id \
-         WHERE q.type = {target} AND q.body IS NOT NULL",
-        dialect.by("val_text"),
+        ") i {} {} WHERE {} = {target} AND q.body IS NOT NULL",
+        dialect.join("res", "q", "", "q.pk = i.pk"),
+        dialect.join("val", "w", "val_text", "w.text = ? || q.id"),
+        dialect.unsought("q.type"),
     ));
     sql.bind(prefix.clone());
     let there = At {
@@ -160,13 +200,13 @@ pub fn references(dialect: Dialect, condition: &Condition) -> Option<Sql> {
 
 /// The pks of resources, inner first.
 pub fn rows(dialect: Dialect, condition: &Condition) -> Sql {
-    let join = dialect.join();
     let there = At {
         pk: "q.pk".to_owned(),
         row: "q".to_owned(),
         depth: 1,
         dialect,
     };
+    let row = dialect.join("res", "q", "", "q.pk = i.pk");
     let (mut sql, others) = match condition {
         Condition::Linked {
             param,
@@ -179,19 +219,23 @@ pub fn rows(dialect: Dialect, condition: &Condition) -> Sql {
                 return Sql::plain("SELECT 0 AS pk WHERE FALSE");
             };
             let own = match url {
-                None => format!("{join} val w{} ON w.text = ? || q.id", dialect.by("val_text")),
-                Some(url) => format!(
-                    "{join} ix_exact y{} ON y.pk = i.pk AND y.param = {url} {join} val u ON u.id = y.val \
-                     {join} val w{} ON w.text = ? || substr(u.text, 2)",
-                    dialect.by("ix_exact_pk"),
-                    dialect.by("val_text")
-                ),
+                None => dialect.join("val", "w", "val_text", "w.text = ? || q.id"),
+                Some(url) => {
+                    let of_url = format!("y.pk = i.pk AND {} = {url}", dialect.unsought("y.param"));
+                    [
+                        dialect.join("ix_exact", "y", "ix_exact_pk", &of_url),
+                        dialect.join("val", "u", "", "u.id = y.val"),
+                        dialect.join("val", "w", "val_text", "w.text = ? || substr(u.text, 2)"),
+                    ]
+                    .join(" ")
+                }
             };
             let mut sql = Sql::plain("SELECT x.pk AS pk FROM (");
             sql.append(other_end(dialect, first, *target));
             sql.push(&format!(
-                ") i {join} res q ON q.pk = i.pk {own} \
-                 {join} ix_exact x ON x.param = ? AND x.val = w.id WHERE q.type = {target}",
+                ") i {row} {own} {} WHERE {} = {target}",
+                dialect.join("ix_exact", "x", "", "x.param = ? AND x.val = w.id"),
+                dialect.unsought("q.type"),
             ));
             sql.bind(prefix.clone());
             sql.bind(*param);
@@ -209,27 +253,31 @@ pub fn rows(dialect: Dialect, condition: &Condition) -> Sql {
                 return Sql::plain("SELECT 0 AS pk WHERE FALSE");
             };
             let found = match url {
-                None => format!(
-                    "{join} res t{} ON t.type = {target} AND t.id = substr(w.text, {})",
-                    dialect.by("res_id"),
-                    prefix.len() + 1
-                ),
-                Some(url) => format!(
-                    "{join} val u{} ON u.text = '{URI}' || substr(w.text, 2) {join} ix_exact y ON y.param = {url} \
-                     AND y.val = u.id {join} res t ON t.pk = y.pk AND t.type = {target}",
-                    dialect.by("val_text")
-                ),
+                None => {
+                    let id = format!("t.type = {target} AND t.id = substr(w.text, {})", prefix.len() + 1);
+                    dialect.join("res", "t", "res_id", &id)
+                }
+                Some(url) => {
+                    let own = format!("u.text = '{URI}' || substr(w.text, 2)");
+                    let of_type = format!("t.pk = y.pk AND {} = {target}", dialect.unsought("t.type"));
+                    [
+                        dialect.join("val", "u", "val_text", &own),
+                        dialect.join("ix_exact", "y", "", &format!("y.param = {url} AND y.val = u.id")),
+                        dialect.join("res", "t", "", &of_type),
+                    ]
+                    .join(" ")
+                }
             };
             // many of them refer to the same: each of those is looked up once
             let mut sql = Sql::plain("SELECT t.pk AS pk FROM (SELECT DISTINCT l.val AS val FROM (");
             sql.append(other_end(dialect, first, *source));
-            sql.push(&format!(
-                ") i {join} ix_exact l{} ON l.pk = i.pk AND l.param = ?",
-                dialect.by("ix_exact_pk")
-            ));
+            let of_resource = format!("l.pk = i.pk AND {} = ?", dialect.unsought("l.param"));
+            sql.push(") i ");
+            sql.push(&dialect.join("ix_exact", "l", "ix_exact_pk", &of_resource));
             sql.bind(*param);
             if others.iter().any(|condition| condition.reads_row()) {
-                sql.push(&format!(" {join} res q ON q.pk = i.pk"));
+                sql.push(" ");
+                sql.push(&row);
             }
             sql.push(" WHERE TRUE");
             let there = At {
@@ -239,9 +287,8 @@ pub fn rows(dialect: Dialect, condition: &Condition) -> Sql {
             for condition in others {
                 sql.and(condition.probe_at(&there));
             }
-            sql.push(&format!(
-                ") n {join} val w ON w.id = n.val {found} WHERE t.body IS NOT NULL"
-            ));
+            let text = dialect.join("val", "w", "", "w.id = n.val");
+            sql.push(&format!(") n {text} {found} WHERE t.body IS NOT NULL"));
             sql.and(prefixed("w.text", prefix));
             return sql;
         }
@@ -267,8 +314,8 @@ pub fn all_rows(dialect: Dialect, parts: &[Condition]) -> Sql {
     let mut sql = Sql::plain("SELECT q.pk AS pk FROM (");
     sql.append(driving_rows(dialect, first));
     sql.push(&format!(
-        ") i {} res q ON q.pk = i.pk WHERE q.body IS NOT NULL",
-        dialect.join()
+        ") i {} WHERE q.body IS NOT NULL",
+        dialect.join("res", "q", "", "q.pk = i.pk")
     ));
     for condition in others {
         sql.and(condition.probe_at(&there));

@@ -41,10 +41,11 @@ pub fn value(dialect: Dialect, catalogue: &Catalogue, key: &SortKey, p: &str) ->
         SortBy::Exact(param, form) => {
             let behind = char::from_u32(u32::from(form) + 1).unwrap_or(form);
             let text = format!(
-                "(SELECT {best}(v.text) FROM ix_exact s{} {} val v ON v.id = s.val \
-                 WHERE s.pk = {p} AND s.param = ? AND v.text >= '{form}' AND v.text < '{behind}')",
+                "(SELECT {best}(v.text) FROM ix_exact s{} {} \
+                 WHERE s.pk = {p} AND {} = ? AND v.text >= '{form}' AND v.text < '{behind}')",
                 dialect.by("ix_exact_pk"),
-                dialect.join(),
+                dialect.join("val", "v", "", "v.id = s.val"),
+                dialect.unsought("s.param"),
             );
             (text, param)
         }
@@ -57,7 +58,8 @@ pub fn value(dialect: Dialect, catalogue: &Catalogue, key: &SortKey, p: &str) ->
             // not every PostgreSQL has the smallest of bytes
             let by = dialect.by("ix_number_pk");
             let text = format!(
-                "(SELECT s.{end} FROM ix_number s{by} WHERE s.pk = {p} AND s.param = ? ORDER BY s.{end}{first} LIMIT 1)"
+                "(SELECT s.{end} FROM ix_number s{by} WHERE s.pk = {p} AND {} = ? ORDER BY s.{end}{first} LIMIT 1)",
+                dialect.unsought("s.param"),
             );
             (text, param)
         }
@@ -68,7 +70,8 @@ pub fn value(dialect: Dialect, catalogue: &Catalogue, key: &SortKey, p: &str) ->
 
 fn of_table(dialect: Dialect, table: &str, best: &str, p: &str) -> String {
     let by = dialect.by(&format!("{table}_pk"));
-    format!("(SELECT {best} FROM {table} s{by} WHERE s.pk = {p} AND s.param = ?)")
+    let param = dialect.unsought("s.param");
+    format!("(SELECT {best} FROM {table} s{by} WHERE s.pk = {p} AND {param} = ?)")
 }
 
 /// What lies behind a cursor, or before it, in the columns `k0`, `k1` … and `pk`.

@@ -26,14 +26,15 @@ pub const MANY: i64 = 5_000;
 const UNITED: usize = 200;
 
 /// Resources at the other end of a chain up to which references to them are asked for instead.
-const NEAR: i64 = 64;
+pub const NEAR: i64 = 64;
 
 /// What leads the search.
 enum Driver {
     /// Rows of an index, by pk where `ordered`.
     Rows { condition: Condition, ordered: bool },
-    /// Few resources, in order.
-    Pks(Vec<i64>),
+    /// Few resources, in order. A statement before has found them by a condition, which is tested again where their bodies
+    /// are read.
+    Pks { pks: Vec<i64>, found: Option<Condition> },
     /// Few ids.
     Ids(Vec<String>),
     /// Resources in the order of the page, by their own indexes.
@@ -54,6 +55,7 @@ pub struct Chosen {
 }
 
 /// What must hold.
+#[derive(Clone)]
 pub struct Conditions {
     all: Vec<Condition>,
     types: Vec<i64>,
@@ -103,32 +105,71 @@ pub fn conditions<E>(catalogue: &Catalogue, plan: &Plan, find: &mut Find<'_, E>)
     }))
 }
 
+/// A chain that may become references to the resources that it ends at.
+pub struct Chain {
+    /// Its place among the conditions.
+    pub at: usize,
+    /// How many resources are at its other end, counted up to one more than [`NEAR`].
+    pub end: Sql,
+    /// The numbers of the references to them.
+    pub references: Sql,
+}
+
 impl Conditions {
+    /// The chains whose other end has an index to begin with.
+    pub fn chains(&self, dialect: Dialect) -> Vec<Chain> {
+        let chain = |(at, condition): (usize, &Condition)| {
+            let references = links::references(dialect, condition)?;
+            let end = counted(other_end(dialect, condition)?, NEAR + 1);
+            Some(Chain { at, end, references })
+        };
+        self.all.iter().enumerate().filter_map(chain).collect()
+    }
+
+    /// A chain becomes the references that it ends at; whether anything can match.
+    pub fn lead(&mut self, at: usize, mut values: Vec<i64>) -> bool {
+        let Condition::Linked { param, .. } = self.all[at] else {
+            return true;
+        };
+        if values.is_empty() {
+            return false;
+        }
+        values.sort_unstable();
+        values.dedup();
+        self.all[at] = Condition::Exact { param, values };
+        self.typed |= self.linked;
+        true
+    }
+
     /// Chains that end at few resources become references to these, whose rows lie in the order of the page. `None`:
     /// nothing can match.
     pub fn follow<E>(mut self, dialect: Dialect, ask: &mut Ask<'_, E>) -> Result<Option<Self>, E> {
-        for condition in &mut self.all {
-            let Condition::Linked { param, .. } = condition else {
-                continue;
-            };
-            let param = *param;
-            let (Some(end), Some(references)) = (other_end(dialect, condition), links::references(dialect, condition))
-            else {
-                continue;
-            };
-            if ask(counted(end, NEAR + 1))?.first().is_none_or(|hits| *hits > NEAR) {
+        for chain in self.chains(dialect) {
+            if ask(chain.end)?.first().is_none_or(|hits| *hits > NEAR) {
                 continue;
             }
-            let mut values = ask(references)?;
-            if values.is_empty() {
+            if !self.lead(chain.at, ask(chain.references)?) {
                 return Ok(None);
             }
-            values.sort_unstable();
-            values.dedup();
-            *condition = Condition::Exact { param, values };
-            self.typed |= self.linked;
         }
         Ok(Some(self))
+    }
+}
+
+/// What a condition's own index has.
+pub enum Hits {
+    /// So many.
+    Count(i64),
+    /// These, in any order; fewer than [`FEW`].
+    Pks(Vec<i64>),
+}
+
+impl Hits {
+    fn number(&self) -> i64 {
+        match self {
+            Self::Count(number) => *number,
+            Self::Pks(pks) => i64::try_from(pks.len()).unwrap_or(i64::MAX),
+        }
     }
 }
 
@@ -137,7 +178,7 @@ pub fn choose<E>(
     dialect: Dialect,
     conditions: Conditions,
     sort: &Sort,
-    hits: &mut dyn FnMut(&Condition, i64) -> Result<i64, E>,
+    hits: &mut dyn FnMut(&Condition, i64) -> Result<Hits, E>,
 ) -> Result<Chosen, E> {
     let Conditions {
         all: mut rest,
@@ -181,7 +222,7 @@ fn leader(conditions: &[Condition], sort: &Sort) -> Option<usize> {
 }
 
 /// Whether its index has the resources in the order of their pk.
-fn keyed(condition: &Condition) -> bool {
+pub fn keyed(condition: &Condition) -> bool {
     matches!(condition, Condition::Exact { values, .. } if values.len() == 1)
 }
 
@@ -189,7 +230,7 @@ fn keyed(condition: &Condition) -> bool {
 fn pick<E>(
     conditions: &mut Vec<Condition>,
     sort: &Sort,
-    hits: &mut dyn FnMut(&Condition, i64) -> Result<i64, E>,
+    hits: &mut dyn FnMut(&Condition, i64) -> Result<Hits, E>,
 ) -> Result<(Driver, bool), E> {
     if let Some(at) = conditions.iter().position(|c| matches!(c, Condition::Id(_)))
         && let Condition::Id(ids) = conditions.remove(at)
@@ -206,22 +247,29 @@ fn pick<E>(
             false,
         ));
     }
-    let mut best: Option<(usize, i64)> = None;
+    let mut best: Option<(usize, i64, Hits)> = None;
     for at in candidates(conditions, sort) {
         let condition = &conditions[at];
         // one more than the fewest hits so far is as bad as any number
-        let limit = best.map_or(FEW, |(_, fewest)| (fewest + 1).min(FEW));
+        let limit = best.as_ref().map_or(FEW, |(_, fewest, _)| (fewest + 1).min(FEW));
         let hits = hits(condition, limit)?;
+        let number = hits.number();
         // at the limit only an ordered driver is worth more than a list
-        let better = best.is_none_or(|(other, fewest)| {
-            hits < fewest || (hits == fewest && keyed(condition) && !keyed(&conditions[other]))
+        let better = best.as_ref().is_none_or(|(other, fewest, _)| {
+            number < *fewest || (number == *fewest && keyed(condition) && !keyed(&conditions[*other]))
         });
         if better {
-            best = Some((at, hits));
+            best = Some((at, number, hits));
         }
     }
     Ok(match best {
-        Some((at, hits)) if hits < FEW || keyed(&conditions[at]) => {
+        Some((at, _, Hits::Pks(mut pks))) => {
+            pks.sort_unstable();
+            pks.dedup();
+            let found = Some(conditions.remove(at));
+            (Driver::Pks { pks, found }, true)
+        }
+        Some((at, hits, Hits::Count(_))) if hits < FEW || keyed(&conditions[at]) => {
             let ordered = keyed(&conditions[at]);
             (
                 Driver::Rows {
@@ -377,13 +425,16 @@ impl Chosen {
             }
         }
         self.rest = rest;
-        self.driver = Driver::Pks(pks);
+        self.driver = Driver::Pks { pks, found: None };
         Ok(())
     }
 
     /// A page of at most `count` matches behind `after` (or before it, from its end), and one more if there is one:
     /// [`COLUMNS`], the id, then the values that are sorted by.
     pub fn page(mut self, catalogue: &Catalogue, sort: &Sort, count: usize, after: Option<&Cursor>) -> Sql {
+        if let Driver::Pks { found, .. } = &mut self.driver {
+            self.rest.extend(found.take());
+        }
         if let Sort::Values(keys) = sort {
             return self.sorted(catalogue, keys, count, after);
         }
@@ -397,7 +448,7 @@ impl Chosen {
         }
         let mut statement = Sql::plain(format!("SELECT {COLUMNS}, r.id FROM "));
         // few resources are tested before the rows of the page are read
-        let few = matches!(self.driver, Driver::Pks(_)) && *sort == Sort::Creation;
+        let few = matches!(self.driver, Driver::Pks { .. }) && *sort == Sort::Creation;
         if let Some(rows) = self.bare(false).filter(|_| few) {
             statement.push("(SELECT d.pk AS pk FROM ");
             statement.append(rows);
@@ -406,9 +457,9 @@ impl Chosen {
                 statement.and(Sql::with(format!("d.pk {test} ?"), cursor.pk));
             }
             statement.push(&format!(
-                " ORDER BY d.pk{direction} LIMIT {}) o {} res r ON r.pk = o.pk ORDER BY o.pk{direction}",
+                " ORDER BY d.pk{direction} LIMIT {}) o {} ORDER BY o.pk{direction}",
                 count + 1,
-                self.dialect.join(),
+                self.dialect.join("res", "r", "", "r.pk = o.pk"),
             ));
             return statement;
         }
@@ -431,7 +482,9 @@ impl Chosen {
 
     /// Leaves of few resources those of the page.
     fn only(&mut self, count: usize, place: Option<&Cursor>, backwards: bool) {
-        let Driver::Pks(pks) = &mut self.driver else { return };
+        let Driver::Pks { pks, .. } = &mut self.driver else {
+            return;
+        };
         if let Some(place) = place {
             pks.retain(|pk| if backwards { *pk < place.pk } else { *pk > place.pk });
         }
@@ -470,8 +523,8 @@ impl Chosen {
                 sql.append(renamed(test));
                 sql
             }
-            Driver::Pks(pks) => {
-                let mut sql = self.dialect.numbers(pks);
+            Driver::Pks { pks, .. } => {
+                let mut sql = self.dialect.numbers(pks.clone());
                 sql.push(" d WHERE TRUE");
                 sql
             }
@@ -512,9 +565,9 @@ impl Chosen {
         }
         let by = order::by(keys, after.is_some_and(|cursor| cursor.backwards));
         statement.push(&format!(
-            " ORDER BY {by} LIMIT {}) o {} res r ON r.pk = o.pk ORDER BY {}",
+            " ORDER BY {by} LIMIT {}) o {} ORDER BY {}",
             count + 1,
-            self.dialect.join(),
+            self.dialect.join("res", "r", "", "r.pk = o.pk"),
             by.replace("pk", "o.pk")
         ));
         statement
@@ -529,14 +582,14 @@ impl Chosen {
 
     /// Appends where resources come from, up to its own test; gives the name of the pk.
     fn from(&self, statement: &mut Sql, sort: &Sort, goes_on: bool) -> &'static str {
-        let join = self.dialect.join();
+        let row = self.dialect.join("res", "r", "", "r.pk = d.pk");
         match &self.driver {
             Driver::Rows {
                 condition,
                 ordered: true,
             } => {
                 let (table, test) = condition.rows(self.dialect);
-                statement.push(&format!("{table} d {join} res r ON r.pk = d.pk WHERE "));
+                statement.push(&format!("{table} d {row} WHERE "));
                 statement.append(renamed(test));
                 "d.pk"
             }
@@ -546,25 +599,16 @@ impl Chosen {
             } => {
                 statement.push("(SELECT DISTINCT pk FROM (");
                 statement.append(driving_rows(self.dialect, condition));
-                statement.push(&format!(") n) d {join} res r ON r.pk = d.pk WHERE TRUE"));
+                statement.push(&format!(") n) d {row} WHERE TRUE"));
                 "d.pk"
             }
-            Driver::Pks(pks) => {
-                statement.append(self.dialect.numbers(pks));
-                statement.push(&format!(" d {join} res r ON r.pk = d.pk WHERE TRUE"));
+            Driver::Pks { pks, .. } => {
+                statement.append(self.dialect.numbers(pks.clone()));
+                statement.push(&format!(" d {row} WHERE TRUE"));
                 "d.pk"
             }
             Driver::Ids(ids) => {
-                let types = if self.types.is_empty() {
-                    "SELECT t.id FROM type t".to_owned()
-                } else {
-                    list(&self.types)
-                };
-                statement.push(&format!(
-                    "res r{} WHERE r.type IN ({types}) AND r.body IS NOT NULL AND ",
-                    self.dialect.by("res_id")
-                ));
-                statement.append(Condition::Id(ids.clone()).probe(self.dialect, "r.pk"));
+                statement.append(self.dialect.named(&self.types, ids));
                 "r.pk"
             }
             Driver::List => {
@@ -589,10 +633,14 @@ impl Chosen {
     /// Appends everything that the driver doesn't prove.
     fn tests(&self, statement: &mut Sql, p: &str) {
         let by_type = matches!(self.driver, Driver::List | Driver::Ids(_)) || !self.typed;
-        if by_type && !self.types.is_empty() {
-            match self.types.as_slice() {
-                [one] => statement.and(Sql::plain(format!("r.type = {one}"))),
-                several => statement.and(Sql::plain(format!("r.type IN ({})", list(several)))),
+        if by_type {
+            match (self.types.as_slice(), &self.driver) {
+                ([], _) => {}
+                ([one], Driver::List) => statement.and(Sql::plain(format!("r.type = {one}"))),
+                (types, _) => {
+                    let of = self.dialect.unsought("r.type");
+                    statement.and(Sql::plain(format!("{of} IN ({})", list(types))));
+                }
             }
         }
         for condition in &self.rest {

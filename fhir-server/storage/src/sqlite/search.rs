@@ -6,6 +6,7 @@ use fhir_search::{Plan, Sort};
 use rusqlite::Connection;
 
 use super::rows;
+use super::value::{numbers_as_json, texts_as_json};
 use crate::catalogue::Catalogue;
 use crate::cursor::{Cursor, Key};
 use crate::error::ReadError;
@@ -13,7 +14,7 @@ use crate::page::{Gathering, Page};
 use crate::sql::condition::Condition;
 use crate::sql::dialect::Dialect;
 use crate::sql::row::{Raw, WIDTH};
-use crate::sql::statement::{self, Chosen, MANY};
+use crate::sql::statement::{self, Chosen, Hits, MANY};
 use crate::sql::{Sql, order};
 use crate::value::Value;
 
@@ -95,7 +96,7 @@ fn choose(connection: &Connection, catalogue: &Catalogue, plan: &Plan) -> rusqli
     let Some(conditions) = conditions.follow(Dialect::Sqlite, &mut ask)? else {
         return Ok(None);
     };
-    let mut hits = |condition: &Condition, limit| hits(connection, condition, limit);
+    let mut hits = |condition: &Condition, limit| hits(connection, condition, limit).map(Hits::Count);
     let mut chosen = statement::choose(Dialect::Sqlite, conditions, &plan.sort, &mut hits)?;
     chosen.narrow(&mut ask)?;
     Ok(Some(chosen))
@@ -145,13 +146,17 @@ fn literal(value: &Value, text: &mut String) {
     match value {
         Value::Nothing => text.push_str("NULL"),
         Value::Integer(number) => text.push_str(&number.to_string()),
-        Value::Text(value) => {
-            text.push_str("CAST(");
-            blob(value.as_bytes(), text);
-            text.push_str(" AS TEXT)");
-        }
+        Value::Text(value) => quoted(value, text),
         Value::Bytes(bytes) => blob(bytes, text),
+        Value::Numbers(numbers) => quoted(&numbers_as_json(numbers), text),
+        Value::Texts(texts) => quoted(&texts_as_json(texts), text),
     }
+}
+
+fn quoted(value: &str, text: &mut String) {
+    text.push_str("CAST(");
+    blob(value.as_bytes(), text);
+    text.push_str(" AS TEXT)");
 }
 
 fn blob(bytes: &[u8], text: &mut String) {
