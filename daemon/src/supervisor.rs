@@ -3,12 +3,12 @@
 //! The order of a shutdown: not ready, stop accepting, drain with a deadline, close. A critical task that ends before a
 //! shutdown was asked for takes the process down with an error, so that whoever supervises it starts it again.
 
-use std::{fmt::Display, future::Future, pin::Pin, time::Duration};
+use std::{fmt::Display, future::Future, io, pin::Pin, time::Duration};
 
 use axum::Router;
 use thiserror::Error;
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     task::{JoinError, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
@@ -29,7 +29,7 @@ pub enum ProcessError {
     },
     /// Signal handlers could not be installed.
     #[error("signals can't be received")]
-    Signals(#[source] std::io::Error),
+    Signals(#[source] io::Error),
 }
 
 /// Tells a task that the process is about to end; clones share it.
@@ -60,6 +60,29 @@ impl Shutdown {
     }
 }
 
+/// What asks a process to end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// The name of the one that came.
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
 type Closer = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Owns the tasks of a process until its end.
@@ -73,6 +96,8 @@ pub struct Supervisor {
     tasks: JoinSet<(String, Result<(), String>)>,
     background: JoinSet<()>,
     closers: Vec<(String, Closer)>,
+    /// Listened to before the first request can come: until then a signal ends the process at once.
+    signals: Option<io::Result<Signals>>,
 }
 
 impl Supervisor {
@@ -109,6 +134,7 @@ impl Supervisor {
 
     /// Serves `router` until the shutdown, then drains the connections.
     pub fn serve(&mut self, name: impl Into<String>, listener: Listener, router: Router) {
+        self.signals.get_or_insert_with(Signals::listen);
         let (shutdown, drain) = (self.shutdown.clone(), self.drain);
         self.critical(name, async move {
             listener.serve(router, &shutdown, drain).await;
@@ -130,14 +156,13 @@ impl Supervisor {
 
     /// Waits for SIGTERM, SIGINT, a request of [`Shutdown`] or a dead critical task, then ends in order.
     pub async fn run(mut self) -> Result<(), ProcessError> {
-        let mut terminate = signal(SignalKind::terminate()).map_err(ProcessError::Signals)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(ProcessError::Signals)?;
+        let signals = self.signals.take().unwrap_or_else(Signals::listen);
+        let mut signals = signals.map_err(ProcessError::Signals)?;
         let verdict = tokio::select! {
             // A task that ends because the shutdown was asked for is no failure.
             biased;
             () = self.shutdown.requested() => { info!("shutting down"); Ok(()) }
-            _ = terminate.recv() => { info!("SIGTERM received, shutting down"); Ok(()) }
-            _ = interrupt.recv() => { info!("SIGINT received, shutting down"); Ok(()) }
+            name = signals.next() => { info!("{name} received, shutting down"); Ok(()) }
             Some(ended) = self.tasks.join_next() => Err(dead(ended)),
         };
         if let Err(error) = &verdict {
