@@ -308,6 +308,8 @@ impl Sqlite {
     /// Blocks.
     pub fn close(&self) {
         lock(&self.jobs).take();
+        // the writer's connection is the last one: SQLite removes the log with that
+        self.readers.iter().for_each(Reader::close);
         if let Some(writer) = lock(&self.writer).take()
             && writer.join().is_err()
         {

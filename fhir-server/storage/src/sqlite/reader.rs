@@ -61,6 +61,15 @@ impl Reader {
         Some(self.limited(connection, limit))
     }
 
+    /// Lets go of the database, unless somebody reads: nobody waits for them. What is asked later finds nothing.
+    pub fn close(&self) {
+        if let Ok(mut connection) = self.connection.try_lock()
+            && let Ok(nothing) = Connection::open_in_memory()
+        {
+            *connection = nothing;
+        }
+    }
+
     fn limited<'a>(&'a self, connection: MutexGuard<'a, Connection>, limit: Limit) -> Taken<'a> {
         let (steps, until) = match limit {
             Limit::Little => (LITTLE, None),

@@ -214,3 +214,12 @@ async fn the_log_is_folded_into_the_database_while_writes_go_on() {
     assert!(database > 16 << 20, "the database has {database} bytes");
     assert!(log < 24 << 20, "the log has {log} bytes");
 }
+
+#[tokio::test]
+async fn a_closed_database_is_one_file() {
+    let fixture = Fixture::new(Engine::Sqlite).await;
+    fixture.put_all(&[json!({"resourceType": "Patient", "id": "p"})]).await;
+    // whoever still holds the store doesn't hold the database
+    fixture.store.close().await;
+    assert!(!fixture.folder.path().join("test.db-wal").exists());
+}
