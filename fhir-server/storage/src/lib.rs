@@ -36,5 +36,6 @@ pub use kept::{KeptQuery, PageKey};
 pub use linked::Included;
 pub use page::Page;
 pub use parameters::{DefinitionChange, InUse, NewDefinition, State, Stored};
+pub use sqlite::Counts;
 pub use store::{Database, Effort, Store, StoreOptions, Url};
 pub use version::{Kind, Version};

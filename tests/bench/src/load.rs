@@ -1,5 +1,6 @@
 //! A cheap HTTP/1.1 client, so that the load takes little of the machine, and a closed loop over several connections.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -104,6 +105,14 @@ pub struct Place {
 }
 
 impl Place {
+    /// The root of `host:port`.
+    pub fn of(address: &str) -> Self {
+        Self {
+            address: address.to_owned(),
+            prefix: String::new(),
+        }
+    }
+
     /// A GET request.
     pub fn get(&self, path: &str) -> Vec<u8> {
         let Self { address, prefix } = self;
@@ -135,12 +144,18 @@ impl Latencies {
     }
 }
 
-/// Sends requests 0..count over `connections` connections at a time; every answer must have one of these statuses, and
-/// `answered` sees each body.
+/// Sends one request; its answer must have one of these statuses, if any are named.
+pub async fn once(place: &Place, request: Vec<u8>, statuses: &'static [u16]) -> Result<()> {
+    closed_loop(&place.address, 1, 0..1, statuses, move |_| request.clone(), |_, _| {}).await?;
+    Ok(())
+}
+
+/// Sends these requests over `connections` connections at a time; every answer must have one of these statuses, if any
+/// are named, and `answered` sees each body.
 pub async fn closed_loop<F, A>(
     address: &str,
     connections: usize,
-    count: usize,
+    requests: Range<usize>,
     statuses: &'static [u16],
     request: F,
     answered: A,
@@ -149,7 +164,7 @@ where
     F: Fn(usize) -> Vec<u8> + Send + Sync + 'static,
     A: Fn(usize, &[u8]) + Send + Sync + 'static,
 {
-    let next = Arc::new(AtomicUsize::new(0));
+    let (next, end) = (Arc::new(AtomicUsize::new(requests.start)), requests.end);
     let (request, answered) = (Arc::new(request), Arc::new(answered));
     let mut tasks = Vec::new();
     for _ in 0..connections {
@@ -160,14 +175,14 @@ where
             let mut took = Vec::new();
             loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);
-                if number >= count {
+                if number >= end {
                     return anyhow::Ok(took);
                 }
                 let request = request(number);
                 let begun = Instant::now();
                 let got = connection.send(&request).await?;
                 took.push(begun.elapsed());
-                if !statuses.contains(&got) {
+                if !statuses.is_empty() && !statuses.contains(&got) {
                     let sent = String::from_utf8_lossy(&request).chars().take(300).collect::<String>();
                     let body = String::from_utf8_lossy(connection.body())
                         .chars()

@@ -3,6 +3,7 @@
 
 #![expect(clippy::cast_precision_loss, reason = "figures for people")]
 
+mod documentation;
 mod fhir;
 mod load;
 mod mapping;
@@ -11,6 +12,7 @@ mod report;
 mod server;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -25,29 +27,48 @@ struct Arguments {
     /// Folder with the built programs
     #[arg(long, global = true, default_value = "target/quick")]
     programs: PathBuf,
-    /// Also write the table to this file
+    /// Also write the tables to this file
     #[arg(long, global = true)]
     out: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Subcommand)]
 enum What {
-    /// A FHIR server: start-up, memory, every row of the table of numbers to reach, bytes a resource
+    /// A FHIR server: start-up, memory, every row of the table of numbers to reach, bytes a resource, and what each
+    /// operation does
     Fhir(fhir::Options),
+    /// What each operation does on databases of several sizes; fails where one grows faster than log n
+    Growth(fhir::growth::Options),
     /// Device mapping: messages a second on one core
     Mapping,
+    /// All tables of docs/performance.md, on SQLite and on a PostgreSQL that it starts
+    Docs(documentation::Options),
 }
 
 #[tokio::main]
-async fn main() -> Result<()> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<()> {
     let arguments = Arguments::parse();
+    let programs = &arguments.programs;
     let mut report = Report::default();
+    let mut grows = Vec::new();
     match arguments.what {
-        Some(What::Fhir(options)) => fhir::run(&arguments.programs, &options, &mut report).await?,
+        Some(What::Fhir(options)) => fhir::run(programs, &options, &mut report).await?,
+        Some(What::Growth(options)) => grows = fhir::growth::run(programs, &options, &mut report).await?,
         Some(What::Mapping) => mapping::run(&mut report)?,
+        Some(What::Docs(options)) => return documentation::write(programs, &options).await,
         None => {
             mapping::run(&mut report)?;
-            fhir::run(&arguments.programs, &fhir::Options::default(), &mut report).await?;
+            fhir::run(programs, &fhir::Options::default(), &mut report).await?;
         }
     }
     println!("{report}");
@@ -55,5 +76,5 @@ async fn main() -> Result<()> {
         std::fs::write(&path, report.to_string())?;
         println!("written to {}", path.display());
     }
-    Ok(())
+    fhir::growth::verdict(&grows)
 }

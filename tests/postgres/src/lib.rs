@@ -21,6 +21,7 @@ const USER: &str = "postgres";
 #[derive(Debug)]
 pub struct PostgresServer {
     port: u16,
+    directory: PathBuf,
     input: Mutex<ChildStdin>,
     /// What it says, a line each.
     lines: Mutex<Receiver<String>>,
@@ -41,6 +42,14 @@ impl PostgresServer {
     /// # Panics
     /// Without PostgreSQL's programs, or where they don't run: a test that can't run fails.
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts a server with these settings (`name=value`).
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    pub fn start_with(settings: &[&str]) -> Self {
         let programs = programs();
         let directory = directory();
         let port = TcpListener::bind("127.0.0.1:0")
@@ -50,6 +59,7 @@ impl PostgresServer {
         let mut command = Command::new("sh");
         command.args(["-c", include_str!("server.sh"), "server.sh"]);
         command.arg(&programs).arg(&directory).arg(port.to_string());
+        command.arg(settings.join(" "));
         if rustix::process::geteuid().is_root() {
             let owner = format!("{USER}:");
             let done = Command::new("chown").arg(&owner).arg(&directory).status();
@@ -78,6 +88,7 @@ impl PostgresServer {
         });
         let server = Self {
             port,
+            directory,
             input: Mutex::new(input.expect("it was piped")),
             lines: Mutex::new(lines),
             databases: AtomicU32::new(0),
@@ -86,6 +97,16 @@ impl PostgresServer {
         };
         server.wait_for("ready to accept connections");
         server
+    }
+
+    /// The process whose children serve connections.
+    ///
+    /// # Panics
+    /// Where it has ended.
+    pub fn pid(&self) -> u32 {
+        let file = std::fs::read_to_string(self.directory.join("data/postmaster.pid"));
+        let first = file.ok().and_then(|text| text.lines().next()?.parse().ok());
+        first.expect("PostgreSQL writes its process down")
     }
 
     /// The URL of a new database.

@@ -1,13 +1,15 @@
-# server.sh BIN DIRECTORY PORT [PROGRAM THAT BECOMES ANOTHER USER…]
+# server.sh BIN DIRECTORY PORT SETTINGS [PROGRAM THAT BECOMES ANOTHER USER…]
 # Runs PostgreSQL until its input ends, however the test ends; then nothing of it is left.
 set -eu
-bin=$1 directory=$2 port=$3
-shift 3
+bin=$1 directory=$2 port=$3 settings=$4
+shift 4
 "$@" "$bin/initdb" --pgdata "$directory/data" --username postgres --auth trust --encoding UTF8 --locale C --no-sync \
   >/dev/null
 start() {
+  options=
+  for setting in $settings; do options="$options -c $setting"; done
   "$@" "$bin/postgres" -D "$directory/data" -p "$port" -k "$directory" -h 127.0.0.1 -c max_connections=400 \
-    -c shared_buffers=64MB -c fsync=on </dev/null 2>&1 &
+    -c shared_buffers=64MB -c fsync=on $options </dev/null 2>&1 &
   pid=$!
 }
 start "$@"

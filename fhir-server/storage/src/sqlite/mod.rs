@@ -3,6 +3,7 @@
 mod catalogue;
 mod check;
 mod clock;
+mod counted;
 mod definitions;
 mod error;
 mod index;
@@ -32,6 +33,7 @@ use fhir_search::{Access, Include, Plan};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+pub use self::counted::Counts;
 use self::lock::Lock;
 use self::reader::{Limit, Reader, Taken, lock};
 use self::write::{Job, Set, Work, Writer};

@@ -15,7 +15,7 @@ use super::clock::Clock;
 use super::lock::{self, Lock};
 use super::reader::Reader;
 use super::write::{Job, Writer};
-use super::{catalogue, definitions, jobs, owned, schema};
+use super::{catalogue, counted, definitions, jobs, owned, schema};
 use crate::catalogue::Catalogue;
 use crate::error::OpenError;
 
@@ -86,7 +86,8 @@ pub fn open(path: &Path, version: FhirVersion, readers: usize) -> Result<Opened,
 }
 
 fn connect(path: &Path) -> Result<Connection, OpenError> {
-    let connection = Connection::open(path)?;
+    let mut connection = Connection::open(path)?;
+    counted::follow(&mut connection)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     // no second look at the plan when a statement runs with other values

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::clock::Clock;
 use super::rows::Values;
-use super::{definitions, jobs, search};
+use super::{counted, definitions, jobs, search};
 use crate::bodies;
 use crate::catalogue::Catalogue;
 use crate::commit::{Change, Expected, Guard, Kept, Last, Outcome, Prepared, WriteSet, Written};
@@ -233,6 +233,7 @@ impl Writer {
             .prepare_cached("UPDATE service SET clock = ?1, next_pk = ?2")?
             .execute(clock)?;
         self.statement("COMMIT")?;
+        counted::rows(&self.connection);
         Ok(answers)
     }
 

@@ -1,7 +1,10 @@
 //! Whole patients as transaction bundles: Synthea's, again and again with new ids, or made ones where those aren't.
 
+mod stu3;
+
 use std::collections::HashMap;
 use std::fmt::Write;
+use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use serde_json::Value;
@@ -46,9 +49,11 @@ pub struct Bundle {
     pub resources: usize,
     identifier: String,
     patient: String,
-    /// Code, date and text of observations.
-    observations: Vec<(String, String, String)>,
+    observations: Observations,
 }
+
+/// Code, date and text of each; patients with other ids share them.
+pub type Observations = Arc<[(String, String, String)]>;
 
 /// A patient that is on the server.
 #[derive(Debug, Clone)]
@@ -59,8 +64,8 @@ pub struct Known {
     pub identifier: String,
     /// The Patient as it was sent.
     pub patient: String,
-    /// Code, date and text of observations.
-    pub observations: Vec<(String, String, String)>,
+    /// Their observations.
+    pub observations: Observations,
 }
 
 impl Bundle {
@@ -70,7 +75,7 @@ impl Bundle {
             id,
             identifier: self.identifier.clone(),
             patient: self.patient.clone(),
-            observations: self.observations.clone(),
+            observations: Arc::clone(&self.observations),
         }
     }
 }
@@ -93,12 +98,9 @@ pub struct Data {
 }
 
 impl Data {
-    /// Synthea's bundles are R4; without them, and for STU3, patients are made.
+    /// Synthea's bundles, which are R4 and converted for STU3; without them patients are made.
     pub fn read(version: Version) -> Result<Self> {
-        let synthea = match version {
-            Version::R4 => fhir_cases::shared::synthea()?,
-            Version::Stu3 => None,
-        };
+        let synthea = fhir_cases::shared::synthea()?;
         let mut data = Self {
             first: Vec::new(),
             patients: Vec::new(),
@@ -108,11 +110,15 @@ impl Data {
         };
         for file in synthea.into_iter().flatten() {
             let bundle: Value = serde_json::from_str(&file.text)?;
+            let bundle = match version {
+                Version::R4 => bundle,
+                Version::Stu3 => stu3::converted(bundle),
+            };
             if bundle["type"] == "transaction" {
                 data.patients.push(read(&bundle));
             } else {
                 data.loaded += entries(&bundle).count();
-                data.first.push(file.text);
+                data.first.push(bundle.to_string());
             }
         }
         Ok(data)
@@ -121,6 +127,11 @@ impl Data {
     /// What patients refer to.
     pub fn first(&self) -> Vec<String> {
         self.first.clone()
+    }
+
+    /// So many patients.
+    pub fn few(&mut self, patients: usize) -> Vec<Bundle> {
+        (0..patients).flat_map(|_| self.next(1)).collect()
     }
 
     /// At least one bundle, and not many more than so many resources.
@@ -166,7 +177,7 @@ fn read(bundle: &Value) -> Bundle {
         resources: entries(bundle).count(),
         identifier,
         patient: patient.to_string(),
-        observations,
+        observations: observations.into(),
     }
 }
 
@@ -245,7 +256,7 @@ fn made(number: usize, version: Version) -> Bundle {
         resources: 65,
         identifier,
         patient,
-        observations,
+        observations: observations.into(),
     }
 }
 
@@ -269,7 +280,7 @@ pub fn about(observation: &str, patient: &str) -> String {
 /// Codes by how many observations have them.
 pub fn frequent(known: &[Known]) -> Vec<String> {
     let mut counts: HashMap<&str, usize> = HashMap::new();
-    for (code, ..) in known.iter().flat_map(|patient| &patient.observations) {
+    for (code, ..) in known.iter().flat_map(|patient| patient.observations.iter()) {
         *counts.entry(code).or_default() += 1;
     }
     let mut codes: Vec<_> = counts.into_iter().collect();

@@ -1,8 +1,9 @@
 //! The rows of the table, as requests.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use super::data::{Known, about, frequent};
+use super::data::{Bundle, Known, about, frequent};
 use crate::load::Place;
 
 /// Hits of what is counted.
@@ -13,7 +14,12 @@ const READS: usize = 60_000;
 const SEARCHES: usize = 8_000;
 const UPDATES: usize = 8_000;
 
-type Request = Box<dyn Fn(usize) -> Vec<u8> + Send + Sync>;
+/// Whole patients, as they are loaded.
+pub const TRANSACTION: &str = "transactions, resources";
+/// What has to be reached of them.
+pub const TRANSACTION_WANTED: (f64, f64) = (10_000.0, 6_000.0);
+
+type Request = Arc<dyn Fn(usize) -> Vec<u8> + Send + Sync>;
 
 /// Something done again and again.
 pub struct Operation {
@@ -46,22 +52,43 @@ fn reading(
         count,
         wanted,
         statuses: &[200],
-        request: Box::new(move |n| place.get(&path(n))),
+        request: Arc::new(move |n| place.get(&path(n))),
         creates: 0,
         is_needed: false,
     }
 }
 
-/// All of them, in order: what is asked for later is created first.
-pub fn all(known: &[Known], place: &Place) -> Vec<Operation> {
+/// Patients, one after the other; the first is for caches, and `creates` counts the resources of the others.
+pub fn transactions(bundles: &[Bundle], place: &Place) -> Operation {
+    let creates = bundles.iter().skip(1).map(|bundle| bundle.resources).sum();
+    let requests: Vec<Vec<u8>> = bundles
+        .iter()
+        .map(|bundle| place.with_body("POST", "", &bundle.text, None))
+        .collect();
+    Operation {
+        name: TRANSACTION,
+        count: requests.len(),
+        wanted: TRANSACTION_WANTED,
+        statuses: &[200],
+        request: Arc::new(move |n| requests[n % requests.len()].clone()),
+        creates,
+        is_needed: false,
+    }
+}
+
+/// Another person with each n, without a pattern that a cache likes.
+fn people(known: &[Known]) -> impl Fn(usize) -> Known + Clone + Send + Sync + 'static {
     let people: Arc<[Known]> = known.into();
+    move |n: usize| people[n.wrapping_mul(7_919) % people.len()].clone()
+}
+
+/// All of them, in order: what is asked for later is created first. Those of `known` are asked for, those of `written`
+/// are written about.
+pub fn all(known: &[Known], written: &[Known], place: &Place) -> Vec<Operation> {
     let codes: Arc<[String]> = frequent(known).into_iter().take(20).collect();
     let code = move |n: usize| codes[n % codes.len()].clone();
-    // another person and another of their observations with each n, without a pattern that a cache likes
-    let person = {
-        let people = Arc::clone(&people);
-        move |n: usize| people[n.wrapping_mul(7_919) % people.len()].clone()
-    };
+    let person = people(known);
+    // and another of their observations
     let seen = {
         let person = person.clone();
         move |n: usize| {
@@ -70,7 +97,11 @@ pub fn all(known: &[Known], place: &Place) -> Vec<Operation> {
             (person.id, code, date)
         }
     };
-    let mut all = writes(place, &person);
+    let mut all = writes(place, &people(written));
+    let by = person.clone();
+    all.push(reading("read by id", READS, (40_000.0, 15_000.0), place, move |n| {
+        format!("Patient/{}", by(n).id)
+    }));
     let by_code = code.clone();
     all.push(reading(
         "search by token, page of 20",
@@ -150,10 +181,12 @@ fn writes(place: &Place, person: &(impl Fn(usize) -> Known + Clone + Send + Sync
         count: COUNTED,
         wanted: (6_000.0, 3_500.0),
         statuses: &[201],
-        request: Box::new(move |n| {
+        request: Arc::new(move |n| {
             let patient = by(n).id;
+            // no more than that are counted, however often this is done
+            let code = if n < COUNTED { "counted" } else { "other" };
             let body = format!(
-                r#"{{"resourceType":"Observation","status":"final","code":{{"coding":[{{"system":"http://bench.example","code":"counted"}}]}},"subject":{{"reference":"Patient/{patient}"}},"effectiveDateTime":"2020-01-01"}}"#
+                r#"{{"resourceType":"Observation","status":"final","code":{{"coding":[{{"system":"http://bench.example","code":"{code}"}}]}},"subject":{{"reference":"Patient/{patient}"}},"effectiveDateTime":"2020-01-01"}}"#
             );
             counting.with_body("POST", "Observation", &body, None)
         }),
@@ -165,21 +198,17 @@ fn writes(place: &Place, person: &(impl Fn(usize) -> Known + Clone + Send + Sync
         count: CREATES,
         wanted: (6_000.0, 3_500.0),
         statuses: &[201],
-        request: Box::new(move |n| created[n % created.len()].clone()),
+        request: Arc::new(move |n| created[n % created.len()].clone()),
         creates: CREATES,
         is_needed: false,
     });
-    let by = person.clone();
-    all.push(reading("read by id", READS, (40_000.0, 15_000.0), place, move |n| {
-        format!("Patient/{}", by(n).id)
-    }));
     let (updating, by) = (place.clone(), person.clone());
     all.push(Operation {
         name: "update",
         count: UPDATES,
         wanted: (4_000.0, 2_500.0),
         statuses: &[200],
-        request: Box::new(move |n| {
+        request: Arc::new(move |n| {
             let person = by(n);
             let own = format!(r#""id":"{}""#, person.identifier);
             let born = format!(r#""birthDate":"19{:02}-0{}-1{}""#, n % 90 + 10, n % 9 + 1, n / 7 % 10);
@@ -196,13 +225,18 @@ fn writes(place: &Place, person: &(impl Fn(usize) -> Known + Clone + Send + Sync
         is_needed: false,
     });
     let placed = place.clone();
+    // nobody's so far, whichever run this is
+    let run = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_nanos();
     all.push(Operation {
         name: "conditional create",
         count: UPDATES,
         wanted: (4_000.0, 2_500.0),
         statuses: &[200, 201],
-        request: Box::new(move |n| {
-            let value = format!("{}-{n}", std::process::id());
+        request: Arc::new(move |n| {
+            let value = format!("{run}-{n}");
             let body = format!(
                 r#"{{"resourceType":"Patient","identifier":[{{"system":"http://bench.example/mrn","value":"{value}"}}],"active":true,"name":[{{"family":"Conditional","given":["Given{n}"]}}],"gender":"female","birthDate":"1970-01-01"}}"#
             );

@@ -4,117 +4,140 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::Options;
+use super::data::Version;
+use super::database::Database;
 use crate::load::Place;
 use crate::process;
 use crate::server::Server;
 
 /// A server under load.
-pub struct Target {
+pub struct Target<'a> {
     /// Our own, where it is.
     pub server: Option<Server>,
     /// Where requests go.
     pub place: Place,
-    /// Whether the numbers for SQLite are to be reached.
-    pub is_sqlite: bool,
-    pid: Option<u32>,
-    database_pid: Option<u32>,
+    database: Option<&'a Database>,
+    pids: Vec<u32>,
 }
 
-impl Target {
-    /// Starts our own server, or takes the one that is named.
-    pub async fn start(programs: &Path, folder: &Path, options: &Options) -> Result<Self> {
-        let is_sqlite = options.database == "sqlite";
-        if let Some(url) = &options.against {
-            let rest = url
-                .strip_prefix("http://")
-                .context("only http:// URLs can be measured")?;
-            let (address, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-            let prefix = prefix.trim_end_matches('/');
-            return Ok(Self {
-                server: None,
-                place: Place {
-                    address: address.to_owned(),
-                    prefix: if prefix.is_empty() {
-                        String::new()
-                    } else {
-                        format!("/{prefix}")
-                    },
-                },
-                is_sqlite,
-                pid: options.pid,
-                database_pid: options.database_pid,
-            });
+/// CPU seconds.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Cpu {
+    /// Of the server.
+    pub server: f64,
+    /// Of PostgreSQL.
+    pub database: f64,
+}
+
+impl Cpu {
+    /// What was used since `before`.
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            server: self.server - before.server,
+            database: self.database - before.database,
         }
-        let database = if is_sqlite {
-            format!("sqlite:{}", folder.join("bench.db").display())
-        } else {
-            options.database.clone()
-        };
-        let version = options.fhir_version.name();
-        let arguments = [
-            "serve",
-            "--fhir-version",
-            version,
-            "--database",
-            &database,
-            "--anonymous",
-        ];
+    }
+
+    /// Of both.
+    pub fn sum(self) -> f64 {
+        self.server + self.database
+    }
+}
+
+impl std::ops::AddAssign for Cpu {
+    fn add_assign(&mut self, other: Self) {
+        self.server += other.server;
+        self.database += other.database;
+    }
+}
+
+/// The options of our own server.
+pub fn arguments(database: &Database, version: Version) -> [String; 6] {
+    [
+        "serve",
+        "--anonymous",
+        "--fhir-version",
+        version.name(),
+        "--database",
+        &database.option(),
+    ]
+    .map(str::to_owned)
+}
+
+impl<'a> Target<'a> {
+    /// Starts our own server; `fresh`: where its database has to be made first.
+    pub async fn start(programs: &Path, database: &'a Database, version: Version, fresh: bool) -> Result<Self> {
+        let arguments = arguments(database, version);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let program = programs.join("fhir-server");
-        Server::start(&program, &arguments).await?.stop().await?; // makes the database
+        if fresh {
+            Server::start(&program, &arguments).await?.stop().await?;
+        }
         let server = Server::start(&program, &arguments).await?;
         Ok(Self {
-            place: Place {
-                address: server.address.clone(),
-                prefix: String::new(),
-            },
-            is_sqlite,
-            pid: Some(server.pid()),
-            database_pid: options.database_pid,
+            place: Place::of(&server.address),
+            pids: vec![server.pid()],
             server: Some(server),
+            database: Some(database),
         })
     }
 
-    /// CPU seconds of server and database; nothing where they aren't known.
-    pub fn cpu(&self) -> Result<(f64, f64)> {
-        let server = self.pid.map(process::cpu_of_family).transpose()?;
-        let database = self.database_pid.map(process::cpu_of_family).transpose()?;
-        Ok((server.unwrap_or_default(), database.unwrap_or_default()))
+    /// Any other server, by its base URL, and the processes whose CPU counts.
+    pub fn against(url: &str, pids: &[u32]) -> Result<Self> {
+        let rest = url
+            .strip_prefix("http://")
+            .context("only http:// URLs can be measured")?;
+        let (address, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        let prefix = prefix.trim_end_matches('/');
+        let slash = if prefix.is_empty() { "" } else { "/" };
+        Ok(Self {
+            server: None,
+            place: Place {
+                address: address.to_owned(),
+                prefix: format!("{slash}{prefix}"),
+            },
+            database: None,
+            pids: pids.to_vec(),
+        })
+    }
+
+    /// Whether it is our own.
+    pub fn is_own(&self) -> bool {
+        self.server.is_some()
+    }
+
+    /// What has to be reached: SQLite's number or PostgreSQL's; of another server nothing.
+    pub fn wanted(&self, (sqlite, postgres): (f64, f64)) -> Option<f64> {
+        self.database
+            .map(|database| if database.is_sqlite() { sqlite } else { postgres })
+    }
+
+    /// CPU of server and database so far; `None` where no process is known.
+    pub fn cpu(&self) -> Result<Option<Cpu>> {
+        if self.pids.is_empty() {
+            return Ok(None);
+        }
+        let mut cpu = Cpu::default();
+        for pid in &self.pids {
+            cpu.server += process::cpu_of_family(*pid)?;
+        }
+        if let Some(pid) = self.database.and_then(Database::pid) {
+            cpu.database = process::cpu_of_family(pid)?;
+        }
+        Ok(Some(cpu))
     }
 
     /// Resident memory of the server in MiB.
     pub fn rss(&self) -> Option<f64> {
-        process::rss(self.pid?).ok()
+        let all = self.pids.iter().map(|pid| process::rss(*pid).ok());
+        all.sum::<Option<f64>>().filter(|_| !self.pids.is_empty())
     }
 
-    /// Bytes of the database; stops our own server, which folds its log into the file.
-    pub async fn size(self, folder: &Path, options: &Options) -> Result<Option<u64>> {
-        let Some(server) = self.server else { return Ok(None) };
-        server.stop().await?;
-        if self.is_sqlite {
-            let sizes = std::fs::read_dir(folder)?
-                .flatten()
-                .filter(|file| file.file_name() != "sync");
-            return Ok(Some(
-                sizes.filter_map(|file| file.metadata().ok()).map(|m| m.len()).sum(),
-            ));
+    /// Ends our own server.
+    pub async fn stop(self) -> Result<()> {
+        match self.server {
+            Some(server) => server.stop().await,
+            None => Ok(()),
         }
-        let asked = std::process::Command::new("psql")
-            .args([
-                &options.database,
-                "-qAt",
-                "-c",
-                "VACUUM",
-                "-c",
-                "SELECT pg_database_size(current_database())",
-            ])
-            .output();
-        let size = asked
-            .ok()
-            .and_then(|output| String::from_utf8_lossy(&output.stdout).trim().parse().ok());
-        if size.is_none() {
-            eprintln!("`psql` isn't there to ask for the size of the database");
-        }
-        Ok(size)
     }
 }
