@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use fhir_search::ParamId;
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 
-use super::rows::{self, Columns};
+use super::delta::{Delta, Moment};
+use super::rows;
 use super::texts::{self, Texts};
-use super::write::New;
 use crate::bodies;
 use crate::catalogue::Catalogue;
 use crate::error::ReadError;
@@ -87,9 +87,12 @@ pub async fn fill(
     let numbers = Texts::default().number(connection, &wanted).await?;
     let begin = "BEGIN; SELECT clock, next_pk, generation FROM service FOR UPDATE";
     let row = sqlx::raw_sql(begin).fetch_one(&mut *connection).await?;
-    let (clock, next_pk) = (row.try_get(0)?, row.try_get(1)?);
-    let generation = row.try_get::<i64, _>(2)?.cast_unsigned();
-    if each.iter().any(|filling| filling.keys.generation != generation) {
+    let on = Moment {
+        clock: row.try_get(0)?,
+        next_pk: row.try_get(1)?,
+        generation: row.try_get::<i64, _>(2)?.cast_unsigned(),
+    };
+    if each.iter().any(|filling| filling.keys.generation != on.generation) {
         sqlx::raw_sql("ROLLBACK").execute(connection).await?;
         each.extend(others);
         return Ok(each);
@@ -102,7 +105,7 @@ pub async fn fill(
         versions.insert(row.try_get(0)?, (row.try_get(1)?, of));
     }
     let mut before = rows::read(connection, pks).await?;
-    let (mut new, mut gone) = (New::default(), Columns::default());
+    let mut delta = Delta::default();
     for filling in &each {
         let current = versions.get(&filling.pk).copied();
         let Some((_, of)) = current.filter(|(version, _)| u32::try_from(*version).ok() == Some(filling.version)) else {
@@ -117,11 +120,17 @@ pub async fn fill(
             old.keep(definitions, true);
             rows.keep(definitions, true);
         }
-        gone.add(filling.pk, &old, &rows);
-        new.rows.add(filling.pk, &rows, &old);
+        delta.gone.add(filling.pk, &old, &rows);
+        delta.rows.add(filling.pk, &rows, &old);
     }
-    gone.delete(connection).await?;
-    new.set(connection, clock, next_pk).await?;
+    // whoever has decided something on the rows before this notices
+    let then = Moment {
+        clock: on.clock + 1,
+        ..on
+    };
+    if !delta.set(connection, on, then).await? {
+        return Err(sqlx::Error::RowNotFound);
+    }
     sqlx::raw_sql("COMMIT").execute(connection).await?;
     Ok(others)
 }

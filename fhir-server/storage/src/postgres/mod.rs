@@ -3,8 +3,11 @@
 mod catalogue;
 mod check;
 mod connections;
+mod decided;
 mod definitions;
+mod delta;
 mod error;
+mod guard;
 mod index;
 mod jobs;
 mod kept;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use sqlx::{PgConnection, Row as _};
 
-use super::rows::{self, Columns};
-use super::write::New;
+use super::delta::{Delta, Moment};
+use super::rows;
 use crate::catalogue::Catalogue;
 use crate::owned::Owned;
 use crate::rows::Rows;
@@ -31,15 +31,19 @@ pub async fn settle(connection: &mut PgConnection, catalogue: &Catalogue) -> sql
             }
         }
     }
-    let row = sqlx::query("SELECT clock, next_pk FROM service FOR UPDATE");
+    let row = sqlx::query("SELECT clock, next_pk, generation FROM service FOR UPDATE");
     let row = row.fetch_one(&mut *connection).await?;
-    let now = (row.try_get(0)?, row.try_get(1)?);
+    let mut on = Moment {
+        clock: row.try_get(0)?,
+        next_pk: row.try_get(1)?,
+        generation: row.try_get::<i64, _>(2)?.cast_unsigned(),
+    };
     let mut columns: [Vec<i64>; 6] = Default::default();
     for (of, owned) in &wanted {
         if found.get(of) == Some(owned) {
             continue;
         }
-        fill(connection, catalogue, *of, now).await?;
+        fill(connection, catalogue, *of, &mut on).await?;
         let Owned {
             members,
             patient,
@@ -78,12 +82,7 @@ async fn read(connection: &mut PgConnection) -> sqlx::Result<BTreeMap<i64, Owned
 }
 
 /// All resources of a type.
-async fn fill(
-    connection: &mut PgConnection,
-    catalogue: &Catalogue,
-    of: i64,
-    (clock, next_pk): (i64, i64),
-) -> sqlx::Result<()> {
+async fn fill(connection: &mut PgConnection, catalogue: &Catalogue, of: i64, on: &mut Moment) -> sqlx::Result<()> {
     let mut last = 0_i64;
     loop {
         let select =
@@ -97,13 +96,18 @@ async fn fill(
         let pks: Vec<i64> = page.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
         let Some(end) = pks.last() else { return Ok(()) };
         last = *end;
-        let mut columns = Columns::default();
+        let mut delta = Delta::default();
         for (pk, mut rows) in rows::read(connection, pks).await? {
             rows.derive(catalogue, of);
-            columns.add_owned(pk, &rows, &Rows::default());
+            delta.rows.add_owned(pk, &rows, &Rows::default());
         }
-        let mut new = New::default();
-        new.rows = columns;
-        new.set(connection, clock, next_pk).await?;
+        let then = Moment {
+            clock: on.clock + 1,
+            ..*on
+        };
+        if !delta.set(connection, *on, then).await? {
+            return Err(sqlx::Error::RowNotFound);
+        }
+        *on = then;
     }
 }

@@ -2,11 +2,16 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::fmt::Write as _;
+use std::sync::LazyLock;
 
 use fhir_search::Keys;
 
-use sqlx::{PgConnection, Row as _};
+use sqlx::postgres::PgRow;
+use sqlx::{AssertSqlSafe, PgConnection, Row as _, SqlSafeStr as _, SqlStr};
 
+use super::decided::{Current, Name};
+use super::delta::{Moment, Stored};
 use super::value::clean;
 use crate::catalogue::Catalogue;
 use crate::rows::Rows;
@@ -183,77 +188,99 @@ impl Columns {
         let keys: i64 = query.bind(&all.4).fetch_one(connection).await?.try_get(0)?;
         Ok((dates + keys).unsigned_abs())
     }
-
-    /// Deletes these rows.
-    pub async fn delete(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
-        let Exact(pks, params, values, elements) = &self.exact;
-        if !pks.is_empty() {
-            let sql = "DELETE FROM ix_exact x USING unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[]) \
-                 u (pk, param, val, elem) WHERE x.pk = u.pk AND x.param = u.param AND x.val = u.val AND x.elem = u.elem";
-            let query = sqlx::query(sql).bind(pks).bind(params).bind(values).bind(elements);
-            query.execute(&mut *connection).await?;
-        }
-        let Dates(pks, params, _, lows, highs, elements) = &self.dates;
-        if !pks.is_empty() {
-            let sql = "DELETE FROM ix_date x USING unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[], $5::int8[]) \
-                 u (pk, param, lo, hi, elem) WHERE x.pk = u.pk AND x.param = u.param AND x.lo = u.lo AND x.hi = u.hi \
-                 AND x.elem = u.elem";
-            let query = sqlx::query(sql).bind(pks).bind(params).bind(lows).bind(highs);
-            query.bind(elements).execute(&mut *connection).await?;
-        }
-        let Numbers(pks, params, lows, highs, systems, codes, elements) = &self.numbers;
-        if !pks.is_empty() {
-            let sql = "DELETE FROM ix_number x USING unnest($1::int8[], $2::int8[], $3::bytea[], $4::bytea[], \
-                 $5::int8[], $6::int8[], $7::int8[]) u (pk, param, lo, hi, system, code, elem) WHERE x.pk = u.pk \
-                 AND x.param = u.param AND x.lo = u.lo AND x.hi = u.hi AND x.system = u.system AND x.code = u.code \
-                 AND x.elem = u.elem";
-            let query = sqlx::query(sql).bind(pks).bind(params).bind(lows).bind(highs);
-            let query = query.bind(systems).bind(codes).bind(elements);
-            query.execute(&mut *connection).await?;
-        }
-        let Strings(pks, params, foldeds, exacts, elements) = &self.strings;
-        if !pks.is_empty() {
-            let sql = "DELETE FROM ix_string x USING unnest($1::int8[], $2::int8[], $3::text[], $4::text[], \
-                 $5::int8[]) u (pk, param, folded, exact, elem) WHERE x.pk = u.pk AND x.param = u.param \
-                 AND x.folded = u.folded AND x.exact = u.exact AND x.elem = u.elem";
-            let query = sqlx::query(sql).bind(pks).bind(params).bind(foldeds).bind(exacts);
-            query.bind(elements).execute(&mut *connection).await?;
-        }
-        let Places(pks, params, latitudes, longitudes) = &self.places;
-        if !pks.is_empty() {
-            let sql = "DELETE FROM ix_place x USING unnest($1::int8[], $2::int8[], $3::float8[], $4::float8[]) \
-                 u (pk, param, latitude, longitude) WHERE x.pk = u.pk AND x.param = u.param \
-                 AND x.latitude = u.latitude AND x.longitude = u.longitude";
-            let query = sqlx::query(sql).bind(pks).bind(params).bind(latitudes);
-            query.bind(longitudes).execute(&mut *connection).await?;
-        }
-        let OwnerDates(pks, params, owners, long, highs, ..) = &self.owner_dates;
-        if !pks.is_empty() {
-            let sql = "DELETE FROM ix_owner_date x USING unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[], \
-                 $5::int8[]) u (pk, param, owner, long, hi) WHERE x.param = u.param::int4 AND x.owner = u.owner::int4 \
-                 AND x.long = u.long::int2 AND x.hi = u.hi AND x.pk = u.pk";
-            let query = sqlx::query(sql).bind(pks).bind(params).bind(owners).bind(long);
-            query.bind(highs).execute(&mut *connection).await?;
-        }
-        let OwnerKeys(pks, params, values, owners, _) = &self.owner_keys;
-        if !pks.is_empty() {
-            let sql = "DELETE FROM ix_owner_exact x USING unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[]) \
-                 u (pk, param, val, owner) WHERE x.param = u.param::int4 AND x.val = u.val::int4 \
-                 AND x.owner = u.owner::int4 AND x.pk = u.pk";
-            let query = sqlx::query(sql).bind(pks).bind(params).bind(values).bind(owners);
-            query.execute(connection).await?;
-        }
-        Ok(())
-    }
 }
 
-/// The rows that resources have.
-const READ: &str = "SELECT 0, pk, param, elem, val::int8, 0::int8, NULL::bytea, NULL::bytea, NULL::text, NULL::text, \
-     0::float8, 0::float8 FROM ix_exact WHERE pk = ANY ($1) \
-     UNION ALL SELECT 1, pk, param, elem, lo, hi, NULL, NULL, NULL, NULL, 0, 0 FROM ix_date WHERE pk = ANY ($1) \
-     UNION ALL SELECT 2, pk, param, elem, system, code, lo, hi, NULL, NULL, 0, 0 FROM ix_number WHERE pk = ANY ($1) \
-     UNION ALL SELECT 3, pk, param, elem, 0, 0, NULL, NULL, folded, exact, 0, 0 FROM ix_string WHERE pk = ANY ($1) \
-     UNION ALL SELECT 4, pk, param, 0, 0, 0, NULL, NULL, NULL, NULL, latitude, longitude FROM ix_place WHERE pk = ANY ($1)";
+/// The rows that resources have, a number for each table; `FROM` is where they are.
+const ROWS: [&str; 5] = [
+    "SELECT 0, x.pk, x.param, x.elem, x.val::int8, 0::int8, NULL::bytea, NULL::bytea, NULL::text, NULL::text, \
+     0::float8, 0::float8, 0::int8 FROM ix_exact",
+    "SELECT 1, x.pk, x.param, x.elem, x.lo, x.hi, NULL, NULL, NULL, NULL, 0, 0, 0 FROM ix_date",
+    "SELECT 2, x.pk, x.param, x.elem, x.system, x.code, x.lo, x.hi, NULL, NULL, 0, 0, 0 FROM ix_number",
+    "SELECT 3, x.pk, x.param, x.elem, 0, 0, NULL, NULL, x.folded, x.exact, 0, 0, 0 FROM ix_string",
+    "SELECT 4, x.pk, x.param, 0, 0, 0, NULL, NULL, NULL, NULL, x.latitude, x.longitude, 0 FROM ix_place",
+];
+/// The resources with these names, the clock, and the rows of what is there: all of one moment.
+static CURRENT: LazyLock<SqlStr> = LazyLock::new(|| {
+    let mut text = "WITH n AS MATERIALIZED (SELECT u.at, r.* FROM unnest($1::int8[], $2::text[]) WITH ORDINALITY \
+         u (type, id, at) JOIN LATERAL (SELECT r.* FROM res r WHERE r.type = u.type AND r.id = u.id OFFSET 0) r ON TRUE) \
+         SELECT 5, n.pk, n.ver, n.at::int4, n.upd, n.dict::int8, n.body, NULL::bytea, NULL::text, NULL::text, \
+         0::float8, 0::float8, n.kind::int8 FROM n \
+         UNION ALL SELECT 6, s.next_pk, 0, 0, s.clock, (extract(epoch FROM clock_timestamp()) * 1000000)::int8, \
+         NULL, NULL, NULL, NULL, 0, 0, s.generation FROM service s"
+        .to_owned();
+    for rows in ROWS {
+        let (columns, table) = rows.split_once(" FROM ").unwrap_or_default();
+        // a String takes every write
+        let _ = write!(
+            text,
+            " UNION ALL {columns} FROM n JOIN LATERAL (SELECT x.* FROM {table} x WHERE x.pk = n.pk OFFSET 0) x ON TRUE \
+             WHERE n.body IS NOT NULL"
+        );
+    }
+    AssertSqlSafe(text).into_sql_str()
+});
+static READ: LazyLock<SqlStr> = LazyLock::new(|| {
+    let parts = ROWS.map(|rows| format!("{rows} x WHERE x.pk = ANY ($1)"));
+    AssertSqlSafe(parts.join(" UNION ALL ")).into_sql_str()
+});
+
+/// What is there of these names, the state of the service, and the database's time.
+pub async fn current(
+    connection: &mut PgConnection,
+    catalogue: &Catalogue,
+    mut names: Vec<Name>,
+) -> sqlx::Result<(Moment, i64, Vec<(Name, Option<Current>)>)> {
+    names.sort_unstable();
+    names.dedup();
+    let (types, ids): (Vec<i64>, Vec<String>) = names.iter().cloned().unzip();
+    let (mut on, mut now) = (Moment::default(), 0);
+    let mut found: HashMap<i64, (usize, Current)> = HashMap::new();
+    let mut rows: HashMap<i64, Rows> = HashMap::new();
+    for row in sqlx::query(CURRENT.clone())
+        .bind(types)
+        .bind(ids)
+        .fetch_all(connection)
+        .await?
+    {
+        let pk = row.try_get(1)?;
+        match row.try_get::<i32, _>(0)? {
+            5 => {
+                let stored = Stored {
+                    version: u32::try_from(row.try_get::<i32, _>(2)?).unwrap_or(u32::MAX),
+                    updated: row.try_get(4)?,
+                    kind: row.try_get(12)?,
+                    dictionary: row.try_get(5)?,
+                    body: row.try_get(6)?,
+                };
+                let at = usize::try_from(row.try_get::<i32, _>(3)?).unwrap_or_default();
+                let rows = Rows::default();
+                found.insert(pk, (at, Current { pk, stored, rows }));
+            }
+            6 => {
+                on = Moment {
+                    clock: row.try_get(4)?,
+                    next_pk: pk,
+                    generation: row.try_get::<i64, _>(12)?.cast_unsigned(),
+                };
+                now = row.try_get(5)?;
+            }
+            _ => take(&row, rows.entry(pk).or_default())?,
+        }
+    }
+    let mut all: Vec<(Name, Option<Current>)> = names.into_iter().map(|name| (name, None)).collect();
+    for (pk, (at, mut current)) in found {
+        // places are counted from one
+        let Some((name, place)) = at.checked_sub(1).and_then(|at| all.get_mut(at)) else {
+            continue;
+        };
+        if let Some(mut rows) = rows.remove(&pk) {
+            rows.derive(catalogue, name.0);
+            current.rows = rows;
+        }
+        *place = Some(current);
+    }
+    Ok((on, now, all))
+}
 
 /// Reads the rows of resources.
 pub async fn read(connection: &mut PgConnection, pks: Vec<i64>) -> sqlx::Result<HashMap<i64, Rows>> {
@@ -261,29 +288,34 @@ pub async fn read(connection: &mut PgConnection, pks: Vec<i64>) -> sqlx::Result<
     if pks.is_empty() {
         return Ok(found);
     }
-    for row in sqlx::query(READ).bind(pks).fetch_all(connection).await? {
-        let rows = found.entry(row.try_get(1)?).or_default();
-        let (param, element) = (
-            i64::from(row.try_get::<i32, _>(2)?),
-            i64::from(row.try_get::<i32, _>(3)?),
-        );
-        let (one, two) = (row.try_get(4)?, row.try_get(5)?);
-        match row.try_get::<i32, _>(0)? {
-            0 => {
-                rows.exact.insert((param, one, element));
-            }
-            1 => {
-                rows.dates.insert((param, one, two, element));
-            }
-            2 => {
-                rows.numbers
-                    .insert((param, row.try_get(6)?, row.try_get(7)?, one, two, element));
-            }
-            4 => rows.places.push((param, row.try_get(10)?, row.try_get(11)?)),
-            _ => {
-                rows.strings.insert((param, row.try_get(8)?, row.try_get(9)?, element));
-            }
-        }
+    for row in sqlx::query(READ.clone()).bind(pks).fetch_all(connection).await? {
+        take(&row, found.entry(row.try_get(1)?).or_default())?;
     }
     Ok(found)
+}
+
+/// A row of one of [`ROWS`].
+fn take(row: &PgRow, rows: &mut Rows) -> sqlx::Result<()> {
+    let (param, element) = (
+        i64::from(row.try_get::<i32, _>(2)?),
+        i64::from(row.try_get::<i32, _>(3)?),
+    );
+    let (one, two) = (row.try_get(4)?, row.try_get(5)?);
+    match row.try_get::<i32, _>(0)? {
+        0 => {
+            rows.exact.insert((param, one, element));
+        }
+        1 => {
+            rows.dates.insert((param, one, two, element));
+        }
+        2 => {
+            rows.numbers
+                .insert((param, row.try_get(6)?, row.try_get(7)?, one, two, element));
+        }
+        4 => rows.places.push((param, row.try_get(10)?, row.try_get(11)?)),
+        _ => {
+            rows.strings.insert((param, row.try_get(8)?, row.try_get(9)?, element));
+        }
+    }
+    Ok(())
 }

@@ -5,17 +5,18 @@
 //! preconditions and if-none-exist hold over replicas and no version can appear before an older one.
 
 use std::collections::{BTreeSet, HashSet};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
-use sqlx::{AssertSqlSafe, PgConnection, Row as _, SqlSafeStr as _, SqlStr};
+use sqlx::PgConnection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::connections::Address;
+use super::decided::is_plain;
+use super::delta::Delta;
 use super::error::is_taken;
-use super::rows::{self, Columns};
+use super::rows;
 use super::texts::{self, Numbers, Texts};
 use super::transaction::{Failed, Transaction};
-use super::value;
 use crate::catalogue::Catalogue;
 use crate::commit::{Change, Outcome, Prepared, WriteSet, Written};
 use crate::error::CommitError;
@@ -24,35 +25,8 @@ use crate::rows::Rows;
 /// Sets that share a commit at most: bounds the time that the first of them waits, and that the clock is held.
 const BATCH: usize = 256;
 
-/// The columns of new resources, and of rows, whose numbers and times begin at `c`.
-const NEW: &str = "r AS (INSERT INTO res (pk, type, id, ver, upd, kind, dict, body) \
-     SELECT c.pk + u.pk, u.type, u.id, 1, c.upd + u.upd, 0, 1, u.body \
-     FROM c, unnest(?::int8[], ?::int8[], ?::text[], ?::int8[], ?::bytea[]) u (pk, type, id, upd, body)), \
-     e AS (INSERT INTO ix_exact (pk, param, val, elem) SELECT c.pk + u.pk, u.param, u.val, u.elem \
-     FROM c, unnest(?::int8[], ?::int8[], ?::int8[], ?::int8[]) u (pk, param, val, elem)), \
-     d AS (INSERT INTO ix_date (pk, param, long, lo, hi, elem) SELECT c.pk + u.pk, u.param, u.long, u.lo, u.hi, u.elem \
-     FROM c, unnest(?::int8[], ?::int8[], ?::int8[], ?::int8[], ?::int8[], ?::int8[]) u (pk, param, long, lo, hi, elem)), \
-     n AS (INSERT INTO ix_number (pk, param, lo, hi, system, code, elem) \
-     SELECT c.pk + u.pk, u.param, u.lo, u.hi, u.system, u.code, u.elem \
-     FROM c, unnest(?::int8[], ?::int8[], ?::bytea[], ?::bytea[], ?::int8[], ?::int8[], ?::int8[]) \
-     u (pk, param, lo, hi, system, code, elem)), \
-     s AS (INSERT INTO ix_string (pk, param, folded, exact, elem) SELECT c.pk + u.pk, u.param, u.folded, u.exact, u.elem \
-     FROM c, unnest(?::int8[], ?::int8[], ?::text[], ?::text[], ?::int8[]) u (pk, param, folded, exact, elem)), \
-     l AS (INSERT INTO ix_place (pk, param, latitude, longitude) SELECT c.pk + u.pk, u.param, u.latitude, u.longitude \
-     FROM c, unnest(?::int8[], ?::int8[], ?::float8[], ?::float8[]) u (pk, param, latitude, longitude)), \
-     od AS (INSERT INTO ix_owner_date (pk, param, owner, long, hi, lo, via) \
-     SELECT c.pk + u.pk, u.param, u.owner, u.long, u.hi, u.lo, u.via \
-     FROM c, unnest(?::int8[], ?::int8[], ?::int8[], ?::int8[], ?::int8[], ?::int8[], ?::int8[]) \
-     u (pk, param, owner, long, hi, lo, via)), \
-     oe AS (INSERT INTO ix_owner_exact (pk, param, val, owner, via) SELECT c.pk + u.pk, u.param, u.val, u.owner, u.via \
-     FROM c, unnest(?::int8[], ?::int8[], ?::int8[], ?::int8[], ?::int8[]) u (pk, param, val, owner, via)) \
-     SELECT c.pk, c.upd FROM c";
-/// Takes the clock and moves it on by as many versions as there are.
-const TAKE: &str = "WITH c AS (UPDATE service SET clock = greatest(clock + 1, \
-     (extract(epoch FROM clock_timestamp()) * 1000000)::int8) + $1 - 1, next_pk = next_pk + $2 \
-     WHERE generation = $3 RETURNING next_pk - $2 AS pk, clock - $1 + 1 AS upd), ";
-/// The clock is taken already: numbers and times are given.
-const SET: &str = "WITH c AS (UPDATE service SET clock = $1, next_pk = $2 WHERE $3::int8 IS NULL RETURNING 0::int8 AS pk, 0::int8 AS upd), ";
+/// Batches that take the clock at once after another replica was faster.
+const PATIENT: u32 = 16;
 
 /// What a set did.
 pub type Answer = Result<Vec<Outcome>, CommitError>;
@@ -64,91 +38,6 @@ pub struct Waiting {
     pub reply: oneshot::Sender<Answer>,
 }
 
-/// New resources and rows, as columns.
-#[derive(Debug, Default)]
-pub struct New {
-    pks: Vec<i64>,
-    types: Vec<i64>,
-    ids: Vec<String>,
-    times: Vec<i64>,
-    bodies: Vec<Vec<u8>>,
-    pub rows: Columns,
-}
-
-impl New {
-    /// Adds a resource without its rows.
-    pub fn add(&mut self, pk: i64, of: i64, time: i64, resource: &Prepared) {
-        self.pks.push(pk);
-        self.types.push(of);
-        self.ids.push(resource.id.clone());
-        self.times.push(time);
-        self.bodies.push(resource.packed.clone());
-    }
-
-    /// Writes them after the clock was taken, and sets it.
-    pub async fn set(&self, connection: &mut PgConnection, clock: i64, next_pk: i64) -> sqlx::Result<()> {
-        let written = self.write(connection, &SETTING, (clock, next_pk, None)).await?;
-        written.map(|_| ()).ok_or(sqlx::Error::RowNotFound)
-    }
-
-    /// Takes the clock and writes them; gives the first number and the first time. `None`: nothing was written, the
-    /// generation is another one.
-    async fn take(&self, connection: &mut PgConnection, generation: u64) -> sqlx::Result<Option<(i64, i64)>> {
-        let count = i64::try_from(self.pks.len()).unwrap_or(i64::MAX);
-        let generation = Some(generation.cast_signed());
-        self.write(connection, &TAKING, (count, count, generation)).await
-    }
-
-    async fn write(
-        &self,
-        connection: &mut PgConnection,
-        statement: &SqlStr,
-        (one, two, generation): (i64, i64, Option<i64>),
-    ) -> sqlx::Result<Option<(i64, i64)>> {
-        let Columns {
-            exact,
-            dates,
-            numbers,
-            strings,
-            places,
-            owner_dates,
-            owner_keys,
-        } = &self.rows;
-        let query = sqlx::query(statement.clone()).bind(one).bind(two).bind(generation);
-        let query = query.bind(&self.pks).bind(&self.types).bind(&self.ids);
-        let query = query.bind(&self.times).bind(&self.bodies);
-        let query = query.bind(&exact.0).bind(&exact.1).bind(&exact.2).bind(&exact.3);
-        let query = query.bind(&dates.0).bind(&dates.1).bind(&dates.2);
-        let query = query.bind(&dates.3).bind(&dates.4).bind(&dates.5);
-        let query = query
-            .bind(&numbers.0)
-            .bind(&numbers.1)
-            .bind(&numbers.2)
-            .bind(&numbers.3);
-        let query = query.bind(&numbers.4).bind(&numbers.5).bind(&numbers.6);
-        let query = query.bind(&strings.0).bind(&strings.1).bind(&strings.2);
-        let query = query.bind(&strings.3).bind(&strings.4);
-        let query = query.bind(&places.0).bind(&places.1).bind(&places.2).bind(&places.3);
-        let query = query.bind(&owner_dates.0).bind(&owner_dates.1).bind(&owner_dates.2);
-        let query = query.bind(&owner_dates.3).bind(&owner_dates.4).bind(&owner_dates.5);
-        let query = query.bind(&owner_dates.6);
-        let query = query.bind(&owner_keys.0).bind(&owner_keys.1).bind(&owner_keys.2);
-        let query = query.bind(&owner_keys.3).bind(&owner_keys.4);
-        let row = query.fetch_optional(connection).await?;
-        row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).transpose()
-    }
-}
-
-/// A way to the clock and [`NEW`]: constants, which are prepared once.
-fn statement(clock: &str) -> SqlStr {
-    let mut text = clock.to_owned();
-    text.push_str(&value::numbered(NEW, 4));
-    AssertSqlSafe(text).into_sql_str()
-}
-
-static TAKING: LazyLock<SqlStr> = LazyLock::new(|| statement(TAKE));
-static SETTING: LazyLock<SqlStr> = LazyLock::new(|| statement(SET));
-
 /// The writer of a replica.
 #[derive(Debug)]
 pub struct Writer {
@@ -156,6 +45,8 @@ pub struct Writer {
     connection: Option<PgConnection>,
     catalogue: Arc<Catalogue>,
     texts: Texts,
+    /// Batches that take the clock at once.
+    patience: u32,
 }
 
 impl Writer {
@@ -165,6 +56,7 @@ impl Writer {
             connection: Some(connection),
             catalogue,
             texts: Texts::default(),
+            patience: 0,
         }
     }
 
@@ -237,7 +129,7 @@ impl Writer {
         answers
     }
 
-    async fn write(&self, connection: &mut PgConnection, sets: &[WriteSet]) -> Result<Vec<Answer>, Failed> {
+    async fn write(&mut self, connection: &mut PgConnection, sets: &[WriteSet]) -> Result<Vec<Answer>, Failed> {
         let mut wanted = BTreeSet::new();
         for resource in sets.iter().flat_map(|set| &set.changes).filter_map(Change::resource) {
             texts::of_keys(&resource.keys, &mut wanted);
@@ -252,10 +144,20 @@ impl Writer {
                 Err(error) => return Err(error.into()),
             }
         }
-        Transaction::begin(connection, &self.catalogue, &self.texts, &numbers, sets)
-            .await?
-            .run(sets)
-            .await
+        let mut transaction = Transaction {
+            connection,
+            catalogue: &self.catalogue,
+            texts: &self.texts,
+            numbers: &numbers,
+        };
+        if self.patience > 0 {
+            self.patience -= 1;
+        } else if let Some(answers) = transaction.at_once(sets).await? {
+            return Ok(answers);
+        } else if sets.iter().all(is_plain) {
+            self.patience = PATIENT;
+        }
+        transaction.in_turn(sets).await
     }
 
     /// The resources and their types, where there is nothing but new ones.
@@ -297,13 +199,13 @@ impl Writer {
         {
             return Ok(None);
         }
-        let mut new = New::default();
+        let mut delta = Delta::default();
         for (at, (of, resource)) in (0..).zip(creates) {
-            new.add(at, *of, at, resource);
+            delta.create(at, *of, resource);
             let rows = rows_of(&self.catalogue, resource, numbers);
-            new.rows.add(at, &rows, &Rows::default());
+            delta.rows.add(at, &rows, &Rows::default());
         }
-        let Some((_, first)) = new.take(connection, generation).await? else {
+        let Some((_, first)) = delta.take(connection, generation).await? else {
             return Ok(None);
         };
         let mut times = first..;

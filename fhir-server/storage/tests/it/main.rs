@@ -9,6 +9,7 @@ mod owned;
 mod plans;
 mod reference;
 mod replicas;
+mod round_trips;
 mod search;
 mod sorting;
 mod writes;

@@ -171,6 +171,8 @@ fn columns(index: &str) -> Option<(usize, &'static [&'static str])> {
         "ix_date_key" => (3, &["param", "long", "lo", "hi"]),
         "ix_number_key" => (2, &["param", "lo", "hi"]),
         "ix_string_key" => (2, &["param", "left"]),
+        "ix_owner_date_key" => (3, &["param", "owner", "long", "hi"]),
+        "ix_owner_exact_key" => (3, &["param", "val", "owner", "pk"]),
         "ix_place_key" => (2, &["param", "latitude", "longitude"]),
         _ => return None,
     })
@@ -289,7 +291,8 @@ async fn every_plan_of_postgres_searches_an_index() {
              INSERT INTO ix_date SELECT pk + i * 10, lo + i, hi + i, param, long, elem FROM ix_date, n;
              INSERT INTO ix_number SELECT pk + i * 10, param, system, code, elem, lo, hi FROM ix_number, n;
              INSERT INTO ix_string SELECT pk + i * 10, param, elem, folded, exact FROM ix_string, n;
-             UPDATE service SET next_pk = {copies} * 10 + 10, clock = (SELECT max(upd) FROM res)"
+             INSERT INTO ix_owner_date SELECT pk + i * 10, hi + i, lo + i, param, owner, long, via FROM ix_owner_date, n;
+             INSERT INTO ix_owner_exact SELECT pk + i * 10, param, val, owner, via FROM ix_owner_exact, n"
         ),
     );
     faults.extend(faults_in(&fixture, "many resources").await);
