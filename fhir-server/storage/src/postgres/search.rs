@@ -16,7 +16,7 @@ use crate::page::{Gathering, Page};
 use crate::sql::condition::Condition;
 use crate::sql::dialect::Dialect;
 use crate::sql::row::{Raw, WIDTH};
-use crate::sql::statement::{self, Chosen, Conditions, FEW, Hits, MANY, NEAR};
+use crate::sql::statement::{self, Chosen, Conditions, FEW, Hits, NEAR};
 use crate::sql::{Sql, history, order};
 
 const DIALECT: Dialect = Dialect::Postgres;
@@ -207,7 +207,7 @@ fn links_of(conditions: &Conditions) -> Option<(Sql, Vec<usize>)> {
 /// Chains become the references that they end at, where these are few. `None`: nothing can match.
 async fn follow(connection: &mut PgConnection, mut conditions: Conditions) -> sqlx::Result<Option<Conditions>> {
     let Some((statement, places)) = links_of(&conditions) else {
-        return Ok(Some(conditions));
+        return Ok(Some(conditions.of_owner()));
     };
     let row = value::query(statement).fetch_one(connection).await?;
     for (column, at) in places.into_iter().enumerate() {
@@ -217,7 +217,7 @@ async fn follow(connection: &mut PgConnection, mut conditions: Conditions) -> sq
             return Ok(None);
         }
     }
-    Ok(Some(conditions))
+    Ok(Some(conditions.of_owner()))
 }
 
 /// Chooses what leads.
@@ -242,17 +242,17 @@ fn statement_of_hits(conditions: &[&Condition]) -> Option<Sql> {
             statement.push(")");
             continue;
         }
-        let other_end = statement::other_end(DIALECT, condition);
-        let is_chain = other_end.is_some();
-        if let Some(other_end) = other_end {
-            statement.push("CASE WHEN (");
-            statement.append(statement::counted(other_end, MANY));
-            statement.push(&format!(") < {MANY} THEN "));
+        let leads = statement::leads(DIALECT, condition);
+        let is_asked = leads.is_some();
+        if let Some(leads) = leads {
+            statement.push("CASE WHEN ");
+            statement.append(leads);
+            statement.push(" THEN ");
         }
         statement.push("ARRAY(SELECT n.pk FROM (");
         statement.append(rows);
         statement.push(&format!(" LIMIT {FEW}) n)"));
-        if is_chain {
+        if is_asked {
             statement.push(" END");
         }
     }

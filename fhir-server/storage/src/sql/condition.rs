@@ -4,6 +4,8 @@ use fhir_search::near::Circle;
 use fhir_search::plan::{NumberTest, Range, Table, TextTest};
 
 use super::dialect::Dialect;
+use super::owner::{Dates, Owner};
+use super::owns::Owns;
 use super::{Sql, bounded, links, list, marks, prefixed};
 
 /// More values than these come as one argument, so that no number of them is too many.
@@ -81,6 +83,19 @@ pub enum Condition {
         prefix: String,
         inner: Vec<Condition>,
     },
+    /// A resource with such a code names it as its owner.
+    Owns(Owns),
+    /// One of the keys, of an owner.
+    OwnerExact {
+        param: i64,
+        values: Vec<i64>,
+        owner: Owner,
+    },
+    /// Dates of an owner, and the conditions that they stand for.
+    OwnerDate {
+        dates: Dates,
+        stands_for: Vec<Condition>,
+    },
     /// Of index rows of the same element.
     Together(Vec<Condition>),
     Id(Vec<String>),
@@ -138,6 +153,19 @@ impl Condition {
                 sql.push(")");
                 sql
             }
+            Self::Owns(owns) => owns.probe(at),
+            Self::OwnerExact { .. } => {
+                let (table, test) = self.rows(at.dialect);
+                let mut sql = Sql::plain(format!("EXISTS (SELECT 1 FROM {table} x WHERE x.pk = {p} AND "));
+                sql.append(test);
+                sql.push(at.dialect.each_row());
+                sql.push(")");
+                sql
+            }
+            Self::OwnerDate { stands_for, .. } => {
+                let parts = stands_for.iter().map(|condition| condition.probe_at(at));
+                joined(parts.collect(), " AND ")
+            }
             rows => {
                 let (table, test) = rows.rows(at.dialect);
                 // the whole key leads to one row
@@ -164,6 +192,9 @@ impl Condition {
             | Self::Not(_)
             | Self::Linked { .. }
             | Self::LinkedBy { .. }
+            | Self::Owns(_)
+            | Self::OwnerExact { .. }
+            | Self::OwnerDate { .. }
             | Self::Together(_)
             | Self::Id(_)
             | Self::Updated(_)
@@ -176,16 +207,7 @@ impl Condition {
         match self {
             Self::Exact { param, values } => {
                 let mut sql = Sql::with("x.param = ? AND x.val ", *param);
-                match values.as_slice() {
-                    [one] => sql.append(Sql::with("= ?", *one)),
-                    several if several.len() <= MARKS => {
-                        sql.push(&format!("IN ({})", marks(several.len())));
-                        for value in several {
-                            sql.bind(*value);
-                        }
-                    }
-                    many => sql.append(dialect.among(many.to_vec())),
-                }
+                sql.append(one_of_numbers(dialect, values));
                 ("ix_exact", sql)
             }
             Self::Prefix { param, prefix } => {
@@ -249,12 +271,20 @@ impl Condition {
                 };
                 (table, Sql::with("x.param = ?", *param))
             }
+            Self::OwnerExact { param, values, owner } => {
+                let mut sql = Sql::with("x.param = ? AND x.val ", *param);
+                sql.append(one_of_numbers(dialect, values));
+                sql.and(owner.test("x"));
+                ("ix_owner_exact", sql)
+            }
             Self::Constant(_)
             | Self::Any(_)
             | Self::All(_)
             | Self::Not(_)
             | Self::Linked { .. }
             | Self::LinkedBy { .. }
+            | Self::Owns(_)
+            | Self::OwnerDate { .. }
             | Self::Together(_)
             | Self::Id(_)
             | Self::Updated(_)
@@ -267,7 +297,7 @@ impl Condition {
         match self {
             Self::Any(conditions) | Self::All(conditions) => conditions.iter().any(Self::reads_row),
             Self::Not(condition) => condition.reads_row(),
-            Self::Id(_) | Self::Updated(_) | Self::Type(_) | Self::LinkedBy { .. } => true,
+            Self::Id(_) | Self::Updated(_) | Self::Type(_) | Self::LinkedBy { .. } | Self::Owns(_) => true,
             _ => false,
         }
     }
@@ -360,7 +390,7 @@ fn alternatives(conditions: &[Condition], at: &At) -> Sql {
 }
 
 /// The parts between parentheses. Thousands of them are a tree of little depth: databases limit the depth of expressions.
-fn joined(mut parts: Vec<Sql>, between: &str) -> Sql {
+pub fn joined(mut parts: Vec<Sql>, between: &str) -> Sql {
     if parts.len() > FLAT {
         let second = parts.split_off(parts.len() / 2);
         parts = vec![joined(parts, between), joined(second, between)];
@@ -374,6 +404,21 @@ fn joined(mut parts: Vec<Sql>, between: &str) -> Sql {
     }
     sql.push(")");
     sql
+}
+
+/// `IN (…)` or `= ?` of numbers.
+pub fn one_of_numbers(dialect: Dialect, numbers: &[i64]) -> Sql {
+    match numbers {
+        [one] => Sql::with("= ?", *one),
+        several if several.len() <= MARKS => {
+            let mut sql = Sql::plain(format!("IN ({})", marks(several.len())));
+            for number in several {
+                sql.bind(*number);
+            }
+            sql
+        }
+        many => dialect.among(many.to_vec()),
+    }
 }
 
 /// `IN (…)` or `= ?` of texts.

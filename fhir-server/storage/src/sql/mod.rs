@@ -5,6 +5,8 @@ pub mod dialect;
 pub mod history;
 pub mod links;
 pub mod order;
+pub mod owner;
+pub mod owns;
 pub mod resolve;
 pub mod row;
 pub mod statement;

@@ -4,7 +4,11 @@
 use fhir_search::{Filter, ParamId, key};
 
 use super::condition::Condition;
+use super::owns::Owns;
 use crate::catalogue::Catalogue;
+
+/// Codes whose owners are looked for together, at most.
+const CODES: usize = 8;
 
 /// Gives the number of a text, if it has one.
 pub type Find<'a, E> = dyn FnMut(&str) -> Result<Option<i64>, E> + 'a;
@@ -136,6 +140,8 @@ fn linked(
             prefix,
             inner,
         }
+    } else if let (None, Some(owns)) = (url, owns(catalogue, param, source, (number, &prefix), &inner)) {
+        Condition::Owns(owns)
     } else {
         Condition::LinkedBy {
             param,
@@ -145,6 +151,27 @@ fn linked(
             prefix,
             inner,
         }
+    }
+}
+
+/// Where the references are those to an owner, and what refers is asked for its main code alone.
+fn owns(
+    catalogue: &Catalogue,
+    param: i64,
+    source: i64,
+    (target, prefix): (i64, &str),
+    inner: &[Condition],
+) -> Option<Owns> {
+    let owned = catalogue.owned(source)?;
+    match inner {
+        [Condition::Exact { param: code, values }] if *code == owned.code && values.len() <= CODES => Some(Owns {
+            param: *code,
+            values: values.clone(),
+            via: owned.via(param)?,
+            target,
+            prefix: prefix.to_owned(),
+        }),
+        _ => None,
     }
 }
 

@@ -5,15 +5,17 @@
 //! the search, so that skewed values can't mislead it.
 
 use fhir_search::plan::Range;
-use fhir_search::{Filter, Plan, Sort, SortKey};
+use fhir_search::{Filter, Plan, Sort, SortBy, SortKey};
 
 use super::condition::{Condition, same_element};
 use super::dialect::Dialect;
+use super::owner::{self, Dates, Owner};
 use super::resolve::{Find, resolve};
 use super::row::COLUMNS;
 use super::{Sql, bounded, links, list, order};
 use crate::catalogue::Catalogue;
 use crate::cursor::{Cursor, Key};
+use crate::owned::Owned;
 
 /// Longer periods are kept apart, so that a search by overlap looks only a day back among the others.
 pub const LONG: i64 = 86_400_000_000;
@@ -21,6 +23,14 @@ pub const LONG: i64 = 86_400_000_000;
 pub const FEW: i64 = 512;
 /// Resources at the other end of a chain up to which the search begins there.
 pub const MANY: i64 = 5_000;
+
+/// So few that nothing else is counted.
+const SO_FEW: i64 = 16;
+/// So few resources cost less to probe than another statement does; a probe of dates is one for each range.
+const PROBES: usize = 16;
+const PROBES_OF_DATES: usize = 4;
+/// So few that their values are looked up to be sorted, where an index has the order.
+const ENOUGH: i64 = 64;
 
 /// Alternatives that lead a search together, at most; databases limit how many results they unite.
 const UNITED: usize = 200;
@@ -37,6 +47,8 @@ enum Driver {
     Pks { pks: Vec<i64>, found: Option<Condition> },
     /// Few ids.
     Ids(Vec<String>),
+    /// Resources of an owner, in the order of their dates.
+    Dated(Dates),
     /// Resources in the order of the page, by their own indexes.
     List,
 }
@@ -63,6 +75,12 @@ pub struct Conditions {
     typed: bool,
     /// The references of its chains are of the type asked for.
     linked: bool,
+    /// What the only type keeps with an owner.
+    owned: Option<Owned>,
+    /// Who that is.
+    owner: Option<Owner>,
+    /// The order of the page is that of the dates which are kept with an owner.
+    by_date: bool,
 }
 
 /// Runs a statement that gives numbers.
@@ -97,12 +115,35 @@ pub fn conditions<E>(catalogue: &Catalogue, plan: &Plan, find: &mut Find<'_, E>)
         .iter()
         .filter_map(|name| catalogue.type_number(name))
         .collect();
-    Ok(Some(Conditions {
+    let owned = only.and_then(|only| catalogue.owned(catalogue.type_number(only)?));
+    let by_date = owned.is_some_and(|owned| match &plan.sort {
+        Sort::Values(keys) => match keys.as_slice() {
+            [
+                SortKey {
+                    by: SortBy::Date(param),
+                    ..
+                },
+            ] => catalogue.param(*param) == owned.date,
+            _ => false,
+        },
+        _ => false,
+    });
+    let mut conditions = Conditions {
         all,
         types,
         typed,
         linked,
-    }))
+        owned: owned.copied(),
+        owner: None,
+        by_date,
+    };
+    // owners are of one type
+    let is_typed = |condition: &Condition| match condition {
+        Condition::Owns(owns) => conditions.types == [owns.target],
+        _ => false,
+    };
+    conditions.typed |= conditions.all.iter().any(is_typed);
+    Ok(Some(conditions))
 }
 
 /// A chain that may become references to the resources that it ends at.
@@ -116,6 +157,12 @@ pub struct Chain {
 }
 
 impl Conditions {
+    /// What they say of one owner as rows of owners have it, once chains are followed.
+    pub fn of_owner(mut self) -> Self {
+        self.owner = self.owned.and_then(|owned| owner::find(&mut self.all, &owned));
+        self
+    }
+
     /// The chains whose other end has an index to begin with.
     pub fn chains(&self, dialect: Dialect) -> Vec<Chain> {
         let chain = |(at, condition): (usize, &Condition)| {
@@ -152,7 +199,7 @@ impl Conditions {
                 return Ok(None);
             }
         }
-        Ok(Some(self))
+        Ok(Some(self.of_owner()))
     }
 }
 
@@ -180,13 +227,32 @@ pub fn choose<E>(
     sort: &Sort,
     hits: &mut dyn FnMut(&Condition, i64) -> Result<Hits, E>,
 ) -> Result<Chosen, E> {
+    let (candidates, dated) = (conditions.candidates(sort), conditions.dated());
     let Conditions {
         all: mut rest,
         types,
-        typed,
-        linked: _,
+        mut typed,
+        owned,
+        ..
     } = conditions;
-    let (driver, few) = pick(&mut rest, sort, hits)?;
+    let (driver, few) = match dated {
+        Some(dates) if !rest.iter().any(|c| matches!(c, Condition::Id(_))) => {
+            let best = fewest(&rest, &candidates, ENOUGH, hits)?;
+            match best.filter(|best| best.number < ENOUGH) {
+                Some(best) => lead(&mut rest, best),
+                None => {
+                    let naming = |condition: &Condition| {
+                        let named = owned.as_ref().and_then(|owned| owner::named(owned, condition));
+                        named.is_some_and(|named| named.number == dates.owner.number)
+                    };
+                    rest.retain(|condition| !matches!(condition, Condition::OwnerDate { .. }) && !naming(condition));
+                    typed = true;
+                    (Driver::Dated(dates), false)
+                }
+            }
+        }
+        _ => pick(&mut rest, sort, &candidates, hits)?,
+    };
     Ok(Chosen {
         dialect,
         driver,
@@ -200,18 +266,44 @@ pub fn choose<E>(
 impl Conditions {
     /// Those whose hits [`choose`] asks for, in this order.
     pub fn to_count(&self, sort: &Sort) -> Vec<&Condition> {
-        candidates(&self.all, sort)
-            .into_iter()
-            .map(|at| &self.all[at])
-            .collect()
+        self.candidates(sort).into_iter().map(|at| &self.all[at]).collect()
     }
-}
 
-/// The conditions that could drive and have to be counted for that; none where it is clear which one does.
-fn candidates(conditions: &[Condition], sort: &Sort) -> Vec<usize> {
-    let drivers: Vec<usize> = (0..conditions.len()).filter(|at| can_drive(&conditions[*at])).collect();
-    let clear = conditions.iter().any(|c| matches!(c, Condition::Id(_))) || leader(conditions, sort).is_some();
-    if clear { Vec::new() } else { drivers }
+    /// The conditions that could drive and have to be counted for that; none where it is clear which one does.
+    fn candidates(&self, sort: &Sort) -> Vec<usize> {
+        let all = &self.all;
+        let is_dated = self.dated().is_some();
+        // the owner's dates lead anyhow, unless something else has few hits
+        let is_of_owner = |condition: &Condition| match condition {
+            Condition::OwnerDate { .. } => true,
+            other => self
+                .owned
+                .as_ref()
+                .is_some_and(|owned| owner::named(owned, other).is_some()),
+        };
+        let drives = |at: &usize| can_drive(&all[*at]) && !(is_dated && is_of_owner(&all[*at]));
+        let clear = all.iter().any(|c| matches!(c, Condition::Id(_))) || leader(all, sort).is_some();
+        if clear {
+            Vec::new()
+        } else {
+            (0..all.len()).filter(drives).collect()
+        }
+    }
+
+    /// The dates of the owner, where the page is in their order.
+    fn dated(&self) -> Option<Dates> {
+        let (owner, owned) = (self.owner?, self.owned.filter(|_| self.by_date)?);
+        let known = self.all.iter().find_map(|condition| match condition {
+            Condition::OwnerDate { dates, .. } => Some(dates.clone()),
+            _ => None,
+        });
+        let all = Dates {
+            param: owned.date,
+            owner,
+            ranges: Vec::new(),
+        };
+        Some(known.unwrap_or(all))
+    }
 }
 
 /// The only condition that can drive, if it gives the order of the page.
@@ -223,13 +315,14 @@ fn leader(conditions: &[Condition], sort: &Sort) -> Option<usize> {
 
 /// Whether its index has the resources in the order of their pk.
 pub fn keyed(condition: &Condition) -> bool {
-    matches!(condition, Condition::Exact { values, .. } if values.len() == 1)
+    matches!(condition, Condition::Exact { values, .. } | Condition::OwnerExact { values, .. } if values.len() == 1)
 }
 
 /// Takes the driver out of the conditions.
 fn pick<E>(
     conditions: &mut Vec<Condition>,
     sort: &Sort,
+    candidates: &[usize],
     hits: &mut dyn FnMut(&Condition, i64) -> Result<Hits, E>,
 ) -> Result<(Driver, bool), E> {
     if let Some(at) = conditions.iter().position(|c| matches!(c, Condition::Id(_)))
@@ -247,40 +340,92 @@ fn pick<E>(
             false,
         ));
     }
-    let mut best: Option<(usize, i64, Hits)> = None;
-    for at in candidates(conditions, sort) {
-        let condition = &conditions[at];
+    let best = fewest(conditions, candidates, FEW, hits)?;
+    Ok(match best {
+        Some(best) if best.number < FEW => lead(conditions, best),
+        best => match owner_of_dates(conditions).or(best.map(|best| best.at)) {
+            Some(at) if keyed(&conditions[at]) => {
+                let condition = conditions.remove(at);
+                (
+                    Driver::Rows {
+                        condition,
+                        ordered: true,
+                    },
+                    false,
+                )
+            }
+            _ => (Driver::List, false),
+        },
+    })
+}
+
+/// A condition and its hits.
+struct Best {
+    at: usize,
+    number: i64,
+    hits: Hits,
+}
+
+/// The candidate with the fewest hits, counted up to `most`.
+fn fewest<E>(
+    conditions: &[Condition],
+    candidates: &[usize],
+    most: i64,
+    count: &mut dyn FnMut(&Condition, i64) -> Result<Hits, E>,
+) -> Result<Option<Best>, E> {
+    let mut best: Option<Best> = None;
+    for at in candidates {
+        let condition = &conditions[*at];
         // one more than the fewest hits so far is as bad as any number
-        let limit = best.as_ref().map_or(FEW, |(_, fewest, _)| (fewest + 1).min(FEW));
-        let hits = hits(condition, limit)?;
+        let limit = best.as_ref().map_or(most, |best| (best.number + 1).min(most));
+        let hits = count(condition, limit)?;
         let number = hits.number();
         // at the limit only an ordered driver is worth more than a list
-        let better = best.as_ref().is_none_or(|(other, fewest, _)| {
-            number < *fewest || (number == *fewest && keyed(condition) && !keyed(&conditions[*other]))
+        let better = best.as_ref().is_none_or(|best| {
+            number < best.number || (number == best.number && keyed(condition) && !keyed(&conditions[best.at]))
         });
         if better {
-            best = Some((at, number, hits));
+            best = Some(Best { at: *at, number, hits });
+        }
+        if number <= SO_FEW {
+            break;
         }
     }
-    Ok(match best {
-        Some((at, _, Hits::Pks(mut pks))) => {
+    Ok(best)
+}
+
+/// Few hits lead.
+fn lead(conditions: &mut Vec<Condition>, best: Best) -> (Driver, bool) {
+    let condition = conditions.remove(best.at);
+    let driver = match best.hits {
+        Hits::Pks(mut pks) => {
             pks.sort_unstable();
             pks.dedup();
-            let found = Some(conditions.remove(at));
-            (Driver::Pks { pks, found }, true)
+            Driver::Pks {
+                pks,
+                found: Some(condition),
+            }
         }
-        Some((at, hits, Hits::Count(_))) if hits < FEW || keyed(&conditions[at]) => {
-            let ordered = keyed(&conditions[at]);
-            (
-                Driver::Rows {
-                    condition: conditions.remove(at),
-                    ordered,
-                },
-                hits < FEW,
-            )
-        }
-        _ => (Driver::List, false),
-    })
+        Hits::Count(_) => Driver::Rows {
+            ordered: keyed(&condition),
+            condition,
+        },
+    };
+    (driver, true)
+}
+
+/// Where an owner has too many dates in a range, the conditions that it stands for are in its place; the one that names
+/// the owner has an order.
+fn owner_of_dates(conditions: &mut Vec<Condition>) -> Option<usize> {
+    let names = |condition: &Condition| match condition {
+        Condition::OwnerDate { stands_for, .. } => stands_for.first().is_some_and(keyed),
+        _ => false,
+    };
+    let at = conditions.iter().position(names)?;
+    if let Condition::OwnerDate { stands_for, .. } = conditions.remove(at) {
+        conditions.splice(at..at, stands_for);
+    }
+    Some(at)
 }
 
 /// Whether its index can begin a search.
@@ -292,6 +437,9 @@ pub fn can_drive(condition: &Condition) -> bool {
         | Condition::Number { .. }
         | Condition::Prefix { .. }
         | Condition::Near { .. }
+        | Condition::Owns(_)
+        | Condition::OwnerExact { .. }
+        | Condition::OwnerDate { .. }
         | Condition::Together(_) => true,
         Condition::Text { test, .. } => !matches!(test, Contains(_) | EndsWith(_)),
         Condition::Linked { inner, .. } | Condition::LinkedBy { inner, .. } => links::driver(inner).is_some(),
@@ -324,10 +472,27 @@ pub fn other_end(dialect: Dialect, condition: &Condition) -> Option<Sql> {
     }
 }
 
+/// For what leads to many rows or few that can't be told from their number: whether it pays to begin with them.
+pub fn leads(dialect: Dialect, condition: &Condition) -> Option<Sql> {
+    if let Condition::Owns(owns) = condition {
+        return Some(owns.leads(dialect));
+    }
+    let mut sql = Sql::plain("(");
+    sql.append(counted(other_end(dialect, condition)?, MANY));
+    sql.push(&format!(") < {MANY}"));
+    Some(sql)
+}
+
 /// The pks that a condition's own index gives.
 pub fn driving_rows(dialect: Dialect, condition: &Condition) -> Sql {
     if let Condition::Date { param, low, high } = condition {
         return overlapping(*param, low, high);
+    }
+    if let Condition::OwnerDate { dates, .. } = condition {
+        return dates.rows(dialect);
+    }
+    if let Condition::Owns(owns) = condition {
+        return owns.rows(dialect);
     }
     if let Condition::Linked { .. } | Condition::LinkedBy { .. } = condition {
         return links::rows(dialect, condition);
@@ -386,42 +551,36 @@ fn overlapping(param: i64, low: &Range<i64>, high: &Range<i64>) -> Sql {
 
 impl Chosen {
     /// Where few rows lead and others lie in the same order, both are read and only what is in both goes on: reading
-    /// the next row of an index costs a tenth of a probe.
+    /// the next row of an index costs a tenth of a probe. Only where all statements see the same.
     pub fn narrow<E>(&mut self, ask: &mut Ask<'_, E>) -> Result<(), E> {
-        let Driver::Rows {
-            condition,
-            ordered: true,
-        } = &self.driver
-        else {
-            return Ok(());
+        let mut pks = match &mut self.driver {
+            // nothing has changed since
+            Driver::Pks { pks, .. } => std::mem::take(pks),
+            Driver::Rows {
+                condition,
+                ordered: true,
+            } if self.few && self.rest.iter().any(keyed) => {
+                let mut rows = driving_rows(self.dialect, condition);
+                rows.push(" ORDER BY x.pk");
+                ask(rows)?
+            }
+            _ => return Ok(()),
         };
-        if !self.few || !self.rest.iter().any(keyed) {
-            return Ok(());
-        }
-        let mut rows = driving_rows(self.dialect, condition);
-        rows.push(" ORDER BY x.pk");
-        let mut pks = ask(rows)?;
         let mut rest = Vec::with_capacity(self.rest.len());
         for condition in std::mem::take(&mut self.rest) {
-            let (Some(first), Some(last)) = (pks.first(), pks.last()) else {
-                break;
-            };
-            if !keyed(&condition) {
-                rest.push(condition);
-                continue;
-            }
             // more than that many between two of ours are better skipped by probes
             let limit = pks.len() * 4 + 64;
-            let most = i64::try_from(limit).unwrap_or(i64::MAX);
-            let mut rows = driving_rows(self.dialect, &condition);
-            rows.and(Sql::with("x.pk >= ?", *first));
-            rows.and(Sql::with("x.pk <= ?", *last));
-            rows.append(Sql::with(" ORDER BY x.pk LIMIT ?", most));
-            let others = ask(rows)?;
-            if others.len() == limit {
-                rest.push(condition);
-            } else {
-                pks.retain(|pk| others.binary_search(pk).is_ok());
+            match self.beside(&pks, &condition, limit) {
+                None => rest.push(condition),
+                Some(rows) => {
+                    let mut others = ask(rows)?;
+                    if others.len() == limit {
+                        rest.push(condition);
+                    } else {
+                        others.sort_unstable();
+                        pks.retain(|pk| others.binary_search(pk).is_ok());
+                    }
+                }
             }
         }
         self.rest = rest;
@@ -429,11 +588,34 @@ impl Chosen {
         Ok(())
     }
 
+    /// The rows of a condition beside these resources; `None`: probes cost less, or are all there is.
+    fn beside(&self, pks: &[i64], condition: &Condition, limit: usize) -> Option<Sql> {
+        let (first, last) = (pks.first()?, pks.last()?);
+        let most = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut rows = driving_rows(self.dialect, condition);
+        if keyed(condition) && pks.len() > PROBES {
+            rows.and(Sql::with("x.pk >= ?", *first));
+            rows.and(Sql::with("x.pk <= ?", *last));
+            rows.append(Sql::with(" ORDER BY x.pk LIMIT ?", most));
+            Some(rows)
+        } else if matches!(condition, Condition::OwnerDate { .. }) && pks.len() > PROBES_OF_DATES {
+            rows.append(Sql::with(" LIMIT ?", most));
+            Some(rows)
+        } else {
+            None
+        }
+    }
+
     /// A page of at most `count` matches behind `after` (or before it, from its end), and one more if there is one:
     /// [`COLUMNS`], the id, then the values that are sorted by.
     pub fn page(mut self, catalogue: &Catalogue, sort: &Sort, count: usize, after: Option<&Cursor>) -> Sql {
         if let Driver::Pks { found, .. } = &mut self.driver {
             self.rest.extend(found.take());
+        }
+        if let (Driver::Dated(dates), Sort::Values(keys)) = (&self.driver, sort)
+            && let [key] = keys.as_slice()
+        {
+            return dates.page(self.dialect, &self.rest, key, count, after);
         }
         if let Sort::Values(keys) = sort {
             return self.sorted(catalogue, keys, count, after);
@@ -497,6 +679,9 @@ impl Chosen {
 
     /// How many resources match.
     pub fn count(&self) -> Sql {
+        if let Driver::Dated(dates) = &self.driver {
+            return dates.count(self.dialect, &self.rest);
+        }
         let mut statement = Sql::plain("SELECT count(*) FROM ");
         if let Some(rows) = self.bare(false) {
             statement.append(rows);
@@ -605,6 +790,12 @@ impl Chosen {
             Driver::Pks { pks, .. } => {
                 statement.append(self.dialect.numbers(pks.clone()));
                 statement.push(&format!(" d {row} WHERE TRUE"));
+                "d.pk"
+            }
+            Driver::Dated(dates) => {
+                statement.push("(");
+                statement.append(dates.rows(self.dialect));
+                statement.push(&format!(") d {row} WHERE TRUE"));
                 "d.pk"
             }
             Driver::Ids(ids) => {

@@ -13,8 +13,9 @@ use crate::error::ReadError;
 use crate::page::{Gathering, Page};
 use crate::sql::condition::Condition;
 use crate::sql::dialect::Dialect;
+use crate::sql::owns::OWNERS;
 use crate::sql::row::{Raw, WIDTH};
-use crate::sql::statement::{self, Chosen, Hits, MANY};
+use crate::sql::statement::{self, Chosen, Hits};
 use crate::sql::{Sql, order};
 use crate::value::Value;
 
@@ -30,6 +31,7 @@ pub fn page(
     after: Option<&Cursor>,
 ) -> Result<Page, ReadError> {
     order::check(&plan.sort, after)?;
+    let _moment = Moment::begin(connection)?;
     let Some(chosen) = choose(connection, catalogue, plan)? else {
         return Ok(Page::default());
     };
@@ -61,6 +63,7 @@ pub fn page(
 
 /// How many resources match.
 pub fn count(connection: &Connection, catalogue: &Catalogue, plan: &Plan) -> Result<u64, ReadError> {
+    let _moment = Moment::begin(connection)?;
     let Some(chosen) = choose(connection, catalogue, plan)? else {
         return Ok(0);
     };
@@ -96,21 +99,56 @@ fn choose(connection: &Connection, catalogue: &Catalogue, plan: &Plan) -> rusqli
     let Some(conditions) = conditions.follow(Dialect::Sqlite, &mut ask)? else {
         return Ok(None);
     };
-    let mut hits = |condition: &Condition, limit| hits(connection, condition, limit).map(Hits::Count);
+    let mut hits = |condition: &Condition, limit| hits(connection, condition, limit);
     let mut chosen = statement::choose(Dialect::Sqlite, conditions, &plan.sort, &mut hits)?;
     chosen.narrow(&mut ask)?;
     Ok(Some(chosen))
 }
 
 /// Hits of a condition in its own index, counted up to the limit.
-fn hits(connection: &Connection, condition: &Condition, limit: i64) -> rusqlite::Result<i64> {
-    if let Some(other_end) = statement::other_end(Dialect::Sqlite, condition)
-        && number(connection, statement::counted(other_end, MANY))? >= MANY
-    {
-        return Ok(limit);
-    }
+fn hits(connection: &Connection, condition: &Condition, limit: i64) -> rusqlite::Result<Hits> {
     let rows = statement::driving_rows(Dialect::Sqlite, condition);
-    number(connection, statement::counted(rows, limit))
+    if let Condition::Owns(_) | Condition::OwnerExact { .. } = condition {
+        // mostly few, which aren't read twice
+        let mut few = rows.clone();
+        few.append(Sql::with(" LIMIT ?", OWNERS));
+        let pks = numbers(connection, few)?;
+        if i64::try_from(pks.len()).is_ok_and(|hits| hits < OWNERS) {
+            return Ok(Hits::Pks(pks));
+        }
+    }
+    if let Some(leads) = statement::leads(Dialect::Sqlite, condition) {
+        let mut asked = Sql::plain("SELECT ");
+        asked.append(leads);
+        if number(connection, asked)? == 0 {
+            return Ok(Hits::Count(limit));
+        }
+    }
+    number(connection, statement::counted(rows, limit)).map(Hits::Count)
+}
+
+/// All statements within it see the database as it is at the first one; the writer sees what it has written.
+struct Moment<'a>(Option<&'a Connection>);
+
+impl<'a> Moment<'a> {
+    fn begin(connection: &'a Connection) -> rusqlite::Result<Self> {
+        if !connection.is_autocommit() {
+            return Ok(Self(None));
+        }
+        connection.prepare_cached("BEGIN")?.execute([])?;
+        Ok(Self(Some(connection)))
+    }
+}
+
+impl Drop for Moment<'_> {
+    fn drop(&mut self) {
+        let Some(connection) = self.0 else { return };
+        let ended = connection.prepare_cached("COMMIT").and_then(|mut end| end.execute([]));
+        let ended = ended.map(|_| ()).or_else(|_| connection.execute_batch("ROLLBACK"));
+        if let Err(error) = ended {
+            tracing::error!(%error, "a reader couldn't end its transaction");
+        }
+    }
 }
 
 fn numbers(connection: &Connection, statement: Sql) -> rusqlite::Result<Vec<i64>> {

@@ -18,6 +18,9 @@ fn cases() -> u32 {
 
 const UCUM: &str = "http://unitsofmeasure.org";
 const PREFIXES: [&str; 10] = ["", "eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"];
+/// Before and after every date that FHIR can write.
+const EARLIEST: i128 = -62_135_596_800_000_000;
+const LATEST: i128 = 253_402_300_799_999_999;
 const CODES: [&str; 3] = ["a", "b", "A"];
 const SYSTEMS: [Option<&str>; 3] = [None, Some("http://s1"), Some("http://s2")];
 const TEXTS: [&str; 4] = ["Heart rate", "heart beat", "Árt", "rate"];
@@ -99,7 +102,7 @@ fn put(resource: &mut Value, name: &str, value: Option<Value>) {
 
 fn observation() -> impl Strategy<Value = Value> {
     let date = proptest::option::of(select(&DATES[..]));
-    let when = (0..3, date.clone(), date);
+    let when = (0..4, date.clone(), date);
     let component = (concept(), quantity()).prop_map(|(code, value)| {
         let mut component = json!({});
         put(&mut component, "code", code);
@@ -107,14 +110,16 @@ fn observation() -> impl Strategy<Value = Value> {
         component
     });
     let subject = proptest::option::of((0..3, select(&PEOPLE[..])));
+    let performer = proptest::option::weighted(0.2, select(&PEOPLE[..]));
     (
         concept(),
         quantity(),
         when,
         proptest::collection::vec(component, 0..3),
         subject,
+        performer,
     )
-        .prop_map(|(code, value, (kind, start, end), components, subject)| {
+        .prop_map(|(code, value, (kind, start, end), components, subject, performer)| {
             let mut resource = json!({"resourceType": "Observation", "status": "final"});
             put(&mut resource, "code", code);
             put(&mut resource, "valueQuantity", value);
@@ -126,6 +131,11 @@ fn observation() -> impl Strategy<Value = Value> {
                     put(&mut period, "end", end.map(|date| json!(date)));
                     resource["effectivePeriod"] = period;
                 }
+                // one date more than one
+                (2, Some(at), Some(bound)) => {
+                    let bounds = json!({"boundsPeriod": {"start": bound}});
+                    resource["effectiveTiming"] = json!({"event": [at], "repeat": bounds});
+                }
                 _ => {}
             }
             let components: Vec<_> = components
@@ -136,6 +146,8 @@ fn observation() -> impl Strategy<Value = Value> {
                 resource["component"] = json!(components);
             }
             resource_subject(&mut resource, subject);
+            let performer = performer.map(|id| json!([{"reference": format!("Patient/{id}")}]));
+            put(&mut resource, "performer", performer);
             resource
         })
 }
@@ -219,6 +231,10 @@ enum Condition {
     Quantity(Vec<(&'static str, &'static str, Unit)>),
     Probability(&'static str, &'static str),
     Subject(&'static str, Vec<&'static str>),
+    /// `patient=…`
+    Patient(&'static str),
+    /// In the compartment, which is no part of the query.
+    Member(&'static str),
     Url(&'static str, Vec<&'static str>),
     /// Name and parts of a composite: in the resource or in one of its components.
     Composite(&'static str, &'static str, &'static str, &'static str),
@@ -339,6 +355,8 @@ impl Condition {
             ),
             Self::Subject(":Patient", ids) => format!("subject:Patient={}", ids.join(",")),
             Self::Subject(_, ids) => format!("subject={}", join(ids.iter().map(|id| format!("Patient/{id}")))),
+            Self::Patient(id) => format!("patient={id}"),
+            Self::Member(_) => String::new(),
             Self::Url(modifier, values) => format!("url{modifier}={}", values.join(",")),
             Self::Composite(name, code, prefix, number) => format!("{name}={code}${prefix}{number}"),
             Self::Missing(name, missing) => format!("{name}:missing={missing}"),
@@ -365,11 +383,12 @@ impl Condition {
                 })
             }),
             Self::Date(name, values) => {
-                let period = match *name {
-                    "birthdate" => resource["birthDate"].as_str().map(moment),
+                let periods = match *name {
+                    "birthdate" => resource["birthDate"].as_str().map(moment).into_iter().collect(),
                     _ => effective(resource),
                 };
-                period.is_some_and(|period| values.iter().any(|(prefix, date)| dated(prefix, period, moment(date))))
+                let holds = |period| values.iter().any(|(prefix, date)| dated(prefix, period, moment(date)));
+                periods.into_iter().any(holds)
             }
             Self::Quantity(values) => values
                 .iter()
@@ -382,6 +401,10 @@ impl Condition {
                 .as_str()
                 .is_some_and(|id| ids.contains(&id)),
             Self::Subject(_, ids) => refers(resource).is_some_and(|id| ids.contains(&id)),
+            Self::Patient(id) => refers(resource) == Some(id),
+            Self::Member(id) => {
+                refers(resource) == Some(id) || resource["performer"][0]["reference"] == format!("Patient/{id}")
+            }
             Self::Url(modifier, values) => resource["url"].as_str().is_some_and(|url| {
                 values.iter().any(|value| match *modifier {
                     ":below" => !value.starts_with("urn:") && url.starts_with(value),
@@ -404,7 +427,7 @@ impl Condition {
             }
             Self::Missing(name, missing) => {
                 let there = match *name {
-                    "date" => effective(resource).is_some(),
+                    "date" => !effective(resource).is_empty(),
                     "value-quantity" => resource["valueQuantity"].is_object(),
                     other => resource[other].is_object(),
                 };
@@ -570,18 +593,26 @@ fn moment(text: &str) -> (i128, i128) {
     }
 }
 
-fn effective(resource: &Value) -> Option<(i128, i128)> {
+/// The dates of an observation.
+fn effective(resource: &Value) -> Vec<(i128, i128)> {
     if let Some(at) = resource["effectiveDateTime"].as_str() {
-        return Some(moment(at));
+        return vec![moment(at)];
     }
-    let period = resource["effectivePeriod"].as_object()?;
-    let end = |name: &str| period.get(name).and_then(Value::as_str).map(moment);
-    let (low, high) = (
-        end("start").map_or(i128::MIN, |start| start.0),
-        end("end").map_or(i128::MAX, |end| end.1),
-    );
-    // a period that ends before it begins is none
-    (low <= high).then_some((low, high))
+    let timing = &resource["effectiveTiming"];
+    let events = timing["event"].as_array().into_iter().flatten();
+    let events = events.filter_map(Value::as_str).map(moment);
+    let periods = [&resource["effectivePeriod"], &timing["repeat"]["boundsPeriod"]];
+    let periods = periods.into_iter().filter_map(|period| {
+        let period = period.as_object()?;
+        let end = |name: &str| period.get(name).and_then(Value::as_str).map(moment);
+        let (low, high) = (
+            end("start").map_or(EARLIEST, |start| start.0),
+            end("end").map_or(LATEST, |end| end.1),
+        );
+        // a period that ends before it begins is none
+        (low <= high).then_some((low, high))
+    });
+    periods.chain(events).collect()
 }
 
 fn dated(prefix: &str, (low, high): (i128, i128), (start, end): (i128, i128)) -> bool {
@@ -599,8 +630,51 @@ fn dated(prefix: &str, (low, high): (i128, i128), (start, end): (i128, i128)) ->
     }
 }
 
-fn question() -> impl Strategy<Value = (&'static str, Vec<Condition>)> {
-    select(
+/// A search, and its order: by date, descending or not.
+#[derive(Debug, Clone)]
+struct Question {
+    of: &'static str,
+    conditions: Vec<Condition>,
+    descending: Option<bool>,
+}
+
+impl Question {
+    fn target(&self) -> String {
+        let owner = self.conditions.iter().find_map(|condition| match condition {
+            Condition::Member(id) => Some(format!("Patient/{id}/{}", self.of)),
+            _ => None,
+        });
+        owner.unwrap_or_else(|| self.of.to_owned())
+    }
+
+    fn query(&self) -> String {
+        let parts = self.conditions.iter().map(Condition::query);
+        let sort = self
+            .descending
+            .map(|down| if down { "_sort=-date" } else { "_sort=date" });
+        let parts = parts.chain(sort.map(str::to_owned)).filter(|part| !part.is_empty());
+        parts.collect::<Vec<_>>().join("&")
+    }
+
+    /// The ids in order.
+    fn answer<'a>(&self, all: &'a [Value]) -> Vec<&'a str> {
+        let holds = |resource: &&Value| {
+            resource["resourceType"] == self.of
+                && self.conditions.iter().all(|condition| condition.holds(resource, all))
+        };
+        let mut found: Vec<&Value> = all.iter().filter(holds).collect();
+        match self.descending {
+            // who has no date is last
+            Some(true) => found.sort_by_key(|one| std::cmp::Reverse(effective(one).iter().map(|date| date.1).max())),
+            Some(false) => found.sort_by_key(|one| effective(one).iter().map(|date| date.0).min()),
+            None => {}
+        }
+        found.iter().map(|resource| resource["id"].as_str().unwrap()).collect()
+    }
+}
+
+fn question() -> impl Strategy<Value = Question> {
+    let any = select(
         &[
             "Observation",
             "Observation",
@@ -612,6 +686,39 @@ fn question() -> impl Strategy<Value = (&'static str, Vec<Condition>)> {
         ][..],
     )
     .prop_flat_map(|of| (Just(of), proptest::collection::vec(condition(of), 1..3)))
+    .prop_map(|(of, conditions)| Question {
+        of,
+        conditions,
+        descending: None,
+    });
+    prop_oneof![any, of_owner()]
+}
+
+/// What belongs to a patient, and something else.
+fn of_owner() -> impl Strategy<Value = Question> {
+    let person = select(&PEOPLE[..]);
+    let owner = prop_oneof![
+        person.clone().prop_map(Condition::Patient),
+        person.clone().prop_map(|id| Condition::Subject("", vec![id])),
+        person.prop_map(Condition::Member),
+    ];
+    let code = (select(&ASKED[..]), proptest::collection::vec(select(&CODES[..]), 1..3)).prop_map(|(system, codes)| {
+        let values = codes.into_iter().map(|code| (system, code));
+        Condition::Token("code", "code", "", values.collect())
+    });
+    let date = (select(&PREFIXES[..]), select(&DATES[..])).prop_map(|date| Condition::Date("date", vec![date]));
+    let codes = proptest::collection::vec(code, 0..2);
+    let dates = proptest::collection::vec(date, 0..3);
+    let others = proptest::collection::vec(condition("Observation"), 0..2);
+    let order = proptest::option::of(any::<bool>());
+    (owner, codes, dates, others, order).prop_map(|(owner, codes, dates, others, descending)| {
+        let all = std::iter::once(owner).chain(codes).chain(dates).chain(others);
+        Question {
+            of: "Observation",
+            conditions: all.collect(),
+            descending,
+        }
+    })
 }
 
 proptest! {
@@ -632,14 +739,10 @@ proptest! {
         runtime.block_on(async {
             let fixture = Fixture::new(engine).await;
             fixture.commit(all.iter().map(|resource| fixture.put(resource)).collect()).await.expect("committed");
-            for (of, conditions) in questions {
-                let query = conditions.iter().map(Condition::query).collect::<Vec<_>>().join("&");
-                let wanted = all.iter().filter(|resource| {
-                    resource["resourceType"] == of && conditions.iter().all(|condition| condition.holds(resource, &all))
-                });
-                let wanted: Vec<_> = wanted.map(|resource| resource["id"].as_str().unwrap()).collect();
-                let found = fixture.found(of, &format!("{query}&_count=4")).await;
-                prop_assert_eq!(&found, &wanted, "{}?{}", of, query);
+            for question in questions {
+                let (target, query) = (question.target(), question.query());
+                let found = fixture.found(&target, &format!("{query}&_count=4")).await;
+                prop_assert_eq!(&found, &question.answer(&all), "{}?{}", target, query);
             }
             Ok(())
         })?;
