@@ -457,6 +457,10 @@ impl<'a> Reading<'a> {
                 self.filters.push(filter);
                 Ok(true)
             }
+            Err(SearchError::BadValue(text)) if name == "_not-referenced" => {
+                self.warn("not-supported", text)?;
+                Ok(false)
+            }
             Err(unknown @ SearchError::UnknownParameter { .. }) if self.handling == Handling::Lenient => {
                 self.search.warnings.push((unknown.code(), unknown.to_string()));
                 Ok(false)

@@ -83,6 +83,24 @@ impl InForce {
         Ok(Self { verifier, access })
     }
 
+    /// A challenge that says where tokens are had, and for what, in the words of Microsoft's server. Of several issuers it
+    /// is the first.
+    fn challenge(&self, reason: &str) -> String {
+        let Some(issuer) = self.access.issuers.first() else {
+            return reason.to_owned();
+        };
+        let quoted = |text: &str| text.replace(['"', '\\'], "");
+        let audience = issuer.audiences.first().map(|audience| quoted(audience));
+        let (authority, audience) = (quoted(&issuer.authority), audience.unwrap_or_default());
+        let mut challenge =
+            format!(r#"Bearer authorization_uri="{authority}", resource_id="{audience}", realm="{audience}""#);
+        if let Some(error) = reason.strip_prefix("Bearer ") {
+            challenge.push_str(", ");
+            challenge.push_str(error);
+        }
+        challenge
+    }
+
     fn roles(&self, claims: &Claims) -> Vec<Role> {
         let holds = |subject: &fhir_server_settings::Subject| {
             subject.issuer.as_ref().is_none_or(|issuer| *issuer == claims.issuer)
@@ -163,7 +181,7 @@ impl AccessControl {
         };
         let in_force = cell.load_full();
         let Some(verifier) = &in_force.verifier else {
-            return Err(Failure::unauthenticated("Bearer".to_owned()));
+            return Err(Failure::unauthenticated(in_force.challenge("Bearer")));
         };
         let header = authorization.and_then(|value| value.to_str().ok());
         match verifier.authenticate(header).await {
@@ -177,7 +195,7 @@ impl AccessControl {
                 Ok(Arc::new(principal.known(Identity::of(&claims))))
             }
             Err(error) if error.is_temporary() => Err(Failure::unavailable(error.to_string())),
-            Err(error) => Err(Failure::unauthenticated(error.challenge().clone())),
+            Err(error) => Err(Failure::unauthenticated(in_force.challenge(&error.challenge()))),
         }
     }
 }

@@ -102,6 +102,12 @@ pub fn read(known: &Parameters, others: &[&Definition], resource: Node<'_>) -> R
             .ok_or_else(|| refused(name, format!("SearchParameter.{name} is required.")))
     };
     let url = text("url")?;
+    if !url.contains(':') {
+        return Err(refused(
+            "url",
+            "SearchParameter.url must be an absolute URL.".to_owned(),
+        ));
+    }
     if url.chars().count() > LONGEST_URL {
         let text = format!("SearchParameter.url exceeds the maximum length limit of {LONGEST_URL}.");
         return Err(refused("url", text));

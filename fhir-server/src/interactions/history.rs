@@ -1,9 +1,9 @@
-//! history of a resource, a type, everything: newest first.
+//! history of a resource, a type, everything: newest first, or oldest first with `_sort=_lastUpdated`.
 
 use fhir_resource::temporal;
 use fhir_search::Access;
 use fhir_search::parse::Summary;
-use fhir_storage::{HistoryCursor, HistoryPage, HistoryQuery, Kind, Scope, Version};
+use fhir_storage::{HistoryCursor, HistoryPage, HistoryQuery, Kind, Order, Scope, Version};
 use http::StatusCode;
 use uuid::Uuid;
 
@@ -19,7 +19,7 @@ use crate::http::route::Interaction;
 use crate::server::Server;
 
 /// Parameters that the links repeat.
-const REPEATED: [&str; 6] = ["_count", "_since", "_before", "_at", "_summary", "_elements"];
+const REPEATED: [&str; 7] = ["_count", "_since", "_before", "_at", "_sort", "_summary", "_elements"];
 
 /// A page of versions.
 pub async fn history(server: &Server, call: &Call<'_>, interaction: &Interaction) -> Result<Reply> {
@@ -186,8 +186,19 @@ fn query(
             count.clamp(1, server.parser.max_count)
         }
     };
+    let order = match call.parameter("_sort") {
+        None | Some("" | "-_lastUpdated") => Order::NewestFirst,
+        Some("_lastUpdated") => Order::OldestFirst,
+        Some(other) => {
+            return Err(Failure::invalid(format!(
+                "Sorting by the '{other}' parameter is not supported. A history is sorted by '_lastUpdated' or \
+                 '-_lastUpdated'."
+            )));
+        }
+    };
     Ok(HistoryQuery {
         scope,
+        order,
         access,
         since: since.map(|moment| moment.start),
         before: before.map(|moment| moment.start),

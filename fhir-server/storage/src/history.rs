@@ -1,4 +1,4 @@
-//! History, newest first: of an instance, a type, the service.
+//! History: of an instance, a type, the service.
 
 use fhir_resource::Micros;
 use fhir_search::Access;
@@ -17,6 +17,16 @@ pub enum Scope {
     System,
 }
 
+/// In which order versions are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Order {
+    /// The newest first.
+    #[default]
+    NewestFirst,
+    /// The oldest first.
+    OldestFirst,
+}
+
 /// A page of history.
 #[derive(Debug, Clone)]
 pub struct HistoryQuery {
@@ -28,13 +38,15 @@ pub struct HistoryQuery {
     pub since: Option<Micros>,
     /// Versions before this time.
     pub before: Option<Micros>,
+    /// Which come first.
+    pub order: Order,
     /// Versions a page.
     pub count: usize,
     /// Where the page begins.
     pub after: Option<HistoryCursor>,
 }
 
-/// Versions, newest first, and where the next page begins.
+/// Versions in order, and where the next page begins.
 #[derive(Debug, Default)]
 pub struct HistoryPage {
     /// The versions.

@@ -29,7 +29,7 @@ pub use check::{CheckReport, Extract};
 pub use commit::{Change, Expected, Guard, Kept, Outcome, Prepared, WriteSet, Written};
 pub use cursor::{BadCursor, Cursor, HistoryCursor};
 pub use error::{CommitError, OpenError, ReadError};
-pub use history::{HistoryPage, HistoryQuery, Scope};
+pub use history::{HistoryPage, HistoryQuery, Order, Scope};
 pub use index::{Filling, Scanned};
 pub use job::{Job, JobChange, JobStatus, NewJob};
 pub use kept::{KeptQuery, PageKey};

@@ -11,7 +11,7 @@ use super::{Sql, list};
 use crate::catalogue::Catalogue;
 use crate::cursor::HistoryCursor;
 use crate::error::ReadError;
-use crate::history::{HistoryPage, HistoryQuery, Scope};
+use crate::history::{HistoryPage, HistoryQuery, Order, Scope};
 
 /// One version more than the page has, if there is one: [`COLUMNS`] and the id. `None`: there can't be any.
 ///
@@ -25,7 +25,7 @@ pub fn statement<E>(
     let Some(seen) = Seen::of(catalogue, query, find)? else {
         return Ok(None);
     };
-    Ok(of_seen(dialect, catalogue, query, &seen).map(|versions| versions.page(query.count + 1)))
+    Ok(of_seen(dialect, catalogue, query, &seen).map(|versions| versions.page(query.order, query.count + 1)))
 }
 
 /// How many versions all pages have: one row of one number. `None`: there can't be any.
@@ -48,9 +48,13 @@ struct Versions {
 }
 
 impl Versions {
-    fn page(mut self, limit: usize) -> Sql {
+    fn page(mut self, order: Order, limit: usize) -> Sql {
+        let direction = match order {
+            Order::NewestFirst => "DESC",
+            Order::OldestFirst => "ASC",
+        };
         for sql in [&mut self.current, &mut self.superseded] {
-            sql.push(&format!(" ORDER BY r.upd DESC LIMIT {limit}"));
+            sql.push(&format!(" ORDER BY r.upd {direction} LIMIT {limit}"));
         }
         let mut sql = Sql::plain(format!(
             "SELECT * FROM (SELECT * FROM (SELECT {COLUMNS}, r.id AS id FROM "
@@ -60,7 +64,7 @@ impl Versions {
             ") n UNION ALL SELECT * FROM (SELECT {COLUMNS}, c.id AS id FROM "
         ));
         sql.append(self.superseded);
-        sql.push(&format!(") s) a ORDER BY upd DESC LIMIT {limit}"));
+        sql.push(&format!(") s) a ORDER BY upd {direction} LIMIT {limit}"));
         sql
     }
 
@@ -75,13 +79,13 @@ impl Versions {
 }
 
 fn of_seen(dialect: Dialect, catalogue: &Catalogue, query: &HistoryQuery, seen: &Seen) -> Option<Versions> {
-    let before = query
-        .after
-        .map(|cursor| cursor.updated)
-        .into_iter()
-        .chain(query.before)
-        .min()
-        .unwrap_or(Micros::MAX);
+    let cursor = query.after.map(|cursor| cursor.updated);
+    let (mut since, mut before) = (query.since.unwrap_or(Micros::MIN), query.before.unwrap_or(Micros::MAX));
+    match (query.order, cursor) {
+        (_, None) => {}
+        (Order::NewestFirst, Some(cursor)) => before = before.min(cursor),
+        (Order::OldestFirst, Some(cursor)) => since = since.max(cursor.saturating_add(1)),
+    }
     let current_row = dialect.join("res", "c", "", "c.pk = r.pk");
     let (mut current, mut superseded) = match &query.scope {
         Scope::Instance(of, id) => {
@@ -116,7 +120,7 @@ fn of_seen(dialect: Dialect, catalogue: &Catalogue, query: &HistoryQuery, seen: 
         }
     };
     for (sql, row) in [(&mut current, "r"), (&mut superseded, "c")] {
-        sql.append(Sql::with("r.upd >= ?", query.since.unwrap_or(Micros::MIN)));
+        sql.append(Sql::with("r.upd >= ?", since));
         sql.and(Sql::with("r.upd < ?", before));
         sql.append(seen.test(dialect, row));
     }

@@ -1,7 +1,7 @@
 //! History of an instance, a type, the service; in pages.
 
 use fhir_search::Access;
-use fhir_storage::{Effort, HistoryQuery, Kind, Scope};
+use fhir_storage::{Effort, HistoryQuery, Kind, Order, Scope};
 use rstest::rstest;
 use serde_json::json;
 
@@ -13,6 +13,7 @@ fn query(scope: Scope) -> HistoryQuery {
         access: Access::All,
         since: None,
         before: None,
+        order: Order::NewestFirst,
         count: 2,
         after: None,
     }
@@ -54,6 +55,23 @@ async fn newest_first_in_every_scope(#[values(Engine::Sqlite, Engine::Postgres)]
         all(&fixture, query(Scope::System)).await,
         [gone.clone(), two.clone(), device.clone(), one.clone()]
     );
+    let oldest_first = HistoryQuery {
+        order: Order::OldestFirst,
+        ..query(Scope::System)
+    };
+    assert_eq!(
+        all(&fixture, oldest_first).await,
+        [one.clone(), device.clone(), two.clone(), gone.clone()]
+    );
+    for (scope, versions) in [
+        (Scope::Instance("Patient".into(), "a".into()), 3),
+        (Scope::Type("Device".into()), 1),
+        (Scope::System, 4),
+        (Scope::Instance("Patient".into(), "nobody".into()), 0),
+    ] {
+        let count = fixture.store.history_count(&query(scope), Effort::Any).await;
+        assert_eq!(count.unwrap(), versions);
+    }
     let since = fixture
         .store
         .version("Patient", "a", 2)

@@ -100,6 +100,7 @@ async fn whoever_polls_by_time_misses_nothing() {
             access: fhir_search::Access::All,
             since: Some(last + 1),
             before: None,
+            order: fhir_storage::Order::NewestFirst,
             count: 1_000,
             after: None,
         };
