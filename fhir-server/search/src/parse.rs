@@ -4,6 +4,7 @@ mod comparisons;
 mod conditions;
 mod expression;
 mod filters;
+mod moments;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 

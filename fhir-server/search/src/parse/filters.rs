@@ -3,9 +3,9 @@
 mod composites;
 
 use fhir_definitions::{Definitions, ParamKind, SearchParameter};
-use fhir_resource::{Micros, temporal};
 
 use super::alternatives;
+use super::moments::{dates, period, updated};
 use crate::decimal::Decimal;
 use crate::error::SearchError;
 use crate::extract::reference_text;
@@ -14,7 +14,7 @@ use crate::implied::implies;
 use crate::key::{self, Further, ParamId};
 use crate::near;
 use crate::parameters::Parameters;
-use crate::plan::{Edge, Filter, NumberTest, Range, Table, TextTest};
+use crate::plan::{Filter, NumberTest, Range, Table, TextTest};
 use crate::targets;
 use crate::terms::{self, Need, Terms};
 use crate::ucum;
@@ -310,7 +310,7 @@ fn above(param: ParamId, text: &str) -> Filter {
     Filter::Exact(param, ends.map(|end| key::uri(&text[..end])).collect())
 }
 
-fn bad(code: &str, text: &str, wanted: &str) -> SearchError {
+pub fn bad(code: &str, text: &str, wanted: &str) -> SearchError {
     SearchError::BadValue(format!(
         "The value '{text}' of the search parameter '{code}' is not {wanted}."
     ))
@@ -318,68 +318,6 @@ fn bad(code: &str, text: &str, wanted: &str) -> SearchError {
 
 /// Digits before the point that a number in a search may have, as with Microsoft.
 const MAX_DIGITS: usize = 28;
-
-/// Digits of a second's fraction that a search may have, as with Microsoft.
-const MAX_FRACTION: usize = 7;
-
-type Period = (Prefix, Micros, Micros);
-
-fn period(code: &str, text: &str) -> Result<Period, SearchError> {
-    let (prefix, text) = value::prefix(text);
-    // a plus that wasn't escaped has come as a blank
-    let plus = text.replace(' ', "+");
-    let text = plus.as_str();
-    let fraction = text
-        .split_once('.')
-        .map_or(0, |(_, rest)| rest.bytes().take_while(u8::is_ascii_digit).count());
-    let moment = temporal::parse(text).filter(|_| fraction <= MAX_FRACTION);
-    let moment = moment.ok_or_else(|| bad(code, text, "a date or a time"))?;
-    Ok((prefix, moment.start, moment.end))
-}
-
-/// A tenth of the time between then and now would need a clock: `ap` takes a day to both sides.
-const APPROXIMATE: Micros = 86_400_000_000;
-
-/// Periods overlap for `eq` (Microsoft's default; FHIR asks for containment), `ne` is not contained.
-fn dates(param: ParamId, (prefix, start, end): Period) -> Filter {
-    let date = |low, high| Filter::Date(param, low, high);
-    match prefix {
-        Prefix::Equal => date(Range::at_most(end), Range::at_least(start)),
-        Prefix::Approximate => date(Range::at_most(end + APPROXIMATE), Range::at_least(start - APPROXIMATE)),
-        Prefix::NotEqual => Filter::Any(vec![
-            date(Range::below(start), Range::OPEN),
-            date(Range::OPEN, Range::above(end)),
-        ]),
-        Prefix::Greater => date(Range::OPEN, Range::above(end)),
-        Prefix::Less => date(Range::below(start), Range::OPEN),
-        Prefix::GreaterOrEqual => date(Range::OPEN, Range::at_least(start)),
-        Prefix::LessOrEqual => date(Range::at_most(end), Range::OPEN),
-        Prefix::StartsAfter => date(Range::above(end), Range::OPEN),
-        Prefix::EndsBefore => date(Range::OPEN, Range::below(start)),
-    }
-}
-
-fn updated((prefix, start, end): Period) -> Filter {
-    let within = Range {
-        from: Some((start, Edge::Included)),
-        to: Some((end, Edge::Included)),
-    };
-    match prefix {
-        Prefix::Equal => Filter::Updated(within),
-        Prefix::Approximate => Filter::Updated(Range {
-            from: Some((start - APPROXIMATE, Edge::Included)),
-            to: Some((end + APPROXIMATE, Edge::Included)),
-        }),
-        Prefix::NotEqual => Filter::Any(vec![
-            Filter::Updated(Range::below(start)),
-            Filter::Updated(Range::above(end)),
-        ]),
-        Prefix::Greater | Prefix::StartsAfter => Filter::Updated(Range::above(end)),
-        Prefix::Less | Prefix::EndsBefore => Filter::Updated(Range::below(start)),
-        Prefix::GreaterOrEqual => Filter::Updated(Range::at_least(start)),
-        Prefix::LessOrEqual => Filter::Updated(Range::at_most(end)),
-    }
-}
 
 fn numbers(parameter: SearchParameter, param: ParamId, text: &str) -> Result<Filter, SearchError> {
     let parts: Vec<_> = value::split(text, '|').into_iter().map(unescape).collect();
