@@ -56,6 +56,10 @@ fn read(known: &Parameters, name: &str, text: &str, reverse: bool, iterate: bool
     let code = match code {
         Some(code) if !code.is_empty() => code,
         None if source == "*" => "*",
+        None => {
+            let name = name.split(':').next().unwrap_or(name);
+            return bad(format!("The {name} search is missing the type to search."));
+        }
         _ => {
             return bad(format!(
                 "The value '{text}' of '{name}' is not `Type:parameter` or `Type:parameter:Target`."
@@ -91,8 +95,7 @@ fn read(known: &Parameters, name: &str, text: &str, reverse: bool, iterate: bool
         }
         if reverse && iterate && target.is_none() && is_ambiguous(parameter) {
             return bad(format!(
-                "'{name}={text}' must name its target: '{code}' refers to several types. Write `{}:{code}:Target`.",
-                of.name()
+                "The '{name}={text}' search parameter has multiple target types. Please specify a target type."
             ));
         }
         parameters.push((of.name(), ParamId::of(parameter)));

@@ -70,7 +70,6 @@ fn lenient(target: &str, query: &str) -> Result<Search, SearchError> {
     403,
     "not-supported"
 )]
-#[case("Patient", "_not-referenced=Observation", 400, "invalid")]
 #[case("Patient", "identifier:of-type=MR|123", 400, "invalid")]
 #[case("Patient", "identifier:of-type=http://t|MR|", 400, "invalid")]
 #[case("Patient", "gender:text:more=x", 403, "not-supported")]
@@ -111,6 +110,16 @@ fn refuses(#[case] target: &str, #[case] query: &str, #[case] status: u16, #[cas
     "Observation",
     "patient.cookie=chip",
     "The search parameter 'cookie' is not supported for resource type 'Patient'."
+)]
+#[case(
+    "Patient",
+    "name=",
+    "The search parameter 'name' is not supported for resource type 'Patient'."
+)]
+#[case(
+    "Patient",
+    "_not-referenced=Observation",
+    "The value 'Observation' of '_not-referenced' is not `Type:parameter` of a reference."
 )]
 #[case("Patient", "_sort=cookie", "Sorting by the 'cookie' parameter is not supported.")]
 #[case(
