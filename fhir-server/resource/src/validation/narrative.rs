@@ -148,12 +148,52 @@ fn known(list: &'static [&'static str], cell: &'static OnceLock<HashSet<&'static
 
 /// The scheme of a URL as browsers read it: in lower case, without the white space that they skip.
 fn scheme(url: &str) -> Option<String> {
-    let url: String = url
+    let url: String = decoded(url)
         .chars()
         .filter(|next| !next.is_whitespace() && !next.is_control())
         .collect();
     let end = url.find([':', '/', '?', '#'])?;
     url[end..].starts_with(':').then(|| url[..end].to_ascii_lowercase())
+}
+
+/// A value as browsers read it, with the character references that could hide a scheme: they need no semicolon.
+fn decoded(value: &str) -> String {
+    let mut out = String::with_capacity(value.len());
+    let mut rest = value;
+    while let Some(at) = rest.find('&') {
+        out.push_str(&rest[..at]);
+        let (letter, length) = reference(&rest[at + 1..]).unwrap_or(('&', 0));
+        out.push(letter);
+        rest = &rest[at + 1 + length..];
+    }
+    out.push_str(rest);
+    out
+}
+
+/// The character that a reference behind its `&` stands for, and how long it is.
+fn reference(text: &str) -> Option<(char, usize)> {
+    const NAMED: [(&str, char); 8] = [
+        ("Tab;", '\t'),
+        ("NewLine;", '\n'),
+        ("colon;", ':'),
+        ("sol;", '/'),
+        ("num;", '#'),
+        ("quest;", '?'),
+        ("amp;", '&'),
+        ("nbsp;", ' '),
+    ];
+    if let Some((name, letter)) = NAMED.iter().find(|(name, _)| text.starts_with(name)) {
+        return Some((*letter, name.len()));
+    }
+    let digits = text.strip_prefix('#')?;
+    let (digits, radix, before) = match digits.strip_prefix(['x', 'X']) {
+        Some(digits) => (digits, 16, 2),
+        None => (digits, 10, 1),
+    };
+    let count = digits.chars().take_while(|digit| digit.is_digit(radix)).count();
+    let letter = char::from_u32(u32::from_str_radix(&digits[..count], radix).ok()?)?;
+    let end = usize::from(digits[count..].starts_with(';'));
+    Some((letter, before + count + end))
 }
 
 struct Reader<'t> {
@@ -341,5 +381,27 @@ impl Reader<'_> {
         let value = rest[1..=length].to_owned();
         self.at += length + 2;
         Ok(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::scheme;
+
+    #[rstest]
+    #[case("JavaScript:x", Some("javascript"))]
+    #[case("jav ascript:x", Some("javascript"))]
+    #[case("jav&#x0D;ascript:x", Some("javascript"))]
+    #[case("java&#115cript:x", Some("javascript"))]
+    #[case("&#X6A;avascript&colon;x", Some("javascript"))]
+    #[case("java&Tab;script&#58;x", Some("javascript"))]
+    #[case("a&b:c", Some("a&b"))]
+    #[case("x?a=&#x;&#99999999999;:", None)]
+    #[case("#javascript:x", None)]
+    #[case("notes/1", None)]
+    fn schemes(#[case] url: &str, #[case] expected: Option<&str>) {
+        assert_eq!(scheme(url).as_deref(), expected);
     }
 }

@@ -119,9 +119,7 @@ impl Conditions<'_> {
         let mut each = Vec::new();
         for (of, parameter) in self.lookup(types, code)? {
             if parameter.kind() != ParamKind::Reference {
-                return Err(SearchError::NotSupported(format!(
-                    "The chained search parameter '{code}' is not a reference search parameter."
-                )));
+                return Err(not_a_reference());
             }
             let targets = self.targets(parameter, target)?;
             let mut unknown = None;
@@ -169,11 +167,7 @@ impl Conditions<'_> {
     fn targets(&self, parameter: SearchParameter, named: Option<&str>) -> Result<Vec<ResourceType>, SearchError> {
         if let Some(name) = named {
             let target = self.definitions.resource_type(name);
-            let target = target.ok_or_else(|| SearchError::Modifier {
-                modifier: name.to_owned(),
-                parameter: parameter.code().to_owned(),
-            })?;
-            return Ok(vec![target]);
+            return Ok(vec![target.ok_or_else(|| unknown_type(name))?]);
         }
         let named = targets::of(parameter).into_iter();
         let named: Vec<_> = named.filter_map(|name| self.definitions.resource_type(name)).collect();
@@ -193,10 +187,16 @@ impl Conditions<'_> {
         };
         let parts: Vec<&str> = name.splitn(3, ':').collect();
         let [source, code, rest] = parts[..] else {
-            return Err(malformed());
+            let missing = if parts.len() < 2 { "type" } else { "reference" };
+            let text = format!("The reverse chain search is missing the {missing} to search.");
+            return Err(SearchError::NotSupported(text));
         };
-        let source = self.definitions.resource_type(source).ok_or_else(malformed)?;
+        let of = self.definitions.resource_type(source);
+        let source = of.ok_or_else(|| unknown_type(source))?;
         let parameter = self.parameters.find(source, code);
+        if parameter.is_some_and(|parameter| parameter.kind() != ParamKind::Reference) {
+            return Err(not_a_reference());
+        }
         let parameter = parameter.filter(|parameter| parameter.kind() == ParamKind::Reference);
         let parameter = parameter.ok_or_else(malformed)?;
         if rest.is_empty() {
@@ -383,6 +383,14 @@ fn shared(parameter: SearchParameter) -> &'static str {
     same.filter(|_| parameter.as_stored().is_none())
         .unwrap_or(parameter)
         .url()
+}
+
+fn not_a_reference() -> SearchError {
+    SearchError::NotSupported("The chained parameter must be a reference search parameter type.".to_owned())
+}
+
+fn unknown_type(name: &str) -> SearchError {
+    SearchError::NotSupported(format!("Resource type '{name}' is not supported."))
 }
 
 fn too_deep() -> SearchError {
