@@ -244,3 +244,66 @@ fn behind(cursor: &Cursor, column: &str, down: bool) -> Sql {
     sql.and(rest);
     sql
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    const OWNED: Owned = Owned {
+        members: 1,
+        patient: 2,
+        subject: 3,
+        date: 4,
+        code: 5,
+    };
+
+    fn exact(param: i64, values: &[i64]) -> Condition {
+        Condition::Exact {
+            param,
+            values: values.to_vec(),
+        }
+    }
+
+    fn date() -> Condition {
+        Condition::Date {
+            param: OWNED.date,
+            low: Range::at_most(7),
+            high: Range::OPEN,
+        }
+    }
+
+    fn shown(condition: &Condition) -> String {
+        match condition {
+            Condition::Exact { param, values } => format!("{param}={values:?}"),
+            Condition::Date { .. } => "date".to_owned(),
+            Condition::OwnerExact { values, owner, .. } => {
+                format!("code={values:?} of {} by {}", owner.number, owner.via)
+            }
+            Condition::OwnerDate { dates, stands_for } => format!(
+                "{} dates of {} by {} for {}",
+                dates.ranges.len(),
+                dates.owner.number,
+                dates.owner.via,
+                stands_for.iter().map(shown).collect::<Vec<_>>().join("+")
+            ),
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[rstest]
+    #[case::nobody(vec![exact(5, &[7]), date()], "5=[7], date")]
+    #[case::one_of_several(vec![exact(2, &[8, 9]), exact(5, &[7])], "2=[8, 9], 5=[7]")]
+    #[case::only_the_owner(vec![exact(2, &[9])], "2=[9]")]
+    #[case::a_code(vec![exact(2, &[9]), exact(5, &[7, 8])], "code=[7, 8] of 9 by 2")]
+    #[case::named_in_two_ways(vec![exact(1, &[9]), exact(6, &[1]), exact(2, &[9]), exact(5, &[7])], "code=[7] of 9 by 3, 6=[1]")]
+    #[case::two_codes(vec![exact(5, &[7]), exact(3, &[9]), exact(5, &[8])], "code=[7] of 9 by 4, code=[8] of 9 by 4")]
+    #[case::two_owners(vec![exact(1, &[8]), exact(2, &[9]), exact(5, &[7])], "code=[7] of 8 by 1, 2=[9]")]
+    #[case::dates(vec![date(), exact(2, &[9]), date()], "2 dates of 9 by 2 for 2=[9]+date+date")]
+    #[case::code_and_date(vec![exact(2, &[9]), date(), exact(5, &[7])], "code=[7] of 9 by 2, 1 dates of 9 by 2 for date")]
+    fn what_is_said_of_an_owner(#[case] mut all: Vec<Condition>, #[case] expected: &str) {
+        find(&mut all, &OWNED);
+        assert_eq!(all.iter().map(shown).collect::<Vec<_>>().join(", "), expected);
+    }
+}

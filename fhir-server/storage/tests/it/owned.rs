@@ -129,3 +129,47 @@ async fn check_finds_rows_of_owners_that_disagree(
     fixture.reopen().await;
     assert_ne!(fixture.check().await.problems, [""; 0]);
 }
+
+/// However many there are, and wherever they are among the resources of their type.
+#[rstest]
+#[case::few(0, 4)]
+#[case::most_of_all(5, 100)]
+#[case::behind_many_others(600, 70)]
+#[tokio::test(flavor = "multi_thread")]
+async fn owners_are_found_in_their_own_order(
+    #[case] others: usize,
+    #[case] owners: usize,
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let fixture = Fixture::new(engine).await;
+    let id = |n: usize| format!("p{n:03}");
+    let people = (0..others + owners).map(|n| fixture.put(&json!({"resourceType": "Patient", "id": id(n)})));
+    fixture.commit(people.collect()).await.unwrap();
+    // rows of owners begin with the last one
+    let owned = (others..others + owners).rev().flat_map(|n| {
+        let subject = format!("Patient/{}", id(n));
+        [0, 1].map(|k| fixture.put(&observation(&format!("o{n}-{k}"), &subject, &json!({}))))
+    });
+    fixture.commit(owned.collect()).await.unwrap();
+    let (stays, goes) = (id(others), id(others + owners - 1));
+    let performer =
+        json!({"performer": [{"reference": format!("Patient/{stays}")}], "code": {"coding": [{"code": "x"}]}});
+    fixture
+        .put_all(&[observation("performed", "Group/g", &performer)])
+        .await;
+    fixture.commit(vec![Fixture::delete("Patient", &goes)]).await.unwrap();
+    let wanted: Vec<_> = (others..others + owners - 1).map(id).collect();
+    for query in [
+        "_has:Observation:patient:code=pulse&_count=7",
+        "_has:Observation:subject:code=http://loinc.org|8867-4,pulse&_count=100",
+        "_has:Observation:patient:code=pulse&_has:Observation:patient:status=final&_count=40",
+    ] {
+        assert_eq!(fixture.found("Patient", query).await, wanted, "{query}");
+    }
+    for nobody in ["code=none", "code=x"] {
+        let found = fixture
+            .found("Patient", &format!("_has:Observation:patient:{nobody}"))
+            .await;
+        assert_eq!(found, [""; 0], "{nobody}");
+    }
+}
