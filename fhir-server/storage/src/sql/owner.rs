@@ -12,6 +12,9 @@ use super::{Sql, bounded, order};
 use crate::cursor::{Cursor, Key};
 use crate::owned::{NO_DATE, Owned, via};
 
+/// Behind every date, and far from the last number.
+const ALL: i64 = 1_000_000_000_000_000_000;
+
 /// An owner, and how resources have to name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Owner {
@@ -212,10 +215,18 @@ impl Dates {
             sql.push(&format!(
                 "SELECT * FROM (SELECT d.pk AS pk, nullif({column}, {NO_DATE}) AS k0 FROM "
             ));
-            sql.append(self.from(dialect, rest, long));
+            let mut rows = self.from(dialect, rest, long);
             if let Some(cursor) = after.filter(|cursor| !cursor.is_last()) {
-                sql.and(behind(cursor, column, down));
+                rows.and(behind(cursor, column, down));
+                if !key.descending && (!down || !long) {
+                    rows.and(near(begin_of(cursor), down));
+                }
             }
+            if !key.descending && !long {
+                let bound = bound(rows.clone(), count, down);
+                rows.and(bound);
+            }
+            sql.append(rows);
             let (value, pk) = (if down { " DESC" } else { "" }, if backwards { " DESC" } else { "" });
             sql.push(&format!(" ORDER BY {column}{value}, d.pk{pk} LIMIT {}) a", count + 1));
         }
@@ -230,18 +241,44 @@ impl Dates {
     }
 }
 
-/// What lies behind a cursor, or before it.
-fn behind(cursor: &Cursor, column: &str, down: bool) -> Sql {
-    let value = match cursor.keys.first() {
+/// The value that a cursor stands at.
+fn begin_of(cursor: &Cursor) -> Key {
+    match cursor.keys.first() {
         None | Some(Key::Nothing) => Key::Number(NO_DATE),
         Some(value) => value.clone(),
-    };
+    }
+}
+
+/// What lies behind a cursor, or before it.
+fn behind(cursor: &Cursor, column: &str, down: bool) -> Sql {
+    let value = begin_of(cursor);
     let test = if down { "<" } else { ">" };
     let pk = if cursor.backwards { "<" } else { ">" };
     let mut sql = Sql::with(format!("{column} {test}= ?"), value.clone());
     let mut rest = Sql::with(format!("({column} {test} ?"), value);
     rest.append(Sql::with(format!(" OR d.pk {pk} ?)"), cursor.pk));
     sql.and(rest);
+    sql
+}
+
+/// Where dates lie that begin behind a value, or before it: their index has their ends.
+fn near(value: Key, down: bool) -> Sql {
+    if down {
+        Sql::with(format!("d.hi <= ? + {LONG}"), value)
+    } else {
+        Sql::with("d.hi >= ?", value)
+    }
+}
+
+/// Short dates by their begin are within a day in the order of their ends: those of a page lie no further than a day behind
+/// as many ends as it has.
+fn bound(rows: Sql, count: usize, down: bool) -> Sql {
+    let (test, order, sign) = if down { (">=", " DESC", "-") } else { ("<=", "", "+") };
+    let mut sql = Sql::plain(format!("d.hi {test} coalesce((SELECT d.hi FROM "));
+    sql.append(rows);
+    sql.push(&format!(
+        " ORDER BY d.hi{order} LIMIT 1 OFFSET {count}), {sign}{ALL}) {sign} {LONG}"
+    ));
     sql
 }
 
