@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use daemon::logs;
 use daemon::options::Declared;
@@ -17,6 +18,10 @@ use fhir_storage::{Database, Store};
 use crate::conformance::Conformance;
 
 type Failure = Box<dyn Error>;
+
+/// What to do with a password.
+const PASSWORD: &str = "`--database` has a password, which everybody on the machine can read in the list of processes; leave it \
+    out and set PGPASSWORD or PGPASSFILE, or give the whole URL by FHIR_SERVER_DATABASE or a file (`--database-file`)";
 
 /// Parses the arguments of this process and does what they say.
 pub fn main() -> ExitCode {
@@ -84,7 +89,11 @@ pub fn command(declared: &Declared) -> Command {
 fn serve(declared: &Declared, matches: &ArgMatches) -> ExitCode {
     let file = matches.get_one::<PathBuf>("settings").map(PathBuf::as_path);
     let resolved = declared.resolve::<Settings>(matches, file);
+    let is_open = shows_password(matches);
     let start = async move {
+        if is_open {
+            return Err(PASSWORD.into());
+        }
         let resolved = resolved?;
         let format = match resolved.settings.log.format {
             LogFormat::Text => logs::Format::Text,
@@ -98,7 +107,31 @@ fn serve(declared: &Declared, matches: &ArgMatches) -> ExitCode {
     daemon::process::run(daemon::process::processors(), start)
 }
 
+/// Whether a flag has the password of the database.
+fn shows_password(matches: &ArgMatches) -> bool {
+    let is_flag = matches.value_source("database") == Some(ValueSource::CommandLine);
+    is_flag
+        && matches
+            .get_one::<String>("database")
+            .is_some_and(|url| has_password(url))
+}
+
+fn has_password(url: &str) -> bool {
+    let Some((_, rest)) = url.split_once("://") else {
+        return false;
+    };
+    let (address, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let user = address.rsplit_once('@').map_or("", |(user, _)| user);
+    let in_query = query
+        .split('&')
+        .any(|pair| pair.starts_with("password=") && pair != "password=");
+    in_query || user.split_once(':').is_some_and(|(_, password)| !password.is_empty())
+}
+
 async fn check(matches: ArgMatches) -> Result<(), Failure> {
+    if shows_password(&matches) {
+        return Err(PASSWORD.into());
+    }
     let text = |name: &str| matches.get_one::<String>(name).map(String::as_str).unwrap_or_default();
     let version: fhir_definitions::FhirVersion = text("fhir-version").parse()?;
     let settings = Settings {
@@ -138,4 +171,34 @@ async fn check(matches: ArgMatches) -> Result<(), Failure> {
         report.problems.join("; ")
     )
     .into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_noticed() {
+        for (url, expected) in [
+            ("postgres://fhir:secret@db/clinic", true),
+            ("postgres://fhir@db/clinic?sslmode=require&password=secret", true),
+            ("postgres://fhir:@db/clinic", false),
+            ("postgres://fhir@db:5432/clinic?sslmode=require", false),
+            ("sqlite:a:b@c.db", false),
+        ] {
+            assert_eq!(has_password(url), expected, "{url}");
+        }
+        let matches = |args: &[&str]| command(&declared()).try_get_matches_from(args).unwrap();
+        let asked = matches(&[
+            "fhir-server",
+            "check",
+            "--fhir-version",
+            "R4",
+            "--database",
+            "postgres://a:b@c/d",
+        ]);
+        assert!(shows_password(asked.subcommand().unwrap().1));
+        let asked = matches(&["fhir-server", "serve", "--database", "postgres://a:b@c/d"]);
+        assert!(shows_password(asked.subcommand().unwrap().1));
+    }
 }

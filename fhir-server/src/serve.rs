@@ -26,7 +26,8 @@ use crate::server::{Address, Server};
 /// Beyond the time of a request: until other servers know of a change.
 const GRACE_SECONDS: u64 = 2;
 
-/// How often PostgreSQL is asked whether it is there, and what other servers have defined: they may count on a second.
+/// How often PostgreSQL is asked whether it is there, and whether other servers have defined something: they may count on a
+/// second. It is one row.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Why a server can't start.
@@ -131,13 +132,14 @@ pub(crate) fn store_options(settings: &Settings) -> Result<StoreOptions, StartEr
 /// defined is soon in force here, too.
 async fn watch(server: Arc<Server>, gate: Gate, shutdown: Shutdown) -> Result<(), std::convert::Infallible> {
     loop {
-        if server.store.is_reachable().await {
-            gate.open();
-            if let Err(error) = server.conformance.refresh(&server.store).await {
-                tracing::warn!(error = %daemon::process::describe(&error), "the definitions can't be read; trying again");
+        match server.conformance.refresh(&server.store).await {
+            Ok(()) => gate.open(),
+            // it is there, and others are served
+            Err(ReadError::Busy) => {}
+            Err(error) => {
+                gate.close();
+                tracing::warn!(error = %daemon::process::describe(&error), "the database can't be read; trying again");
             }
-        } else {
-            gate.close();
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}

@@ -135,8 +135,11 @@ impl Conformance {
         Arc::clone(&self.own.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reads the database's definitions again and puts them in force.
+    /// Reads the database's definitions again, if they have changed, and puts them in force.
     pub async fn refresh(&self, store: &Store) -> Result<(), fhir_storage::ReadError> {
+        if store.generation().await? <= self.own().generation {
+            return Ok(());
+        }
         let read = Own::of(store.definitions().await?);
         let mut own = self.own.write().unwrap_or_else(PoisonError::into_inner);
         if read.generation > own.generation {

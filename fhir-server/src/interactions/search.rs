@@ -113,6 +113,7 @@ pub async fn page(server: &Server, plan: &Plan, count: usize, after: Option<&Cur
 pub fn storage(error: &ReadError) -> Failure {
     match error {
         ReadError::TooMuch => return Failure::too_costly(),
+        ReadError::Busy => return Failure::throttled(),
         ReadError::Cursor => return Failure::invalid(BAD_PLACE),
         ReadError::Lost(_) | ReadError::Failed(_) | ReadError::Damaged(_) => {}
     }

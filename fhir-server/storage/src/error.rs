@@ -57,6 +57,9 @@ pub enum ReadError {
     /// The database can't be reached; it may come back.
     #[error("the database can't be reached: {0}")]
     Lost(String),
+    /// Every connection is in use; try again soon.
+    #[error("every connection to the database is in use")]
+    Busy,
     /// The answer would have taken more than the effort that was asked for.
     #[error("the search takes too long")]
     TooMuch,
@@ -143,6 +146,7 @@ impl From<ReadError> for CommitError {
         match error {
             ReadError::Failed(error) => Self::Storage(error),
             ReadError::Lost(error) => Self::Lost(error),
+            ReadError::Busy => Self::Busy,
             ReadError::TooMuch => Self::TooMuch,
             ReadError::Cursor => Self::Storage(error.to_string()),
             ReadError::Damaged(_) => Self::Damaged(error.to_string()),

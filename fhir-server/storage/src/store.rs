@@ -209,6 +209,14 @@ impl Store {
         }
     }
 
+    /// The generation of those search parameters: it goes up with each change of them.
+    pub async fn generation(&self) -> Result<u64, ReadError> {
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.generation(),
+            Engine::Postgres(engine) => Box::pin(engine.generation()).await,
+        }
+    }
+
     /// Whether other servers may write to the database: what they change has to be looked for.
     pub fn is_shared(&self) -> bool {
         match &self.engine {
@@ -311,14 +319,6 @@ impl Store {
         match &self.engine {
             Engine::Sqlite(engine) => engine.keep_query(query, now).await,
             Engine::Postgres(engine) => Box::pin(engine.keep_query(query, now)).await,
-        }
-    }
-
-    /// Whether the database answers.
-    pub async fn is_reachable(&self) -> bool {
-        match &self.engine {
-            Engine::Sqlite(_) => true,
-            Engine::Postgres(engine) => Box::pin(engine.is_reachable()).await,
         }
     }
 

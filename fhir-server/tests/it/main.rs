@@ -2,6 +2,7 @@
 
 mod access;
 mod audit;
+mod away;
 mod begun;
 mod bundles;
 mod capabilities;

@@ -50,8 +50,22 @@ impl PostgresServer {
     /// # Panics
     /// As [`Self::start`].
     pub fn start_with(settings: &[&str]) -> Self {
+        Self::start_on(settings, &[])
+    }
+
+    /// Starts a server with these settings, whose data has these files, too: its own `pg_hba.conf`, a certificate. Whoever
+    /// is on the machine gets in by the socket, if that says so.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    pub fn start_on(settings: &[&str], files: &[(&str, &str)]) -> Self {
         let programs = programs();
         let directory = directory();
+        let own = directory.join("files");
+        std::fs::create_dir(&own).expect("a folder for files");
+        for (name, text) in files {
+            std::fs::write(own.join(name), text).expect("a file");
+        }
         let port = TcpListener::bind("127.0.0.1:0")
             .and_then(|free| free.local_addr())
             .expect("a free port")
@@ -62,7 +76,7 @@ impl PostgresServer {
         command.arg(settings.join(" "));
         if rustix::process::geteuid().is_root() {
             let owner = format!("{USER}:");
-            let done = Command::new("chown").arg(&owner).arg(&directory).status();
+            let done = Command::new("chown").arg("-R").arg(&owner).arg(&directory).status();
             assert!(done.is_ok_and(|status| status.success()), "there is no user `{USER}`");
             command.args(["setpriv", "--reuid", USER, "--regid", USER, "--clear-groups", "--"]);
         } else {
@@ -124,13 +138,27 @@ impl PostgresServer {
     /// # Panics
     /// Where it fails.
     pub fn sql(&self, database: &str, sql: &str) {
+        assert!(self.try_sql(database, sql), "`{sql}` failed");
+    }
+
+    /// Runs SQL in a database, by its name and over the socket; whether it succeeds.
+    pub fn try_sql(&self, database: &str, sql: &str) -> bool {
+        let Self { port, directory, .. } = self;
         let status = Command::new(self.programs.join("psql"))
             .args(["--quiet", "--no-psqlrc", "--set", "ON_ERROR_STOP=1", "--dbname"])
-            .arg(self.url(database))
+            .arg(format!(
+                "host={} port={port} user=postgres dbname={database}",
+                directory.display()
+            ))
             .args(["--command", sql])
             .stdout(Stdio::null())
             .status();
-        assert!(status.is_ok_and(|status| status.success()), "`{sql}` failed");
+        status.is_ok_and(|status| status.success())
+    }
+
+    /// Where it listens, on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Ends it as a power cut does; connections break, and what wasn't synced is lost.

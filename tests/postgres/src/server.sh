@@ -5,6 +5,9 @@ bin=$1 directory=$2 port=$3 settings=$4
 shift 4
 "$@" "$bin/initdb" --pgdata "$directory/data" --username postgres --auth trust --encoding UTF8 --locale C --no-sync \
   >/dev/null
+for file in "$directory"/files/*; do
+  if [ -e "$file" ]; then "$@" install -m 600 "$file" "$directory/data/"; fi
+done
 start() {
   options=
   for setting in $settings; do options="$options -c $setting"; done

@@ -2,7 +2,8 @@
 //! nobody waits any more, isn't used again; where the server is gone, none of the old ones is.
 
 use std::str::FromStr as _;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
@@ -13,7 +14,7 @@ use tracing::log::LevelFilter;
 use super::schema;
 use crate::error::{OpenError, ReadError};
 
-/// How long a connection may take to be made.
+/// How long a connection may take to be made, or to be free.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Prepared statements that a connection keeps.
 const STATEMENTS: usize = 256;
@@ -68,18 +69,54 @@ impl Address {
     }
 }
 
+/// How many resources there are, about. A plan that was made when tables were nearly empty may be a bad one later: a
+/// connection makes its plans again each time that there are twice as many.
+#[derive(Debug, Clone, Default)]
+pub struct Size(Arc<AtomicI64>);
+
+/// From so many on no plan changes any more.
+const LARGE: i64 = 1_000_000;
+/// So few make no difference.
+const SMALL: i64 = 500;
+
+impl Size {
+    /// The number of the next new resource.
+    pub fn at_least(&self, next_pk: i64) {
+        self.0.fetch_max(next_pk, Ordering::Relaxed);
+    }
+
+    /// Forgets the plans that a connection made when there were so many, if there are many more now.
+    pub async fn plan_again(&self, planned: &mut i64, connection: &mut PgConnection) -> sqlx::Result<()> {
+        let now = self.0.load(Ordering::Relaxed);
+        if *planned < LARGE && now > planned.saturating_mul(2) + SMALL {
+            sqlx::raw_sql("DISCARD PLANS").execute(connection).await?;
+            *planned = now;
+        }
+        Ok(())
+    }
+}
+
+/// A connection, and how many resources there were when it made its plans.
+#[derive(Debug)]
+struct Planned {
+    connection: PgConnection,
+    planned: i64,
+}
+
 /// At most so many connections to one database.
 #[derive(Debug)]
 pub struct Connections {
     address: Address,
-    idle: Mutex<Vec<PgConnection>>,
+    size: Size,
+    idle: Mutex<Vec<Planned>>,
     places: Semaphore,
 }
 
 impl Connections {
-    pub fn new(address: Address, most: usize) -> Self {
+    pub fn new(address: Address, size: Size, most: usize) -> Self {
         Self {
             address,
+            size,
             idle: Mutex::new(Vec::new()),
             places: Semaphore::new(most.max(1)),
         }
@@ -87,13 +124,22 @@ impl Connections {
 
     /// A connection that nobody else has.
     pub async fn take(&self) -> Result<Taken<'_>, ReadError> {
-        let place = self.places.acquire().await;
+        let place = tokio::time::timeout(PATIENCE, self.places.acquire()).await;
+        let place = place.map_err(|_| ReadError::Busy)?;
         let place = place.map_err(|_| ReadError::Lost("the store is closing".to_owned()))?;
         let idle = self.idle().pop();
-        let connection = match idle {
+        let mut connection = match idle {
             Some(connection) => connection,
-            None => self.address.connect().await?,
+            None => Planned {
+                connection: self.address.connect().await?,
+                planned: self.size.0.load(Ordering::Relaxed),
+            },
         };
+        let Planned {
+            connection: of,
+            planned,
+        } = &mut connection;
+        self.size.plan_again(planned, of).await?;
         Ok(Taken {
             connection,
             of: self,
@@ -107,7 +153,7 @@ impl Connections {
         let idle = std::mem::take(&mut *self.idle());
         for connection in idle {
             // whoever closes doesn't mind that it is closed already
-            let _ = connection.close().await;
+            let _ = connection.connection.close().await;
         }
     }
 
@@ -116,14 +162,14 @@ impl Connections {
         self.idle().clear();
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<PgConnection>> {
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Planned>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A connection in use.
 pub struct Taken<'a> {
-    connection: PgConnection,
+    connection: Planned,
     of: &'a Connections,
     _place: SemaphorePermit<'a>,
 }
@@ -131,7 +177,7 @@ pub struct Taken<'a> {
 impl Taken<'_> {
     /// For a statement.
     pub fn get(&mut self) -> &mut PgConnection {
-        &mut self.connection
+        &mut self.connection.connection
     }
 
     /// The answer has been read: the next one may use it.
@@ -139,7 +185,7 @@ impl Taken<'_> {
         match &answer {
             Ok(_) | Err(ReadError::Damaged(_) | ReadError::Cursor) => self.of.idle().push(self.connection),
             Err(ReadError::Lost(_)) => self.of.forget(),
-            Err(ReadError::TooMuch | ReadError::Failed(_)) => {}
+            Err(ReadError::Busy | ReadError::TooMuch | ReadError::Failed(_)) => {}
         }
         answer
     }

@@ -25,6 +25,13 @@ pub async fn read(connection: &mut PgConnection) -> Result<InUse, ReadError> {
     Ok(found)
 }
 
+/// The generation of the database, and the number of its next resource.
+pub async fn generation(connection: &mut PgConnection) -> sqlx::Result<(u64, i64)> {
+    let select = sqlx::query("SELECT generation, next_pk FROM service");
+    let row = select.fetch_one(connection).await?;
+    Ok((row.try_get::<i64, _>(0)?.cast_unsigned(), row.try_get(1)?))
+}
+
 /// Makes the next generation; whoever does it has the clock.
 pub async fn change(connection: &mut PgConnection, change: &DefinitionChange) -> sqlx::Result<()> {
     for (numbers, state) in [(&change.ready, State::Ready), (&change.retire, State::Retired)] {

@@ -56,6 +56,14 @@ impl From<sqlx::Error> for CommitError {
 
 impl From<sqlx::Error> for OpenError {
     fn from(error: sqlx::Error) -> Self {
+        if let sqlx::Error::Io(io) = &error
+            && io.kind() == std::io::ErrorKind::NotFound
+        {
+            return Self::Postgres(format!(
+                "{}: the URL names a file that isn't there, the socket or one of `sslrootcert`, `sslcert` and `sslkey`",
+                text(&error)
+            ));
+        }
         Self::Postgres(text(&error))
     }
 }

@@ -31,7 +31,7 @@ use fhir_search::{Access, Include, Plan};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use self::connections::{Address, Connections};
+use self::connections::{Address, Connections, Size};
 use self::texts::Texts;
 use self::write::{Waiting, Writer};
 use crate::catalogue::Catalogue;
@@ -79,6 +79,7 @@ macro_rules! again {
 #[derive(Debug)]
 pub struct Postgres {
     readers: Connections,
+    size: Size,
     catalogue: Arc<Catalogue>,
     texts: Texts,
     jobs: Mutex<Option<mpsc::Sender<Waiting>>>,
@@ -103,9 +104,11 @@ impl Postgres {
         owned::settle(&mut transaction, &catalogue).await?;
         transaction.commit().await?;
         let (jobs, waiting) = mpsc::channel(QUEUE);
-        let writer = Writer::new(address.clone(), connection, Arc::clone(&catalogue));
+        let size = Size::default();
+        let writer = Writer::new(address.clone(), size.clone(), connection, Arc::clone(&catalogue));
         Ok(Arc::new(Self {
-            readers: Connections::new(address, readers),
+            readers: Connections::new(address, size.clone(), readers),
+            size,
             catalogue,
             texts: Texts::default(),
             jobs: Mutex::new(Some(jobs)),
@@ -113,14 +116,15 @@ impl Postgres {
         }))
     }
 
-    /// Whether the database answers.
-    pub async fn is_reachable(&self) -> bool {
-        let asked = again!(self, {
+    /// The generation of the search parameters.
+    pub async fn generation(&self) -> Result<u64, ReadError> {
+        let (generation, next_pk) = again!(self, {
             let mut reader = self.readers.take().await?;
-            let answer = sqlx::query("SELECT 1").execute(reader.get()).await;
-            reader.give_back(answer.map_err(ReadError::from))
-        });
-        asked.is_ok()
+            let found = definitions::generation(reader.get()).await;
+            reader.give_back(found.map_err(ReadError::from))
+        })?;
+        self.size.at_least(next_pk);
+        Ok(generation)
     }
 
     /// Writes a set and answers once it is committed.

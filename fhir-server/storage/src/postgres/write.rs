@@ -10,7 +10,7 @@ use std::sync::Arc;
 use sqlx::PgConnection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::connections::Address;
+use super::connections::{Address, Size};
 use super::decided::is_plain;
 use super::delta::Delta;
 use super::error::is_taken;
@@ -42,7 +42,10 @@ pub struct Waiting {
 #[derive(Debug)]
 pub struct Writer {
     address: Address,
+    size: Size,
     connection: Option<PgConnection>,
+    /// How many resources there were when the connection made its plans.
+    planned: i64,
     catalogue: Arc<Catalogue>,
     texts: Texts,
     /// Batches that take the clock at once.
@@ -50,9 +53,11 @@ pub struct Writer {
 }
 
 impl Writer {
-    pub fn new(address: Address, connection: PgConnection, catalogue: Arc<Catalogue>) -> Self {
+    pub fn new(address: Address, size: Size, connection: PgConnection, catalogue: Arc<Catalogue>) -> Self {
         Self {
             address,
+            size,
+            planned: 0,
             connection: Some(connection),
             catalogue,
             texts: Texts::default(),
@@ -115,6 +120,7 @@ impl Writer {
                 self.address.connect().await?
             }
         };
+        self.size.plan_again(&mut self.planned, &mut connection).await?;
         let answers = self.write(&mut connection, sets).await;
         match &answers {
             Ok(_) => self.connection = Some(connection),
@@ -205,9 +211,10 @@ impl Writer {
             let rows = rows_of(&self.catalogue, resource, numbers);
             delta.rows.add(at, &rows, &Rows::default());
         }
-        let Some((_, first)) = delta.take(connection, generation).await? else {
+        let Some((pk, first)) = delta.take(connection, generation).await? else {
             return Ok(None);
         };
+        self.size.at_least(pk);
         let mut times = first..;
         let written = |time| {
             Outcome::Created(Written {

@@ -206,6 +206,11 @@ impl Sqlite {
         .await
     }
 
+    /// The generation of the search parameters.
+    pub fn generation(&self) -> Result<u64, ReadError> {
+        Ok(definitions::generation(&self.quick())?)
+    }
+
     /// The search parameters that aren't FHIR's.
     pub fn definitions(&self) -> Result<InUse, ReadError> {
         definitions::read(&self.quick())

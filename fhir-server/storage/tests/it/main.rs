@@ -12,4 +12,5 @@ mod replicas;
 mod round_trips;
 mod search;
 mod sorting;
+mod tls;
 mod writes;

@@ -234,9 +234,9 @@ async fn a_database_that_comes_back_is_used_again() {
     assert!(matches!(read, Err(ReadError::Lost(_))), "{read:?}");
     let written = fixture.commit(vec![fixture.put(&patient("during", "2"))]).await;
     assert!(matches!(written, Err(CommitError::Lost(_))), "{written:?}");
-    assert!(!fixture.store.is_reachable().await);
+    assert!(fixture.store.generation().await.is_err());
     server.restart();
-    assert!(fixture.store.is_reachable().await);
+    assert!(fixture.store.generation().await.is_ok());
     fixture.put_all(&[patient("after", "1")]).await;
     assert_eq!(
         fixture.found("Patient", "identifier=http://mrn|1").await,
