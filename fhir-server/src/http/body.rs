@@ -19,6 +19,9 @@ use crate::server::Server;
 
 /// A form with search parameters is short.
 const FORM_BYTES: u64 = 1 << 20;
+/// What is read of a body that nobody wants, and for how long.
+const DRAINED: usize = 64 << 10;
+const DRAIN_PATIENCE: Duration = Duration::from_millis(250);
 /// How long a body may pause.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// What a Zstandard frame may ask to be kept, as a power of two: 8 MiB (RFC 9659).
@@ -29,7 +32,7 @@ pub async fn document(
     server: &Server,
     interaction: &Interaction,
     headers: &HeaderMap,
-    body: Body,
+    body: &mut Body,
     room: &mut Room,
 ) -> Result<Option<Document>> {
     let too_large = StatusCode::PAYLOAD_TOO_LARGE;
@@ -98,7 +101,7 @@ fn parse(server: &Server, format: Format, bytes: Bytes) -> Result<Document> {
 }
 
 /// The fields of a form.
-pub async fn form(server: &Server, headers: &HeaderMap, body: Body, room: &mut Room) -> Result<Pairs> {
+pub async fn form(server: &Server, headers: &HeaderMap, body: &mut Body, room: &mut Room) -> Result<Pairs> {
     let limit = (FORM_BYTES, StatusCode::PAYLOAD_TOO_LARGE);
     let bytes = read(server, headers, body, limit, room).await?;
     if bytes.is_empty() {
@@ -116,6 +119,22 @@ pub async fn form(server: &Server, headers: &HeaderMap, body: Body, room: &mut R
         return Err(Failure::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-supported", text));
     }
     Ok(call::pairs(&String::from_utf8_lossy(&bytes)))
+}
+
+/// Reads what is left of the body of a request that was refused by its head, if it is short and there already: a
+/// connection with an unread body ends, and with it the request that the client sends next.
+pub async fn drain(body: &mut Body) {
+    let rest = async {
+        let mut left = DRAINED;
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    // whoever sends slowly sends on another connection
+    let _ = tokio::time::timeout(DRAIN_PATIENCE, rest).await;
 }
 
 /// Room that the body of a request takes, until it is answered.
@@ -140,7 +159,7 @@ impl Room {
 async fn read(
     server: &Server,
     headers: &HeaderMap,
-    body: Body,
+    body: &mut Body,
     (limit, too_large): (u64, StatusCode),
     room: &mut Room,
 ) -> Result<Bytes> {

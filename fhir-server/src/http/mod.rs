@@ -16,11 +16,13 @@ pub mod routes;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::Router;
 use daemon::listener::Peer;
 use fhir_resource::Document;
+use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use tower_http::compression::predicate::SizeAbove;
 use tower_http::compression::{CompressionLayer, CompressionLevel};
@@ -142,11 +144,27 @@ async fn admitted(
 async fn answer(
     server: &Arc<Server>,
     request: Request,
+    query: Pairs,
+    wanted: Result<Wanted>,
+    known: &mut Known,
+) -> Result<Reply> {
+    let (parts, mut body) = request.into_parts();
+    let awaits_consent = parts.headers.contains_key(header::EXPECT);
+    let answered = of_parts(server, parts, &mut body, query, wanted, known).await;
+    if answered.is_err() && !awaits_consent {
+        body::drain(&mut body).await;
+    }
+    answered
+}
+
+async fn of_parts(
+    server: &Arc<Server>,
+    parts: Parts,
+    body: &mut Body,
     mut query: Pairs,
     wanted: Result<Wanted>,
     known: &mut Known,
 ) -> Result<Reply> {
-    let (parts, body) = request.into_parts();
     let path = call::segments(parts.uri.path());
     let is_form = parts.method == Method::POST && path.last().is_some_and(|last| last == "_search");
     if !is_form {

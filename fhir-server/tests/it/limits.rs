@@ -2,6 +2,9 @@
 
 use fhir_server_settings::{FhirVersion, Limits, Settings};
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
 use crate::begun::Begun;
 use crate::service::Service;
 
@@ -99,4 +102,24 @@ async fn larger_bodies_and_bundles_are_refused() {
     assert_eq!(matches.count(), 3);
     // whoever asked for more is told
     assert!(entries.iter().any(|entry| entry["search"]["mode"] == "outcome"));
+}
+
+/// A refusal by the head alone leaves the body unread: the next request on the connection is answered all the same.
+#[tokio::test]
+async fn a_connection_outlives_a_refused_body() {
+    let service = service(Limits::default()).await;
+    let address = service.base.trim_start_matches("http://").to_owned();
+    let mut connection = TcpStream::connect(&address).await.expect("a connection");
+    let body = " ".repeat(48 << 10);
+    let mut requests = format!(
+        "POST /Clinic HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    requests.push_str(&body);
+    requests.push_str("GET /health/live HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    connection.write_all(requests.as_bytes()).await.expect("written");
+    let mut answers = String::new();
+    connection.read_to_string(&mut answers).await.expect("answers");
+    assert!(answers.starts_with("HTTP/1.1 404"), "{answers}");
+    assert!(answers.contains("HTTP/1.1 200"), "{answers}");
 }
