@@ -94,12 +94,26 @@ fn refuse_repeated_urls(entries: &[Entry<'_>]) -> Result<()> {
 }
 
 fn refuse_repeated_resources(entries: &[Entry<'_>], steps: &[Step]) -> Result<()> {
-    let mut seen = HashSet::new();
+    let mut changed = HashSet::new();
+    let mut kept = HashSet::new();
     for (entry, step) in entries.iter().zip(steps) {
-        if let Some((of, id)) = step.changes()
-            && !seen.insert((of, id))
-        {
-            return Err(repeated(&entry.written().unwrap_or_else(|| format!("{of}/{id}"))));
+        let (id, again) = match (step.changes(), step) {
+            (Some((of, id)), _) => {
+                let id = format!("{of}/{id}");
+                let again = kept.contains(&id) || !changed.insert(id.clone());
+                (id, again)
+            }
+            // what a conditional create finds may be found twice, but not be changed as well
+            (None, Step::Keep(version)) => {
+                let id = format!("{}/{}", version.resource_type, version.id);
+                let again = changed.contains(&id);
+                kept.insert(id.clone());
+                (id, again)
+            }
+            (None, _) => continue,
+        };
+        if again {
+            return Err(repeated(&entry.written().unwrap_or(id)));
         }
     }
     Ok(())

@@ -89,7 +89,7 @@ pub async fn job(server: &Server, call: &Call<'_>, id: &str) -> Result<Reply> {
             ..shown(call, &job)
         }),
         None => Err(Failure::invalid(format!(
-            "The reindex job with id {id} is {} and can't be cancelled.",
+            "Reindex job id {id} is in state {} and cannot be cancelled.",
             status(job.status)
         ))),
     }
@@ -127,7 +127,7 @@ fn input(server: &Server, call: &Call<'_>) -> Result<Input> {
                 }
             }
             _ => {
-                let text = format!("The parameter '{name}' of the reindex request is not valid.");
+                let text = format!("Reindex job does not support the following parameter {name} for a POST operation.");
                 return Err(Failure::invalid(text));
             }
         }

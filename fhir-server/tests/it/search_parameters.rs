@@ -217,7 +217,7 @@ async fn a_parameter_that_is_not_filled_is_ignored_unless_it_is_tried() {
 }
 
 #[rstest]
-#[case(json!([{"name": "foo", "valueString": "x"}]), "The parameter 'foo' of the reindex request is not valid.")]
+#[case(json!([{"name": "foo", "valueString": "x"}]), "Reindex job does not support the following parameter foo for a POST operation.")]
 #[case(json!([{"name": "maximumConcurrency", "valueInteger": 11}]),
     "Reindex operation parameter 'maximumConcurrency' was out of the range of valid values. Please specify different value within a range '1' - '10'.")]
 #[case(json!([{"name": "queryDelayIntervalInMilliseconds", "valueString": "5"}]),
