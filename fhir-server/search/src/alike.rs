@@ -2,7 +2,7 @@
 
 use fhir_resource::Micros;
 
-use crate::key::{Keys, NumberRow, ParamId, REFERENCE};
+use crate::key::{self, Keys, NumberRow, ParamId, REFERENCE};
 use crate::plan::{Filter, NumberTest, Range, TextTest};
 
 /// One condition for each value that `keys` hold: codes with their system where there is one, periods that overlap,
@@ -10,13 +10,9 @@ use crate::plan::{Filter, NumberTest, Range, TextTest};
 pub fn filters(keys: &Keys, with_references: bool) -> Vec<Filter> {
     let own = |param: &ParamId| !param.is_compartment() && !param.is_further();
     let exact = keys.exact.iter().filter(|(param, _)| own(param));
-    let exact = exact.filter(|(param, key)| match key.as_bytes().first() {
-        Some(b's' | b'x') => false,
-        // the code alone says less than the code in its system
-        Some(b'c') => !keys
-            .exact
-            .iter()
-            .any(|(other, key)| other == param && key.starts_with('p')),
+    let exact = exact.filter(|(_, key)| match key.as_bytes().first() {
+        Some(b'x') => false,
+        _ if key::parts(key).is_some_and(|(_, code)| code.is_empty()) => false,
         _ => with_references || !key.starts_with(REFERENCE),
     });
     let exact = exact.map(|(param, key)| Filter::Exact(*param, vec![key.clone()]));

@@ -317,13 +317,9 @@ impl Row<'_> {
     }
 
     fn coded(&mut self, system: Option<Cow<'_, str>>, code: Option<Cow<'_, str>>) {
-        let system = system.unwrap_or_default();
-        if let Some(code) = code {
-            self.exact(key::code(&code));
+        let (system, code) = (system.unwrap_or_default(), code.unwrap_or_default());
+        if !system.is_empty() || !code.is_empty() {
             self.exact(key::system_code(&system, &code));
-        }
-        if !system.is_empty() {
-            self.exact(key::system(&system));
         }
     }
 

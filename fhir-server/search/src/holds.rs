@@ -2,7 +2,7 @@
 
 use fhir_resource::Micros;
 
-use crate::key::{Keys, NumberRow};
+use crate::key::{Keys, NumberRow, is_asked};
 use crate::plan::{Edge, Filter, NumberTest, Range, Table, TextTest};
 
 /// A resource and its keys.
@@ -55,7 +55,7 @@ fn has(filter: &Filter, keys: &Keys) -> bool {
         Filter::Exact(wanted, texts) => keys
             .exact
             .iter()
-            .any(|(param, text)| param == wanted && texts.contains(text)),
+            .any(|(param, text)| param == wanted && is_asked(text, texts)),
         Filter::Prefix(wanted, prefix) => keys
             .exact
             .iter()

@@ -178,7 +178,15 @@ impl Keys {
     /// Removes repetitions: a key is there or not.
     pub(crate) fn settle(&mut self) {
         self.exact.sort_unstable();
-        self.exact.dedup();
+        // sorted, a system alone comes before the codes of it, which say all that it says
+        self.exact.dedup_by(|next, last| {
+            let only_system = parts(&last.1).is_some_and(|(_, code)| code.is_empty());
+            let said = next == last || (only_system && next.0 == last.0 && next.1.starts_with(&last.1));
+            if said {
+                std::mem::swap(next, last);
+            }
+            said
+        });
         self.dates.sort_unstable();
         self.dates.dedup();
         self.strings.sort_unstable();
@@ -199,8 +207,8 @@ impl Keys {
 /// Between system and code; control characters aren't allowed in either.
 const BETWEEN: char = '\u{1f}';
 
-/// The letters in front, where a key is asked for by its form.
-pub const CODE: char = 'c';
+/// The letters in front, where a key is asked for by its form: of codes with their system.
+pub const TOKEN: char = 'p';
 /// Of references.
 pub const REFERENCE: char = 'r';
 /// Of URIs.
@@ -208,19 +216,61 @@ pub const URI: char = 'u';
 /// Of a value that is there, but that nothing can be searched for in: a code without a coding, say.
 pub const OTHER: &str = "x";
 
-/// A code in any system.
-pub fn code(code: &str) -> String {
-    format!("{CODE}{code}")
-}
-
-/// A code in this very system; an empty system says that there is none.
+/// A code in this very system; an empty system says that there is none, an empty code likewise. This alone is kept of a
+/// token: what is asked of a code or a system alone is answered from it.
 pub fn system_code(system: &str, code: &str) -> String {
-    format!("p{system}{BETWEEN}{code}")
+    format!("{TOKEN}{system}{BETWEEN}{code}")
 }
 
-/// Any code in this system.
+/// Asks for a code in any system.
+pub fn code(code: &str) -> String {
+    format!("c{code}")
+}
+
+/// Asks for any code in this system, which isn't empty.
 pub fn system(system: &str) -> String {
     format!("s{system}")
+}
+
+/// What a key asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked<'a> {
+    /// The very same key.
+    Key(&'a str),
+    /// A token with this code.
+    Code(&'a str),
+    /// A token with this system.
+    System(&'a str),
+}
+
+impl<'a> Asked<'a> {
+    /// What the keys of a filter ask for.
+    pub fn by(key: &'a str) -> Self {
+        match key.as_bytes().first() {
+            Some(b'c') => Self::Code(text(key)),
+            Some(b's') => Self::System(text(key)),
+            _ => Self::Key(key),
+        }
+    }
+
+    /// Whether a kept key is what is asked for.
+    pub fn is(self, kept: &str) -> bool {
+        match self {
+            Self::Key(key) => key == kept,
+            Self::Code(code) => parts(kept).is_some_and(|(_, of)| of == code),
+            Self::System(system) => parts(kept).is_some_and(|(of, _)| of == system),
+        }
+    }
+}
+
+/// Whether a kept key is one of those that a filter asks for.
+pub fn is_asked(kept: &str, asked: &[String]) -> bool {
+    asked.iter().any(|key| Asked::by(key).is(kept))
+}
+
+/// System and code of a token's key.
+pub fn parts(kept: &str) -> Option<(&str, &str)> {
+    kept.strip_prefix(TOKEN)?.split_once(BETWEEN)
 }
 
 /// A reference: `Type/id`, a URL, or the text of a reference that is neither.
@@ -246,10 +296,10 @@ pub fn of_type(system: &str, code: &str, value: &str) -> String {
 /// A key as a query writes it, with its form: for people.
 pub fn shown(key: &str) -> String {
     let text = text(key);
-    match key.chars().next() {
-        Some('s') => format!("{text}|"),
-        Some('p') => text.replacen(BETWEEN, "|", 1),
-        _ => text.to_owned(),
+    match parts(key) {
+        Some(("", code)) => code.to_owned(),
+        Some((system, code)) => format!("{system}|{code}"),
+        None => text.to_owned(),
     }
 }
 
@@ -261,4 +311,32 @@ pub fn text(key: &str) -> &str {
 /// The order-preserving form of a decimal.
 pub fn number(value: Decimal) -> Vec<u8> {
     value.to_key()
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::code(code("a"), &[("", "a"), ("http://s", "a"), ("http://t", "a")])]
+    #[case::system(system("http://s"), &[("http://s", "a"), ("http://s", "")])]
+    #[case::both(system_code("http://s", "a"), &[("http://s", "a")])]
+    #[case::without_system(system_code("", "a"), &[("", "a")])]
+    #[case::another_form(reference("a"), &[])]
+    fn tokens_answer(#[case] asked: String, #[case] expected: &[(&str, &str)]) {
+        let kept = [
+            ("", "a"),
+            ("http://s", "a"),
+            ("http://t", "a"),
+            ("http://s", ""),
+            ("", "b"),
+        ];
+        let asked = [asked];
+        let found = kept
+            .iter()
+            .filter(|(system, code)| is_asked(&system_code(system, code), &asked));
+        assert_eq!(found.copied().collect::<Vec<_>>(), expected);
+    }
 }

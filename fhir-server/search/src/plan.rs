@@ -79,7 +79,7 @@ pub enum Filter {
     All(Vec<Filter>),
     /// It doesn't hold.
     Not(Box<Filter>),
-    /// One of the exact keys is there.
+    /// One of the exact keys is there, or of tokens the code or the system that is asked for ([`crate::key::Asked`]).
     Exact(ParamId, Vec<String>),
     /// A key begins with this text.
     Prefix(ParamId, String),

@@ -78,6 +78,10 @@ pub(crate) const RULES: &[(&str, &str)] = &[
         "exact keys have no text",
     ),
     (
+        "SELECT count(*) FROM val t WHERE t.sys > 0 AND NOT EXISTS (SELECT 1 FROM val v WHERE v.id = t.sys)",
+        "codes have no system",
+    ),
+    (
         "SELECT count(*) FROM ix_date x WHERE NOT EXISTS (SELECT 1 FROM res r WHERE r.pk = x.pk AND r.body IS NOT NULL)",
         "dates belong to no resource",
     ),

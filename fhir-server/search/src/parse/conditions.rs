@@ -52,7 +52,7 @@ impl Conditions<'_> {
         };
         let param = ParamId::of(*parameter);
         match parameter.kind() {
-            ParamKind::Token => Some(SortBy::Exact(param, key::CODE)),
+            ParamKind::Token => Some(SortBy::Exact(param, key::TOKEN)),
             ParamKind::Reference => Some(SortBy::Exact(param, key::REFERENCE)),
             ParamKind::Uri => Some(SortBy::Exact(param, key::URI)),
             ParamKind::Date => Some(SortBy::Date(param)),

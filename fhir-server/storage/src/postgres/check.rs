@@ -1,12 +1,10 @@
 //! `check`: whether the database agrees with itself.
 
-use std::collections::BTreeSet;
-
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 
 use super::definitions;
 use super::rows::{self, Columns};
-use super::texts::{self, Texts};
+use super::texts::{Texts, Wanted};
 use crate::bodies;
 use crate::catalogue::Catalogue;
 use crate::check::{COUNT_OWNED, CheckReport, Extract, NO_TEXT, RULES};
@@ -98,9 +96,9 @@ async fn compare(
                 None => report.problems.push(format!("{of}/{id} can't be indexed")),
             }
         }
-        let mut wanted = BTreeSet::new();
+        let mut wanted = Wanted::default();
         for (.., own) in &keys {
-            texts::of_keys(own, &mut wanted);
+            wanted.add_keys(own);
         }
         let numbers = texts.find(connection, &wanted).await?;
         let mut found = rows::read(connection, keys.iter().map(|(pk, ..)| *pk).collect()).await?;

@@ -14,15 +14,15 @@ const NEW: &str = "r AS (INSERT INTO res (pk, type, id, ver, upd, kind, dict, bo
      SELECT c.pk + u.pk, u.type, u.id, u.ver, c.upd + u.upd, u.kind, u.dict, u.body \
      FROM c, unnest(?::int8[], ?::int8[], ?::text[], ?::int8[], ?::int8[], ?::int8[], ?::int8[], ?::bytea[]) \
      u (pk, type, id, ver, upd, kind, dict, body)), \
-     e AS (INSERT INTO ix_exact (pk, param, val, elem) SELECT c.pk + u.pk, u.param, u.val, u.elem \
+     e AS (INSERT INTO ix_exact (pk, param, val, elem) SELECT c.pk + u.pk, u.param, u.val, nullif(u.elem, 0) \
      FROM c, unnest(?::int8[], ?::int8[], ?::int8[], ?::int8[]) u (pk, param, val, elem)), \
-     d AS (INSERT INTO ix_date (pk, param, long, lo, hi, elem) SELECT c.pk + u.pk, u.param, u.long, u.lo, u.hi, u.elem \
+     d AS (INSERT INTO ix_date (pk, param, long, lo, hi, elem) SELECT c.pk + u.pk, u.param, u.long, u.lo, u.hi, nullif(u.elem, 0) \
      FROM c, unnest(?::int8[], ?::int8[], ?::int8[], ?::int8[], ?::int8[], ?::int8[]) u (pk, param, long, lo, hi, elem)), \
      n AS (INSERT INTO ix_number (pk, param, lo, hi, system, code, elem) \
-     SELECT c.pk + u.pk, u.param, u.lo, u.hi, u.system, u.code, u.elem \
+     SELECT c.pk + u.pk, u.param, u.lo, u.hi, u.system, u.code, nullif(u.elem, 0) \
      FROM c, unnest(?::int8[], ?::int8[], ?::bytea[], ?::bytea[], ?::int8[], ?::int8[], ?::int8[]) \
      u (pk, param, lo, hi, system, code, elem)), \
-     s AS (INSERT INTO ix_string (pk, param, folded, exact, elem) SELECT c.pk + u.pk, u.param, u.folded, u.exact, u.elem \
+     s AS (INSERT INTO ix_string (pk, param, folded, exact, elem) SELECT c.pk + u.pk, u.param, u.folded, u.exact, nullif(u.elem, 0) \
      FROM c, unnest(?::int8[], ?::int8[], ?::text[], ?::text[], ?::int8[]) u (pk, param, folded, exact, elem)), \
      l AS (INSERT INTO ix_place (pk, param, latitude, longitude) SELECT c.pk + u.pk, u.param, u.latitude, u.longitude \
      FROM c, unnest(?::int8[], ?::int8[], ?::float8[], ?::float8[]) u (pk, param, latitude, longitude)), \
@@ -44,20 +44,20 @@ const CHANGED: &str = ", h AS (INSERT INTO hist (pk, ver, type, upd, kind, dict,
      xe AS (DELETE FROM ix_exact WHERE ctid = ANY (ARRAY(SELECT y.ctid \
      FROM c, unnest(?::int8[], ?::int8[], ?::int8[], ?::int8[]) u (pk, param, val, elem) \
      JOIN LATERAL (SELECT x.ctid FROM ix_exact x WHERE x.param = u.param AND x.val = u.val AND x.pk = u.pk \
-     AND x.elem = u.elem OFFSET 0) y ON TRUE))), \
+     AND coalesce(x.elem, 0) = u.elem OFFSET 0) y ON TRUE))), \
      xd AS (DELETE FROM ix_date WHERE ctid = ANY (ARRAY(SELECT y.ctid \
      FROM c, unnest(?::int8[], ?::int8[], ?::int8[], ?::int8[], ?::int8[]) u (pk, param, lo, hi, elem) \
      JOIN LATERAL (SELECT x.ctid FROM ix_date x WHERE x.pk = u.pk AND x.param + 0 = u.param AND x.lo = u.lo \
-     AND x.hi = u.hi AND x.elem = u.elem OFFSET 0) y ON TRUE))), \
+     AND x.hi = u.hi AND coalesce(x.elem, 0) = u.elem OFFSET 0) y ON TRUE))), \
      xn AS (DELETE FROM ix_number WHERE ctid = ANY (ARRAY(SELECT y.ctid \
      FROM c, unnest(?::int8[], ?::int8[], ?::bytea[], ?::bytea[], ?::int8[], ?::int8[], ?::int8[]) \
      u (pk, param, lo, hi, system, code, elem) \
      JOIN LATERAL (SELECT x.ctid FROM ix_number x WHERE x.pk = u.pk AND x.param + 0 = u.param AND x.lo = u.lo \
-     AND x.hi = u.hi AND x.system = u.system AND x.code = u.code AND x.elem = u.elem OFFSET 0) y ON TRUE))), \
+     AND x.hi = u.hi AND x.system = u.system AND x.code = u.code AND coalesce(x.elem, 0) = u.elem OFFSET 0) y ON TRUE))), \
      xs AS (DELETE FROM ix_string WHERE ctid = ANY (ARRAY(SELECT y.ctid \
      FROM c, unnest(?::int8[], ?::int8[], ?::text[], ?::text[], ?::int8[]) u (pk, param, folded, exact, elem) \
      JOIN LATERAL (SELECT x.ctid FROM ix_string x WHERE x.pk = u.pk AND x.param + 0 = u.param AND x.folded = u.folded \
-     AND x.exact = u.exact AND x.elem = u.elem OFFSET 0) y ON TRUE))), \
+     AND x.exact = u.exact AND coalesce(x.elem, 0) = u.elem OFFSET 0) y ON TRUE))), \
      xl AS (DELETE FROM ix_place WHERE ctid = ANY (ARRAY(SELECT y.ctid \
      FROM c, unnest(?::int8[], ?::int8[], ?::float8[], ?::float8[]) u (pk, param, latitude, longitude) \
      JOIN LATERAL (SELECT x.ctid FROM ix_place x WHERE x.pk = u.pk AND x.param + 0 = u.param \

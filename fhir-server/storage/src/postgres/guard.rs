@@ -1,5 +1,6 @@
 //! Whether what isn't written yet could be what a search looks for.
 
+use fhir_search::key::is_asked;
 use fhir_search::{Filter, Plan};
 
 use crate::commit::Prepared;
@@ -25,7 +26,7 @@ fn links(filters: &[Filter]) -> bool {
 fn holds(filter: &Filter, resource: &Prepared) -> Option<bool> {
     match filter {
         Filter::Exact(param, texts) => {
-            let has = |(of, text): &(_, String)| of == param && texts.contains(text);
+            let has = |(of, text): &(_, String)| of == param && is_asked(text, texts);
             Some(resource.keys.exact.iter().any(has))
         }
         Filter::Id(ids) => Some(ids.contains(&resource.id)),

@@ -1,6 +1,6 @@
 //! Index rows that are made, and removed, after their resource was written.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use fhir_search::ParamId;
@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 
 use super::delta::{Delta, Moment};
 use super::rows;
-use super::texts::{self, Texts};
+use super::texts::{Texts, Wanted};
 use crate::bodies;
 use crate::catalogue::Catalogue;
 use crate::error::ReadError;
@@ -79,9 +79,9 @@ pub async fn fill(
     definitions: &[u32],
 ) -> sqlx::Result<Vec<Filling>> {
     let others = each.split_off(each.len().min(TOGETHER));
-    let mut wanted = BTreeSet::new();
+    let mut wanted = Wanted::default();
     for filling in &each {
-        texts::of_keys(&filling.keys, &mut wanted);
+        wanted.add_keys(&filling.keys);
     }
     // remembers nothing: what it finds is written
     let numbers = Texts::default().number(connection, &wanted).await?;

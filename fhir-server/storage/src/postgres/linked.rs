@@ -5,10 +5,11 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::convert::Infallible;
 use std::ops::Range;
 
-use fhir_search::{Access, Include, key};
+use fhir_search::key::{self, Asked};
+use fhir_search::{Access, Include};
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 
-use super::texts::{self, Texts};
+use super::texts::{Texts, Wanted};
 use super::value;
 use crate::catalogue::Catalogue;
 use crate::error::ReadError;
@@ -47,10 +48,10 @@ pub async fn included(
     let seen = match access.filter() {
         None => Sql::plain("TRUE"),
         Some(filter) => {
-            let mut wanted = BTreeSet::new();
-            texts::of_filters(std::slice::from_ref(&filter), &mut wanted);
+            let mut wanted = Wanted::default();
+            wanted.add_filters(catalogue, std::slice::from_ref(&filter));
             let numbers = texts.find(connection, &wanted).await?;
-            let mut find = |text: &str| Ok::<_, Infallible>(numbers.get(text));
+            let mut find = |param, asked: Asked<'_>| Ok::<_, Infallible>(numbers.of(param, asked));
             let Ok(condition) = resolve(catalogue, &filter, &mut find);
             condition.probe(Dialect::Postgres, "r.pk")
         }
@@ -156,7 +157,10 @@ impl Walk<'_> {
         if own.is_empty() || parameters.is_empty() {
             return Ok(());
         }
-        let wanted = own.iter().map(String::as_str).collect();
+        let mut wanted = Wanted::default();
+        for key in &own {
+            wanted.add(key);
+        }
         let numbers = texts.find(connection, &wanted).await?;
         let values: Vec<i64> = own.iter().filter_map(|text| numbers.get(text)).collect();
         if values.is_empty() {

@@ -192,11 +192,11 @@ impl Columns {
 
 /// The rows that resources have, a number for each table; `FROM` is where they are.
 const ROWS: [&str; 5] = [
-    "SELECT 0, x.pk, x.param, x.elem, x.val::int8, 0::int8, NULL::bytea, NULL::bytea, NULL::text, NULL::text, \
+    "SELECT 0, x.pk, x.param, coalesce(x.elem, 0), x.val::int8, 0::int8, NULL::bytea, NULL::bytea, NULL::text, NULL::text, \
      0::float8, 0::float8, 0::int8 FROM ix_exact",
-    "SELECT 1, x.pk, x.param, x.elem, x.lo, x.hi, NULL, NULL, NULL, NULL, 0, 0, 0 FROM ix_date",
-    "SELECT 2, x.pk, x.param, x.elem, x.system, x.code, x.lo, x.hi, NULL, NULL, 0, 0, 0 FROM ix_number",
-    "SELECT 3, x.pk, x.param, x.elem, 0, 0, NULL, NULL, x.folded, x.exact, 0, 0, 0 FROM ix_string",
+    "SELECT 1, x.pk, x.param, coalesce(x.elem, 0), x.lo, x.hi, NULL, NULL, NULL, NULL, 0, 0, 0 FROM ix_date",
+    "SELECT 2, x.pk, x.param, coalesce(x.elem, 0), x.system, x.code, x.lo, x.hi, NULL, NULL, 0, 0, 0 FROM ix_number",
+    "SELECT 3, x.pk, x.param, coalesce(x.elem, 0), 0, 0, NULL, NULL, x.folded, x.exact, 0, 0, 0 FROM ix_string",
     "SELECT 4, x.pk, x.param, 0, 0, 0, NULL, NULL, NULL, NULL, x.latitude, x.longitude, 0 FROM ix_place",
 ];
 /// The resources with these names, the clock, and the rows of what is there: all of one moment.

@@ -7,10 +7,14 @@ use crate::error::OpenError;
 use crate::sql::Sql;
 
 /// The newest schema that this program knows.
-pub const CURRENT: u32 = 2;
+pub const CURRENT: u32 = 3;
 
 /// What each number adds to the one before.
-const MIGRATIONS: &[&str] = &[include_str!("schema/0001.sql"), include_str!("schema/0002.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema/0001.sql"),
+    include_str!("schema/0002.sql"),
+    include_str!("schema/0003.sql"),
+];
 
 /// Only one replica migrates at a time: the lock's number is "fhir" in ASCII.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(1718118770)";

@@ -1,12 +1,12 @@
 //! Searches: pages, counts, plans.
 
-use std::collections::BTreeSet;
 use std::convert::Infallible;
 
+use fhir_search::key::Asked;
 use fhir_search::{Filter, Plan, Sight, Sort};
 use sqlx::{PgConnection, Row as _};
 
-use super::texts::{self, Texts};
+use super::texts::{Texts, Wanted};
 use super::value;
 use crate::catalogue::Catalogue;
 use crate::cursor::{Cursor, Key};
@@ -108,10 +108,10 @@ pub async fn past(
     query: &HistoryQuery,
 ) -> Result<Vec<Raw>, ReadError> {
     let seen = seen(query);
-    let mut wanted = BTreeSet::new();
-    texts::of_filters(&seen, &mut wanted);
+    let mut wanted = Wanted::default();
+    wanted.add_filters(catalogue, &seen);
     let numbers = texts.find(connection, &wanted).await?;
-    let mut find = |text: &str| Ok::<_, Infallible>(numbers.get(text));
+    let mut find = |param, asked: Asked<'_>| Ok::<_, Infallible>(numbers.of(param, asked));
     let Ok(statement) = history::statement(DIALECT, catalogue, query, &mut find);
     let Some(statement) = statement else {
         return Ok(Vec::new());
@@ -128,10 +128,10 @@ pub async fn count_past(
     query: &HistoryQuery,
 ) -> Result<u64, ReadError> {
     let seen = seen(query);
-    let mut wanted = BTreeSet::new();
-    texts::of_filters(&seen, &mut wanted);
+    let mut wanted = Wanted::default();
+    wanted.add_filters(catalogue, &seen);
     let numbers = texts.find(connection, &wanted).await?;
-    let mut find = |text: &str| Ok::<_, Infallible>(numbers.get(text));
+    let mut find = |param, asked: Asked<'_>| Ok::<_, Infallible>(numbers.of(param, asked));
     let Ok(statement) = history::count(DIALECT, catalogue, query, &mut find);
     let Some(statement) = statement else {
         return Ok(0);
@@ -174,10 +174,10 @@ async fn conditions(
     texts: &Texts,
     plan: &Plan,
 ) -> sqlx::Result<Option<Conditions>> {
-    let mut wanted = BTreeSet::new();
-    texts::of_filters(&plan.filters, &mut wanted);
+    let mut wanted = Wanted::default();
+    wanted.add_filters(catalogue, &plan.filters);
     let numbers = texts.find(connection, &wanted).await?;
-    let mut find = |text: &str| Ok::<_, Infallible>(numbers.get(text));
+    let mut find = |param, asked: Asked<'_>| Ok::<_, Infallible>(numbers.of(param, asked));
     let Ok(conditions) = statement::conditions(catalogue, plan, &mut find);
     Ok(conditions)
 }

@@ -6,11 +6,13 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use fhir_search::key::{self, Asked, TOKEN};
 use fhir_search::{Filter, Keys};
 use sha2::{Digest as _, Sha256};
 use sqlx::{PgConnection, Row as _};
 
 use super::value;
+use crate::catalogue::Catalogue;
 
 /// Texts that are remembered; then all are forgotten.
 const REMEMBERED: usize = 50_000;
@@ -22,29 +24,114 @@ const BEGINNING: usize = 1_500;
 /// Finds known texts and gives new ones a number. It commits at once, so that no lock is held while others wait, and not
 /// to the disk: a commit that uses the numbers does that, on the same connection.
 const NUMBER: &str = "WITH quick AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)), \
-     asked AS MATERIALIZED (SELECT u.text FROM quick, unnest($1::text[]) u (text)), \
-     fresh AS (INSERT INTO val (text) SELECT a.text FROM asked a \
-     WHERE NOT EXISTS (SELECT 1 FROM val v WHERE v.text = a.text OFFSET 0) ORDER BY a.text \
-     ON CONFLICT (text) DO NOTHING RETURNING id, text) \
-     SELECT v.id, v.text FROM asked a \
-     JOIN LATERAL (SELECT v.id, v.text FROM val v WHERE v.text = a.text OFFSET 0) v ON TRUE UNION ALL SELECT f.id, f.text FROM fresh f";
-const FIND: &str = "SELECT v.id, v.text FROM unnest($1::text[]) u (text) \
-     JOIN LATERAL (SELECT v.id, v.text FROM val v WHERE v.text = u.text OFFSET 0) v ON TRUE";
+     asked AS MATERIALIZED (SELECT u.text, u.sys FROM quick, unnest($1::text[], $2::int8[]) u (text, sys)), \
+     fresh AS (INSERT INTO val (text, sys) SELECT a.text, a.sys FROM asked a \
+     WHERE NOT EXISTS (SELECT 1 FROM val v WHERE v.text = a.text AND v.sys = a.sys OFFSET 0) ORDER BY a.text, a.sys \
+     ON CONFLICT (text, sys) DO NOTHING RETURNING id, text, sys) \
+     SELECT v.id, v.text, v.sys FROM asked a \
+     JOIN LATERAL (SELECT v.* FROM val v WHERE v.text = a.text AND v.sys = a.sys OFFSET 0) v ON TRUE \
+     UNION ALL SELECT f.id, f.text, f.sys FROM fresh f";
+/// Finds texts with their systems, and codes in any system that they have in rows of a parameter: whose turn it is, its
+/// place among those asked for, its number.
+const FIND: &str = "SELECT FALSE, u.n, v.id FROM unnest($1::text[], $2::text[]) WITH ORDINALITY u (text, system, n) \
+     LEFT JOIN LATERAL (SELECT s.id FROM val s WHERE s.text = u.system AND s.sys = 0 OFFSET 0) s ON TRUE \
+     JOIN LATERAL (SELECT v.id FROM val v WHERE v.text = u.text \
+     AND v.sys = CASE WHEN u.system IS NULL THEN 0 ELSE s.id END OFFSET 0) v ON TRUE \
+     UNION ALL SELECT TRUE, u.n, v.id FROM unnest($3::text[], $4::int8[]) WITH ORDINALITY u (text, param, n) \
+     JOIN LATERAL (SELECT v.id FROM val v WHERE v.text = u.text OFFSET 0) v ON TRUE \
+     WHERE EXISTS (SELECT 1 FROM ix_exact x WHERE x.param = u.param AND x.val = v.id OFFSET 0)";
 
-/// Remembered numbers of texts.
+/// Remembered numbers of keys.
 #[derive(Debug, Default)]
 pub struct Texts {
     known: Mutex<HashMap<String, i64>>,
 }
 
-/// The numbers of some texts.
+/// What keys and filters need the numbers of.
 #[derive(Debug, Default)]
-pub struct Numbers(HashMap<String, i64>);
+pub struct Wanted<'a> {
+    keys: BTreeSet<&'a str>,
+    /// Codes whose system isn't said, by parameter.
+    codes: BTreeSet<(i64, &'a str)>,
+}
+
+/// The numbers of some keys.
+#[derive(Debug, Default)]
+pub struct Numbers {
+    keys: HashMap<String, i64>,
+    codes: HashMap<(i64, String), Vec<i64>>,
+}
 
 impl Numbers {
-    /// The number of a text, if it has one.
-    pub fn get(&self, text: &str) -> Option<i64> {
-        self.0.get(fitted(text).as_ref()).copied()
+    /// The number of a key, if it has one.
+    pub fn get(&self, key: &str) -> Option<i64> {
+        self.keys.get(fitted(key).as_ref()).copied()
+    }
+
+    /// The numbers of what a filter asks for.
+    pub fn of(&self, param: i64, asked: Asked<'_>) -> Vec<i64> {
+        match asked {
+            Asked::Key(key) => self.get(key).into_iter().collect(),
+            Asked::System(system) => self.get(&key::system(system)).into_iter().collect(),
+            Asked::Code(code) => {
+                let found = self.codes.get(&(param, code.to_owned()));
+                found.cloned().unwrap_or_default()
+            }
+        }
+    }
+}
+
+impl<'a> Wanted<'a> {
+    /// The texts that keys need.
+    pub fn add_keys(&mut self, keys: &'a Keys) {
+        self.keys.extend(keys.exact.iter().map(|(_, text)| text.as_str()));
+        let units = keys
+            .numbers
+            .iter()
+            .flat_map(|row| [row.system.as_str(), row.code.as_str()]);
+        self.keys.extend(units.filter(|unit| !unit.is_empty()));
+        for element in &keys.elements {
+            self.add_keys(element);
+        }
+    }
+
+    /// One key.
+    pub fn add(&mut self, key: &'a str) {
+        self.keys.insert(key);
+    }
+
+    /// The texts that filters look for.
+    pub fn add_filters(&mut self, catalogue: &Catalogue, filters: &'a [Filter]) {
+        for filter in filters {
+            match filter {
+                Filter::Any(filters)
+                | Filter::All(filters)
+                | Filter::Together(filters)
+                | Filter::Linked { filters, .. }
+                | Filter::LinkedBy { filters, .. } => self.add_filters(catalogue, filters),
+                Filter::Not(filter) => self.add_filters(catalogue, std::slice::from_ref(filter)),
+                Filter::Exact(param, keys) => {
+                    for key in keys {
+                        match Asked::by(key) {
+                            Asked::Code(code) => self.codes.insert((catalogue.param(*param), code)),
+                            Asked::Key(_) | Asked::System(_) => self.keys.insert(key),
+                        };
+                    }
+                }
+                Filter::Number(_, test) => {
+                    let units = [&test.system, &test.code].into_iter().flatten();
+                    self.keys.extend(units.map(String::as_str));
+                }
+                Filter::Prefix(..)
+                | Filter::Date(..)
+                | Filter::Text(..)
+                | Filter::Near(..)
+                | Filter::Present(..)
+                | Filter::Id(_)
+                | Filter::Updated(_)
+                | Filter::Type(_) => {}
+            }
+        }
     }
 }
 
@@ -55,61 +142,93 @@ impl Texts {
     }
 
     /// The numbers of those that have one.
-    pub async fn find(&self, connection: &mut PgConnection, texts: &BTreeSet<&str>) -> sqlx::Result<Numbers> {
+    pub async fn find(&self, connection: &mut PgConnection, wanted: &Wanted<'_>) -> sqlx::Result<Numbers> {
         let mut numbers = Numbers::default();
-        let unknown = self.unknown(texts, &mut numbers);
-        if !unknown.is_empty() {
-            self.learn(connection, FIND, &unknown, &mut numbers).await?;
+        let unknown = self.unknown(wanted.keys.iter().copied(), &mut numbers);
+        if unknown.is_empty() && wanted.codes.is_empty() {
+            return Ok(numbers);
+        }
+        let (texts, systems): (Vec<_>, Vec<_>) = unknown.iter().map(|key| (&key.text, key.system.as_ref())).unzip();
+        let codes: Vec<(i64, &str)> = wanted.codes.iter().copied().collect();
+        let params: Vec<i64> = codes.iter().map(|(param, _)| *param).collect();
+        let any: Vec<String> = codes.iter().map(|(_, code)| token(code)).collect();
+        let query = sqlx::query(FIND).bind(texts).bind(systems).bind(any).bind(params);
+        let rows = query.fetch_all(connection).await?;
+        let mut known = self.known();
+        make_room(&mut known, unknown.len());
+        for row in rows {
+            let number = i64::from(row.try_get::<i32, _>(2)?);
+            let at = usize::try_from(row.try_get::<i64, _>(1)?).unwrap_or_default();
+            if row.try_get(0)? {
+                if let Some((param, code)) = codes.get(at.wrapping_sub(1)) {
+                    let found = numbers.codes.entry((*param, (*code).to_owned())).or_default();
+                    found.push(number);
+                }
+            } else if let Some(key) = unknown.get(at.wrapping_sub(1)) {
+                known.insert(key.name.clone(), number);
+                numbers.keys.insert(key.name.clone(), number);
+            }
         }
         Ok(numbers)
     }
 
-    /// The number of each of them, a new one where it has none.
-    pub async fn number(&self, connection: &mut PgConnection, texts: &BTreeSet<&str>) -> sqlx::Result<Numbers> {
+    /// The number of each key, a new one where it has none.
+    pub async fn number(&self, connection: &mut PgConnection, wanted: &Wanted<'_>) -> sqlx::Result<Numbers> {
         let mut numbers = Numbers::default();
-        // sorted, so that two replicas never wait for each other
-        let mut unknown = self.unknown(texts, &mut numbers);
-        while !unknown.is_empty() {
-            // another replica may be faster with some: the next statement sees its rows
-            self.learn(connection, NUMBER, &unknown, &mut numbers).await?;
-            unknown.retain(|text| !numbers.0.contains_key(text));
+        let unknown = self.unknown(wanted.keys.iter().copied(), &mut numbers);
+        // the number of a token's system stands beside its code
+        let systems: BTreeSet<&str> = unknown.iter().filter_map(|key| key.system.as_deref()).collect();
+        let systems = self.unknown(systems.into_iter(), &mut numbers);
+        for mut unknown in [systems, unknown] {
+            while !unknown.is_empty() {
+                // another replica may be faster with some: the next statement sees its rows
+                self.learn(connection, &unknown, &mut numbers).await?;
+                unknown.retain(|key| !numbers.keys.contains_key(&key.name));
+            }
         }
         Ok(numbers)
     }
 
-    fn unknown(&self, texts: &BTreeSet<&str>, numbers: &mut Numbers) -> Vec<String> {
+    /// Those that aren't remembered, each once; sorted, so that two replicas never wait for each other.
+    fn unknown<'k>(&self, keys: impl Iterator<Item = &'k str>, numbers: &mut Numbers) -> Vec<Key> {
         let known = self.known();
         let mut unknown = BTreeSet::new();
-        for text in texts {
-            let text = fitted(text);
-            match known.get(text.as_ref()) {
+        for key in keys {
+            let name = fitted(key);
+            match known.get(name.as_ref()) {
                 Some(number) => {
-                    numbers.0.insert(text.into_owned(), *number);
+                    numbers.keys.insert(name.into_owned(), *number);
                 }
                 None => {
-                    unknown.insert(text.into_owned());
+                    unknown.insert(Key::of(key, name.into_owned()));
                 }
             }
         }
         unknown.into_iter().collect()
     }
 
-    async fn learn(
-        &self,
-        connection: &mut PgConnection,
-        sql: &'static str,
-        texts: &[String],
-        numbers: &mut Numbers,
-    ) -> sqlx::Result<()> {
-        let rows = sqlx::query(sql).bind(texts).fetch_all(connection).await?;
-        let mut known = self.known();
-        if known.len() + rows.len() > REMEMBERED {
-            known.clear();
+    async fn learn(&self, connection: &mut PgConnection, keys: &[Key], numbers: &mut Numbers) -> sqlx::Result<()> {
+        let mut names = HashMap::with_capacity(keys.len());
+        let (mut texts, mut systems) = (Vec::with_capacity(keys.len()), Vec::with_capacity(keys.len()));
+        for key in keys {
+            // every system has its number by now
+            let system = key.system.as_deref().and_then(|system| numbers.get(system));
+            let system = system.unwrap_or_default();
+            texts.push(key.text.as_str());
+            systems.push(system);
+            names.insert((key.text.as_str(), system), key.name.as_str());
         }
+        let rows = sqlx::query(NUMBER).bind(texts).bind(systems);
+        let rows = rows.fetch_all(connection).await?;
+        let mut known = self.known();
+        make_room(&mut known, rows.len());
         for row in rows {
-            let (number, text): (i32, String) = (row.try_get(0)?, row.try_get(1)?);
-            known.insert(text.clone(), number.into());
-            numbers.0.insert(text, number.into());
+            let number = i64::from(row.try_get::<i32, _>(0)?);
+            let name = (row.try_get(1)?, row.try_get::<i32, _>(2)?.into());
+            if let Some(name) = names.get(&name) {
+                known.insert((*name).to_owned(), number);
+                numbers.keys.insert((*name).to_owned(), number);
+            }
         }
         Ok(())
     }
@@ -117,6 +236,41 @@ impl Texts {
     fn known(&self) -> MutexGuard<'_, HashMap<String, i64>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn make_room(known: &mut HashMap<String, i64>, count: usize) {
+    if known.len() + count > REMEMBERED {
+        known.clear();
+    }
+}
+
+/// A key as it is stored.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    /// Of a token the code.
+    text: String,
+    /// Of a token the key of its system, if it has one.
+    system: Option<String>,
+    /// What it is remembered by.
+    name: String,
+}
+
+impl Key {
+    fn of(key: &str, name: String) -> Self {
+        let (text, system) = match key::parts(key) {
+            None => (name.clone(), None),
+            Some((system, code)) => (
+                token(code),
+                (!system.is_empty()).then(|| fitted(&key::system(system)).into_owned()),
+            ),
+        };
+        Self { text, system, name }
+    }
+}
+
+/// The text of a code, without its system.
+fn token(code: &str) -> String {
+    fitted(&format!("{TOKEN}{code}")).into_owned()
 }
 
 /// The text as it is stored.
@@ -137,46 +291,6 @@ fn fitted(text: &str) -> Cow<'_, str> {
         let _ = write!(fitted, "{byte:02x}");
     }
     Cow::Owned(fitted)
-}
-
-/// The texts that keys need.
-pub fn of_keys<'a>(keys: &'a Keys, texts: &mut BTreeSet<&'a str>) {
-    texts.extend(keys.exact.iter().map(|(_, text)| text.as_str()));
-    let units = keys
-        .numbers
-        .iter()
-        .flat_map(|row| [row.system.as_str(), row.code.as_str()]);
-    texts.extend(units.filter(|unit| !unit.is_empty()));
-    for element in &keys.elements {
-        of_keys(element, texts);
-    }
-}
-
-/// The texts that filters look for.
-pub fn of_filters<'a>(filters: &'a [Filter], texts: &mut BTreeSet<&'a str>) {
-    for filter in filters {
-        match filter {
-            Filter::Any(filters)
-            | Filter::All(filters)
-            | Filter::Together(filters)
-            | Filter::Linked { filters, .. }
-            | Filter::LinkedBy { filters, .. } => of_filters(filters, texts),
-            Filter::Not(filter) => of_filters(std::slice::from_ref(filter), texts),
-            Filter::Exact(_, keys) => texts.extend(keys.iter().map(String::as_str)),
-            Filter::Number(_, test) => {
-                let units = [&test.system, &test.code].into_iter().flatten();
-                texts.extend(units.map(String::as_str));
-            }
-            Filter::Prefix(..)
-            | Filter::Date(..)
-            | Filter::Text(..)
-            | Filter::Near(..)
-            | Filter::Present(..)
-            | Filter::Id(_)
-            | Filter::Updated(_)
-            | Filter::Type(_) => {}
-        }
-    }
 }
 
 #[cfg(test)]

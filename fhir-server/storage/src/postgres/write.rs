@@ -4,7 +4,7 @@
 //! every writer of every replica takes: whoever has it decides alone, on everything that was committed before, so that
 //! preconditions and if-none-exist hold over replicas and no version can appear before an older one.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use sqlx::PgConnection;
@@ -15,7 +15,7 @@ use super::decided::is_plain;
 use super::delta::Delta;
 use super::error::is_taken;
 use super::rows;
-use super::texts::{self, Numbers, Texts};
+use super::texts::{Numbers, Texts, Wanted};
 use super::transaction::{Failed, Transaction};
 use crate::catalogue::Catalogue;
 use crate::commit::{Change, Outcome, Prepared, WriteSet, Written};
@@ -136,9 +136,9 @@ impl Writer {
     }
 
     async fn write(&mut self, connection: &mut PgConnection, sets: &[WriteSet]) -> Result<Vec<Answer>, Failed> {
-        let mut wanted = BTreeSet::new();
+        let mut wanted = Wanted::default();
         for resource in sets.iter().flat_map(|set| &set.changes).filter_map(Change::resource) {
-            texts::of_keys(&resource.keys, &mut wanted);
+            wanted.add_keys(&resource.keys);
         }
         let numbers = self.texts.number(connection, &wanted).await?;
         if let Some(creates) = self.only_creates(sets) {

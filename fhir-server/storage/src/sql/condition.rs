@@ -38,6 +38,11 @@ pub enum Condition {
         param: i64,
         values: Vec<i64>,
     },
+    /// Tokens with one of these systems, whatever their code.
+    OfSystem {
+        param: i64,
+        systems: Vec<i64>,
+    },
     Prefix {
         param: i64,
         prefix: String,
@@ -180,6 +185,7 @@ impl Condition {
     fn is_of_rows(&self) -> bool {
         match self {
             Self::Exact { .. }
+            | Self::OfSystem { .. }
             | Self::Prefix { .. }
             | Self::Date { .. }
             | Self::Number { .. }
@@ -208,6 +214,11 @@ impl Condition {
             Self::Exact { param, values } => {
                 let mut sql = Sql::with("x.param = ? AND x.val ", *param);
                 sql.append(one_of_numbers(dialect, values));
+                ("ix_exact", sql)
+            }
+            Self::OfSystem { param, systems } => {
+                let mut sql = Sql::with("x.param = ? AND (SELECT v.sys FROM val v WHERE v.id = x.val) ", *param);
+                sql.append(one_of_numbers(dialect, systems));
                 ("ix_exact", sql)
             }
             Self::Prefix { param, prefix } => {
@@ -304,13 +315,16 @@ impl Condition {
 }
 
 /// Rows of several conditions with the same resource and element: `table x0 JOIN table x1 … WHERE …`, of the resource `p` or
-/// of any, whose pk is `x0.pk` then.
+/// of any, whose pk is `x0.pk` then. What has no index to begin with comes last.
 pub fn same_element(dialect: Dialect, parts: &[Condition], p: Option<&str>) -> Sql {
     let (mut from, mut tests) = (Sql::default(), Sql::plain(" WHERE TRUE"));
     if let Some(p) = p {
         tests.push(&format!(" AND x0.pk = {p}"));
     }
-    for (index, part) in parts.iter().enumerate() {
+    let (last, first): (Vec<_>, Vec<_>) = parts
+        .iter()
+        .partition(|part| matches!(part, Condition::OfSystem { .. }));
+    for (index, part) in first.into_iter().chain(last).enumerate() {
         let (table, test) = part.rows(dialect);
         let by_resource = index > 0 || p.is_some();
         let test = if by_resource { dialect.by_resource(test) } else { test };

@@ -42,7 +42,7 @@ pub fn value(dialect: Dialect, catalogue: &Catalogue, key: &SortKey, p: &str) ->
             let behind = char::from_u32(u32::from(form) + 1).unwrap_or(form);
             let text = format!(
                 "(SELECT {best}(v.text) FROM ix_exact s{} {} \
-                 WHERE s.pk = {p} AND {} = ? AND v.text >= '{form}' AND v.text < '{behind}')",
+                 WHERE s.pk = {p} AND {} = ? AND v.text > '{form}' AND v.text < '{behind}')",
                 dialect.by("ix_exact_pk"),
                 dialect.join("val", "v", "", "v.id = s.val"),
                 dialect.unsought("s.param"),

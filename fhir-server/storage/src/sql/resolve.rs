@@ -1,7 +1,8 @@
 //! A filter as a condition: with numbers for its texts and parameters. A text without a number is one that no resource
 //! has.
 
-use fhir_search::{Filter, ParamId, key};
+use fhir_search::key::{self, Asked};
+use fhir_search::{Filter, ParamId};
 
 use super::condition::Condition;
 use super::owns::Owns;
@@ -10,8 +11,9 @@ use crate::catalogue::Catalogue;
 /// Codes whose owners are looked for together, at most.
 const CODES: usize = 8;
 
-/// Gives the number of a text, if it has one.
-pub type Find<'a, E> = dyn FnMut(&str) -> Result<Option<i64>, E> + 'a;
+/// Gives the numbers of what is asked for: of a key the only one, if it has one; of a code the one with each system that
+/// it has in rows of the parameter; of a system its own.
+pub type Find<'a, E> = dyn FnMut(i64, Asked<'_>) -> Result<Vec<i64>, E> + 'a;
 
 /// Looks up what a filter names.
 pub fn resolve<E>(catalogue: &Catalogue, filter: &Filter, find: &mut Find<'_, E>) -> Result<Condition, E> {
@@ -29,20 +31,19 @@ pub fn resolve<E>(catalogue: &Catalogue, filter: &Filter, find: &mut Find<'_, E>
             other => Condition::Not(Box::new(other)),
         },
         Filter::Exact(param, texts) => {
-            let mut values = Vec::with_capacity(texts.len());
+            let param = catalogue.param(*param);
+            let (mut values, mut systems) = (Vec::with_capacity(texts.len()), Vec::new());
             for text in texts {
-                values.extend(find(text)?);
-            }
-            values.sort_unstable();
-            values.dedup();
-            if values.is_empty() {
-                Condition::Constant(false)
-            } else {
-                Condition::Exact {
-                    param: catalogue.param(*param),
-                    values,
+                let asked = Asked::by(text);
+                let numbers = find(param, asked)?;
+                match asked {
+                    Asked::System(_) => systems.extend(numbers),
+                    Asked::Key(_) | Asked::Code(_) => values.extend(numbers),
                 }
             }
+            let keys = set(values).map(|values| Condition::Exact { param, values });
+            let of_systems = set(systems).map(|systems| Condition::OfSystem { param, systems });
+            any(keys.into_iter().chain(of_systems).collect())
         }
         Filter::Prefix(param, prefix) => Condition::Prefix {
             param: catalogue.param(*param),
@@ -54,7 +55,10 @@ pub fn resolve<E>(catalogue: &Catalogue, filter: &Filter, find: &mut Find<'_, E>
             high: high.clone(),
         },
         Filter::Number(param, test) => {
-            let mut unit = |text: &Option<String>| text.as_deref().map(&mut *find).transpose();
+            let mut unit = |text: &Option<String>| {
+                let numbers = text.as_deref().map(|text| find(0, Asked::Key(text)));
+                Ok(numbers.transpose()?.map(|numbers| numbers.first().copied()))
+            };
             match (unit(&test.system)?, unit(&test.code)?) {
                 (Some(None), _) | (_, Some(None)) => Condition::Constant(false),
                 (system, code) => Condition::Number {
@@ -173,6 +177,13 @@ fn owns(
         }),
         _ => None,
     }
+}
+
+/// The numbers, each once; `None`: there are none.
+fn set(mut numbers: Vec<i64>) -> Option<Vec<i64>> {
+    numbers.sort_unstable();
+    numbers.dedup();
+    (!numbers.is_empty()).then_some(numbers)
 }
 
 fn any(mut conditions: Vec<Condition>) -> Condition {

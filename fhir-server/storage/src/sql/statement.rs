@@ -7,7 +7,7 @@
 use fhir_search::plan::Range;
 use fhir_search::{Filter, Plan, Sort, SortBy, SortKey};
 
-use super::condition::{Condition, same_element};
+use super::condition::{Condition, one_of_numbers, same_element};
 use super::dialect::Dialect;
 use super::owner::{self, Dates, Owner};
 use super::resolve::{Find, resolve};
@@ -433,14 +433,15 @@ pub fn can_drive(condition: &Condition) -> bool {
     use fhir_search::plan::TextTest::{Contains, EndsWith};
     match condition {
         Condition::Exact { .. }
+        | Condition::OfSystem { .. }
         | Condition::Date { .. }
         | Condition::Number { .. }
         | Condition::Prefix { .. }
         | Condition::Near { .. }
         | Condition::Owns(_)
         | Condition::OwnerExact { .. }
-        | Condition::OwnerDate { .. }
-        | Condition::Together(_) => true,
+        | Condition::OwnerDate { .. } => true,
+        Condition::Together(parts) => !parts.iter().all(|part| matches!(part, Condition::OfSystem { .. })),
         Condition::Text { test, .. } => !matches!(test, Contains(_) | EndsWith(_)),
         Condition::Linked { inner, .. } | Condition::LinkedBy { inner, .. } => links::driver(inner).is_some(),
         Condition::Any(parts) => parts.len() <= UNITED && parts.iter().all(can_drive),
@@ -457,11 +458,17 @@ pub fn counted(rows: Sql, limit: i64) -> Sql {
     statement
 }
 
-/// For a chain: the pks of its other end's driver. Where they are too many, its outer resources are tested one by one.
+/// For a chain: the pks of its other end's driver; for a system: its codes. Where they are too many, the resources are tested
+/// one by one.
 pub fn other_end(dialect: Dialect, condition: &Condition) -> Option<Sql> {
     match condition {
         Condition::Linked { inner, target: of, .. } | Condition::LinkedBy { inner, source: of, .. } => {
             links::driver(inner).map(|(first, _)| links::other_end(dialect, first, *of))
+        }
+        Condition::OfSystem { systems, .. } => {
+            let mut sql = Sql::plain("SELECT v.id AS pk FROM ");
+            sql.append(codes(dialect, systems));
+            Some(sql)
         }
         Condition::Any(parts) => {
             let ends: Vec<Sql> = parts.iter().filter_map(|part| other_end(dialect, part)).collect();
@@ -483,6 +490,13 @@ pub fn leads(dialect: Dialect, condition: &Condition) -> Option<Sql> {
     Some(sql)
 }
 
+/// The codes of systems, from their index: `val v WHERE …`.
+fn codes(dialect: Dialect, systems: &[i64]) -> Sql {
+    let mut sql = Sql::plain(format!("val v{} WHERE v.sys > 0 AND v.sys ", dialect.by("val_sys")));
+    sql.append(one_of_numbers(dialect, systems));
+    sql
+}
+
 /// The pks that a condition's own index gives.
 pub fn driving_rows(dialect: Dialect, condition: &Condition) -> Sql {
     if let Condition::Date { param, low, high } = condition {
@@ -493,6 +507,13 @@ pub fn driving_rows(dialect: Dialect, condition: &Condition) -> Sql {
     }
     if let Condition::Owns(owns) = condition {
         return owns.rows(dialect);
+    }
+    if let Condition::OfSystem { param, systems } = condition {
+        let mut sql = Sql::plain("SELECT x.pk AS pk FROM (SELECT v.id AS id FROM ");
+        sql.append(codes(dialect, systems));
+        let rows = dialect.join("ix_exact", "x", "", "x.param = ? AND x.val = c.id");
+        sql.append(Sql::with(format!(") c {rows}"), *param));
+        return sql;
     }
     if let Condition::Linked { .. } | Condition::LinkedBy { .. } = condition {
         return links::rows(dialect, condition);

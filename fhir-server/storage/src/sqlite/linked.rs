@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
-use fhir_search::{Access, Include, Plan, Sight, key};
+use fhir_search::key::{self, Asked};
+use fhir_search::{Access, Include, Plan, Sight};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::{read, rows, search};
@@ -134,7 +135,7 @@ impl Walk<'_> {
             value,
         );
         if let Some(filter) = self.access.filter() {
-            let mut find = |text: &str| rows::find(self.connection, text);
+            let mut find = |param, asked: Asked<'_>| rows::asked(self.connection, param, asked);
             let seen = resolve(self.catalogue, &filter, &mut find)?;
             query.push(" AND EXISTS (SELECT 1 FROM res r WHERE r.pk = l.pk");
             query.and(seen.probe(Dialect::Sqlite, "r.pk"));

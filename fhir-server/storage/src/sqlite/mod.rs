@@ -29,6 +29,7 @@ use std::thread::JoinHandle;
 
 use fhir_definitions::FhirVersion;
 use fhir_resource::Micros;
+use fhir_search::key::Asked;
 use fhir_search::{Access, Include, Plan};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
@@ -364,7 +365,7 @@ fn free(readers: &[Reader], limit: Limit) -> Option<Taken<'_>> {
 }
 
 fn past(connection: &Connection, catalogue: &Catalogue, query: &HistoryQuery) -> Result<HistoryPage, ReadError> {
-    let mut find = |text: &str| rows::find(connection, text);
+    let mut find = |param, asked: Asked<'_>| rows::asked(connection, param, asked);
     let Some(statement) = history::statement(Dialect::Sqlite, catalogue, query, &mut find)? else {
         return Ok(HistoryPage::default());
     };
@@ -376,7 +377,7 @@ fn past(connection: &Connection, catalogue: &Catalogue, query: &HistoryQuery) ->
 }
 
 fn count_past(connection: &Connection, catalogue: &Catalogue, query: &HistoryQuery) -> Result<u64, ReadError> {
-    let mut find = |text: &str| rows::find(connection, text);
+    let mut find = |param, asked: Asked<'_>| rows::asked(connection, param, asked);
     match history::count(Dialect::Sqlite, catalogue, query, &mut find)? {
         None => Ok(0),
         Some(statement) => Ok(search::number(connection, statement)?.unsigned_abs()),

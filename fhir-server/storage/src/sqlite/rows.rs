@@ -1,7 +1,9 @@
 //! Index rows: what is there and what should be, and the difference written.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
+use fhir_search::key::{self, Asked, TOKEN};
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::catalogue::Catalogue;
@@ -19,19 +21,24 @@ pub struct Values {
 }
 
 impl Values {
-    /// The number of a text, a new one where it has none.
+    /// The number of a key, a new one where it has none.
     pub fn number(&mut self, connection: &Connection, text: &str) -> rusqlite::Result<i64> {
         if let Some(number) = self.known.get(text) {
             return Ok(*number);
         }
-        let found = find(connection, text)?;
+        let (own, system) = stored(text);
+        let system = match system {
+            None => 0,
+            Some(system) => self.number(connection, &system)?,
+        };
+        let found = lookup(connection, &own, system)?;
         let number = match found {
             Some(number) => number,
             None => {
                 self.fresh.push(text.to_owned());
                 connection
-                    .prepare_cached("INSERT INTO val (text) VALUES (?1)")?
-                    .insert([text])?
+                    .prepare_cached("INSERT INTO val (text, sys) VALUES (?1, ?2)")?
+                    .insert((own, system))?
             }
         };
         if self.known.len() >= REMEMBERED {
@@ -59,11 +66,49 @@ impl Values {
     }
 }
 
-/// The number of a text, if it has one.
-pub fn find(connection: &Connection, text: &str) -> rusqlite::Result<Option<i64>> {
+/// The number of a key, if it has one.
+pub fn find(connection: &Connection, key: &str) -> rusqlite::Result<Option<i64>> {
+    let (text, system) = stored(key);
+    let system = match system {
+        None => 0,
+        Some(system) => match lookup(connection, &system, 0)? {
+            None => return Ok(None),
+            Some(number) => number,
+        },
+    };
+    lookup(connection, &text, system)
+}
+
+/// The numbers of what a filter asks for.
+pub fn asked(connection: &Connection, param: i64, asked: Asked<'_>) -> rusqlite::Result<Vec<i64>> {
+    match asked {
+        Asked::Key(key) => Ok(find(connection, key)?.into_iter().collect()),
+        Asked::System(system) => Ok(find(connection, &key::system(system))?.into_iter().collect()),
+        Asked::Code(code) => connection
+            .prepare_cached(
+                "SELECT v.id FROM val v INDEXED BY val_text WHERE v.text = ?1 \
+                 AND EXISTS (SELECT 1 FROM ix_exact x WHERE x.param = ?2 AND x.val = v.id)",
+            )?
+            .query_map((format!("{TOKEN}{code}"), param), |row| row.get(0))?
+            .collect(),
+    }
+}
+
+/// A key as it is stored: its text, and for a token the key of its system, if it has one.
+fn stored(key: &str) -> (Cow<'_, str>, Option<String>) {
+    match key::parts(key) {
+        None => (Cow::Borrowed(key), None),
+        Some((system, code)) => (
+            Cow::Owned(format!("{TOKEN}{code}")),
+            (!system.is_empty()).then(|| key::system(system)),
+        ),
+    }
+}
+
+fn lookup(connection: &Connection, text: &str, system: i64) -> rusqlite::Result<Option<i64>> {
     connection
-        .prepare_cached("SELECT id FROM val WHERE text = ?1")?
-        .query_row([text], |row| row.get(0))
+        .prepare_cached("SELECT id FROM val WHERE text = ?1 AND sys = ?2")?
+        .query_row((text, system), |row| row.get(0))
         .optional()
 }
 

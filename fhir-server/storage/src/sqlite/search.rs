@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use fhir_search::key::Asked;
 use fhir_search::{Plan, Sort};
 use rusqlite::Connection;
 
@@ -91,7 +92,7 @@ pub fn explain(connection: &Connection, catalogue: &Catalogue, plan: &Plan) -> R
 
 /// `None`: nothing can match.
 fn choose(connection: &Connection, catalogue: &Catalogue, plan: &Plan) -> rusqlite::Result<Option<Chosen>> {
-    let mut find = |text: &str| rows::find(connection, text);
+    let mut find = |param, asked: Asked<'_>| rows::asked(connection, param, asked);
     let Some(conditions) = statement::conditions(catalogue, plan, &mut find)? else {
         return Ok(None);
     };

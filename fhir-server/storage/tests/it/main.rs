@@ -5,6 +5,7 @@ mod further;
 mod history;
 mod index;
 mod narrowing;
+mod old;
 mod owned;
 mod plans;
 mod reference;

@@ -14,6 +14,10 @@ const RESOURCES: i64 = 200_000;
 const SEARCHES: &[(&str, &str)] = &[
     ("Observation", ""),
     ("Observation", "code=8867-4"),
+    ("Observation", "code=http://loinc.org|"),
+    ("Observation", "code=http://loinc.org|&patient=p1"),
+    ("Observation", "code:not=http://loinc.org|"),
+    ("Observation", "component-code-value-quantity=http://loinc.org|$5"),
     ("Observation", "code:not=8867-4"),
     ("Observation", "code=http://loinc.org|8867-4&patient=p1"),
     ("Observation", "code=8867-4,other&status=final"),
@@ -176,7 +180,8 @@ fn columns(index: &str) -> Option<(usize, &'static [&'static str])> {
         "res_type_upd" => (1, &["type", "upd"]),
         "res_upd" => (1, &["upd"]),
         "val_pkey" => (1, &["id"]),
-        "val_text" => (1, &["text"]),
+        "val_text" => (1, &["text", "sys"]),
+        "val_sys" => (1, &["sys", "id"]),
         "ix_exact_key" => (2, &["param", "val", "pk"]),
         "ix_owner_date_key" => (3, &["param", "owner", "long", "hi"]),
         "ix_owner_exact_key" => (2, &["param", "val", "owner", "pk"]),
@@ -294,7 +299,7 @@ async fn every_plan_of_postgres_searches_an_index() {
     server.sql(
         &name,
         &format!(
-            "SET synchronous_commit = off;
+            "SET synchronous_commit = off; SET fhir.schema = '99';
              CREATE TEMP TABLE n AS SELECT i FROM generate_series(1, {copies}) i;
              INSERT INTO res SELECT pk + i * 10, upd + i * 10, ver, type, kind, dict, id || i, body FROM res, n;
              INSERT INTO ix_exact SELECT pk + i * 10, param, val, elem FROM ix_exact, n;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fhir_storage::{Change, Database, Expected, Guard, Kept, Outcome, Url, WriteSet};
+use rstest::rstest;
 use serde_json::{Value, json};
 use test_postgres::PostgresServer;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -144,13 +145,16 @@ async fn writes_are_few_statements() {
     assert_eq!(fixture.check().await.problems, [""; 0]);
 }
 
-/// If-none-exist asks between reading and writing.
+/// If-none-exist asks between reading and writing; of a code alone first in which systems it is.
+#[rstest]
+#[case::with_system("|", 2)]
+#[case::of_a_code_alone("", 3)]
 #[tokio::test(flavor = "multi_thread")]
-async fn conditional_creates_ask_once_more() {
+async fn conditional_creates_ask_once_more(#[case] system: &str, #[case] asked: usize) {
     let (fixture, counter) = counted().await;
     let commit = async |id: &str| {
         let guard = Guard {
-            plan: fixture.search("Patient", &format!("_tag={id}")).plan,
+            plan: fixture.search("Patient", &format!("_tag={system}{id}")).plan,
         };
         let mut resource = patient(id, "Ash");
         resource["meta"] = json!({"tag": [{"code": id}]});
@@ -168,7 +172,7 @@ async fn conditional_creates_ask_once_more() {
     commit("two").await.unwrap_err();
     counter.take();
     commit("two").await.unwrap_err();
-    assert_eq!(counter.take(), (2, 2), "what is there is read and found");
+    assert_eq!(counter.take(), (asked, asked), "what is there is read and found");
     commit("three").await.unwrap();
     let (statements, round_trips) = counter.take();
     assert_eq!((statements, round_trips), (4, 4), "new texts get their numbers first");
