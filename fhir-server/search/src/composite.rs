@@ -11,6 +11,7 @@ use fhir_resource::path::Program;
 
 use crate::key::ParamId;
 use crate::parameters::Parameters;
+use crate::shared::alternatives;
 
 /// A composite parameter of one type, compiled.
 #[derive(Debug)]
@@ -89,10 +90,14 @@ impl Composite {
         }
         let mut plain = Vec::new();
         for (like, expression) in likes.iter().zip(&expressions) {
-            let from_resource = Program::compile(expression, definitions, of.name()).ok();
+            let parts = |expression| alternatives(definitions, like.kind(), expression, of.name());
+            let said = parts(expression);
             let same = |other: &&SearchParameter| {
-                let program = Program::compile(other.expression(), definitions, of.name()).ok();
-                other.kind() == like.kind() && program.is_some() && program == from_resource
+                let (Some(said), true) = (&said, other.kind() == like.kind()) else {
+                    return false;
+                };
+                let parts = parts(other.expression());
+                parts.is_some_and(|parts| parts.len() == said.len() && parts.iter().all(|part| said.contains(part)))
             };
             plain.extend(others.iter().find(same).copied());
         }

@@ -17,6 +17,7 @@ use crate::fold::fold;
 use crate::key::{self, Further, Keys, NumberRow, ParamId, PlaceRow};
 use crate::near;
 use crate::parameters::{InForce, Parameters};
+use crate::shared;
 use crate::ucum;
 
 /// Before and after every date that FHIR can write.
@@ -197,7 +198,8 @@ impl TypeExtractor {
                 ParamKind::Special => near::is(*parameter),
                 _ => !near::is_distance(*parameter),
             };
-            by_path && !parameter.expression().is_empty() && !OWN_ROW.contains(&parameter.code())
+            let is_own = shared::has_rows(*parameter) && !OWN_ROW.contains(&parameter.code());
+            by_path && is_own && !parameter.expression().is_empty()
         });
         // every base expression compiles (a test of fhir-resource), and so does every stored one, or it were refused
         let mut members = HashMap::new();

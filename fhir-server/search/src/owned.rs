@@ -7,6 +7,7 @@ use fhir_definitions::{Definitions, ParamKind, ResourceType, SearchParameter};
 use fhir_resource::path::Program;
 
 use crate::key::ParamId;
+use crate::shared;
 
 /// Whose compartment it is about.
 const OWNER: &str = "Patient";
@@ -42,7 +43,7 @@ impl Owned {
             let own = definitions.search_parameters(of);
             own.filter(move |parameter| parameter.kind() == kind && parameter.base() == of.name())
         };
-        let named = |kind, code| own(kind).find(|parameter| parameter.code() == code).map(ParamId::of);
+        let named = |kind, code| own(kind).find(|parameter| parameter.code() == code).and_then(rows_of);
         let patient = named(ParamKind::Reference, PATIENT);
         let subject = named(ParamKind::Reference, SUBJECT);
         if patient.is_none() && subject.is_none() {
@@ -55,15 +56,23 @@ impl Owned {
         };
         let code = named(ParamKind::Token, "code")
             .or_else(|| named(ParamKind::Token, "type"))
-            .or_else(|| coded().map(ParamId::of));
+            .or_else(|| coded().and_then(rows_of));
         let owned = Self {
             members: ParamId::of_compartment(index),
             patient,
             subject,
-            date: date.map(ParamId::of),
+            date: date.and_then(rows_of),
             code,
         };
         (owned.date.is_some() || owned.code.is_some()).then_some(owned)
+    }
+}
+
+/// Where all rows of a parameter are.
+fn rows_of(parameter: SearchParameter) -> Option<ParamId> {
+    match shared::rows(parameter)[..] {
+        [one] => Some(one),
+        _ => None,
     }
 }
 

@@ -53,21 +53,21 @@ pub struct SortKey {
     pub descending: bool,
 }
 
-/// What is sorted by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What is sorted by: values of one of these parameters.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SortBy {
     /// The logical id.
     Id,
     /// The time of the last change.
     Updated,
     /// The text of exact keys of one form (its letter).
-    Exact(ParamId, char),
+    Exact(Vec<ParamId>, char),
     /// The begin of periods ascending, their end descending.
-    Date(ParamId),
+    Date(Vec<ParamId>),
     /// Numbers.
-    Number(ParamId),
+    Number(Vec<ParamId>),
     /// Folded strings.
-    Text(ParamId),
+    Text(Vec<ParamId>),
 }
 
 /// A condition on one resource.

@@ -297,9 +297,9 @@ pub async fn instance(server: &Server, call: &Call<'_>, of: ResourceType, id: &s
 /// Code and value of each key, for people.
 fn values(server: &Server, of: ResourceType, keys: &Keys) -> Vec<(&'static str, String)> {
     let known = server.parameters.load();
-    let code = |param: ParamId| {
-        let mut all = known.indexed(of);
-        all.find(|parameter| ParamId::of(*parameter) == param)
+    let codes = |param: ParamId| {
+        let all = known.indexed(of);
+        all.filter(move |parameter| fhir_search::rows(*parameter).contains(&param))
             .map(SearchParameter::code)
     };
     let exact = keys
@@ -312,5 +312,6 @@ fn values(server: &Server, of: ResourceType, keys: &Keys) -> Vec<(&'static str, 
     });
     let strings = keys.strings.iter().map(|(param, _, exact)| (*param, exact.clone()));
     let all = exact.chain(dates).chain(strings);
-    all.filter_map(|(param, text)| Some((code(param)?, text))).collect()
+    all.flat_map(|(param, text)| codes(param).map(move |code| (code, text.clone())))
+        .collect()
 }

@@ -8,13 +8,15 @@ use crate::error::SearchError;
 use crate::fold::fold;
 use crate::key::{self, ParamId};
 use crate::plan::{Filter, TextTest};
+use crate::shared;
 
 /// What the test asks of the values of `parameter`.
 pub fn of(context: &Context<'_>, parameter: SearchParameter, test: &Test) -> Result<Filter, SearchError> {
-    let param = ParamId::of(parameter);
+    let each =
+        |filter: &dyn Fn(ParamId) -> Filter| filters::any(shared::rows(parameter).into_iter().map(filter).collect());
     // a comma says nothing here, and neither does a backslash
     let escaped = test.value.replace('\\', "\\\\");
-    let equal = || filters::of_values(context, parameter, param, None, &[&escaped]);
+    let equal = || filters::of_rows(context, parameter, None, &[&escaped]);
     let modified = |modifier| filters::of_parameter(context, parameter, Some(modifier), &escaped.replace(',', "\\,"));
     let differs = |equal: Filter| {
         let present = filters::present(context, parameter)?;
@@ -30,11 +32,11 @@ pub fn of(context: &Context<'_>, parameter: SearchParameter, test: &Test) -> Res
             }
         }
         (Operator::Prefix(prefix), ParamKind::Date | ParamKind::Number | ParamKind::Quantity) => {
-            filters::of_values(context, parameter, param, None, &[&format!("{prefix}{escaped}")])
+            filters::of_rows(context, parameter, None, &[&format!("{prefix}{escaped}")])
         }
         (operator, ParamKind::String) => {
             let folded = fold(&test.value);
-            let text = |test| Filter::Text(param, test);
+            let text = |test: TextTest| each(&|param| Filter::Text(param, test.clone()));
             match operator {
                 Operator::Prefix("eq") => Ok(text(TextTest::Folded(folded))),
                 Operator::Prefix("ne") => differs(text(TextTest::Folded(folded))),
@@ -48,7 +50,7 @@ pub fn of(context: &Context<'_>, parameter: SearchParameter, test: &Test) -> Res
         | (Operator::Refers, ParamKind::Reference)
         | (Operator::Overlaps, ParamKind::Date) => equal(),
         (Operator::Prefix("ne"), ParamKind::Token | ParamKind::Reference | ParamKind::Uri) => differs(equal()?),
-        (Operator::StartsWith, ParamKind::Uri) => Ok(Filter::Prefix(param, key::uri(&test.value))),
+        (Operator::StartsWith, ParamKind::Uri) => Ok(each(&|param| Filter::Prefix(param, key::uri(&test.value)))),
         (Operator::In, ParamKind::Token) => modified("in"),
         (Operator::NotIn, ParamKind::Token) => modified("not-in"),
         (Operator::Subsumes, ParamKind::Token) => modified("below"),

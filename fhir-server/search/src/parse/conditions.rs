@@ -11,6 +11,7 @@ use crate::include;
 use crate::key::{self, ParamId};
 use crate::parameters::Parameters;
 use crate::plan::{Filter, SortBy};
+use crate::shared;
 use crate::targets;
 use crate::terms::Terms;
 use crate::value::unescape;
@@ -50,14 +51,14 @@ impl Conditions<'_> {
         let [(_, parameter)] = found.as_slice() else {
             return None;
         };
-        let param = ParamId::of(*parameter);
+        let params = shared::rows(*parameter);
         match parameter.kind() {
-            ParamKind::Token => Some(SortBy::Exact(param, key::TOKEN)),
-            ParamKind::Reference => Some(SortBy::Exact(param, key::REFERENCE)),
-            ParamKind::Uri => Some(SortBy::Exact(param, key::URI)),
-            ParamKind::Date => Some(SortBy::Date(param)),
-            ParamKind::Number | ParamKind::Quantity => Some(SortBy::Number(param)),
-            ParamKind::String => Some(SortBy::Text(param)),
+            ParamKind::Token => Some(SortBy::Exact(params, key::TOKEN)),
+            ParamKind::Reference => Some(SortBy::Exact(params, key::REFERENCE)),
+            ParamKind::Uri => Some(SortBy::Exact(params, key::URI)),
+            ParamKind::Date => Some(SortBy::Date(params)),
+            ParamKind::Number | ParamKind::Quantity => Some(SortBy::Number(params)),
+            ParamKind::String => Some(SortBy::Text(params)),
             ParamKind::Composite | ParamKind::Special => None,
         }
     }

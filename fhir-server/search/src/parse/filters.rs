@@ -15,6 +15,7 @@ use crate::key::{self, Further, ParamId};
 use crate::near;
 use crate::parameters::Parameters;
 use crate::plan::{Filter, NumberTest, Range, Table, TextTest};
+use crate::shared;
 use crate::targets;
 use crate::terms::{self, Need, Terms};
 use crate::ucum;
@@ -80,7 +81,29 @@ pub fn of_parameter(
             .map(|value| composites::of_value(context, parameter, value));
         return Ok(any(tests.collect::<Result<_, SearchError>>()?));
     }
-    of_values(context, parameter, ParamId::of(parameter), modifier, &values)
+    of_rows(context, parameter, modifier, &values)
+}
+
+/// Values that are written as those of `parameter`, found by its rows.
+pub fn of_rows(
+    context: &Context<'_>,
+    parameter: SearchParameter,
+    modifier: Option<&str>,
+    values: &[&str],
+) -> Result<Filter, SearchError> {
+    let (positive, is_negated) = match (parameter.kind(), modifier) {
+        (ParamKind::Token, Some("not")) => (None, true),
+        (ParamKind::Token, Some("not-in")) => (Some("in"), true),
+        _ => (modifier, false),
+    };
+    let rows = shared::rows(parameter).into_iter();
+    let each = rows.map(|param| of_values(context, parameter, param, positive, values));
+    let filter = any(each.collect::<Result<_, _>>()?);
+    Ok(if is_negated {
+        Filter::Not(Box::new(filter))
+    } else {
+        filter
+    })
 }
 
 /// Whether there is any value.
@@ -94,7 +117,8 @@ pub fn present(context: &Context<'_>, parameter: SearchParameter) -> Result<Filt
         table(parameter.kind())
     };
     let table = table.ok_or_else(|| not_in_this_release(parameter))?;
-    Ok(Filter::Present(ParamId::of(parameter), table))
+    let rows = shared::rows(parameter).into_iter();
+    Ok(any(rows.map(|param| Filter::Present(param, table)).collect()))
 }
 
 fn not_in_this_release(parameter: SearchParameter) -> SearchError {
@@ -115,10 +139,7 @@ pub fn of_values(
     let refuse = |modifier: &str| Err(unsupported(modifier, parameter.code()));
     match (parameter.kind(), modifier) {
         (ParamKind::Token, None) => Ok(Filter::Exact(param, tokens(parameter, values)?)),
-        (ParamKind::Token, Some("not")) => Ok(Filter::Not(Box::new(Filter::Exact(param, tokens(parameter, values)?)))),
-        (ParamKind::Token, Some("in" | "not-in" | "above" | "below")) => {
-            by_terms(context, parameter, param, modifier, values)
-        }
+        (ParamKind::Token, Some("in" | "above" | "below")) => by_terms(context, parameter, param, modifier, values),
         (ParamKind::Token, Some("text")) => {
             let begins = |text: &&str| {
                 let text = key::display(&fold(&unescape(text)));
@@ -236,7 +257,7 @@ fn by_terms(
     let mut keys = Vec::new();
     for text in values {
         let need = match modifier {
-            Some("in" | "not-in") => Need::Members(unescape(text)),
+            Some("in") => Need::Members(unescape(text)),
             _ => {
                 let parts: Vec<_> = value::split(text, '|').into_iter().map(unescape).collect();
                 let [system, code] = <[String; 2]>::try_from(parts)
@@ -250,12 +271,7 @@ fn by_terms(
         };
         keys.extend(context.terms.keys(need, without_system)?);
     }
-    let filter = Filter::Exact(param, keys);
-    Ok(if modifier == Some("not-in") {
-        Filter::Not(Box::new(filter))
-    } else {
-        filter
-    })
+    Ok(Filter::Exact(param, keys))
 }
 
 fn of_type(parameter: SearchParameter, text: &str) -> Result<String, SearchError> {

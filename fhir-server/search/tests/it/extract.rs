@@ -89,3 +89,24 @@ fn what_cannot_be_found_from_outside_has_no_key() {
         assert_eq!(texts(&keys, named("organization")), ["x"], "{reference}");
     }
 }
+
+/// The rows of a vital sign are those of its elements, each once, whatever combines them.
+#[test]
+fn what_others_say_has_no_keys_of_its_own() {
+    let (keys, named) = keys(
+        FhirVersion::R4,
+        &json!({
+            "resourceType": "Observation", "status": "final",
+            "code": {"coding": [{"system": "http://s", "code": "c"}]},
+            "subject": {"reference": "Patient/p"},
+            "valueQuantity": {"value": 1, "system": "http://unitsofmeasure.org", "code": "cm"},
+            "component": [{"code": {"coding": [{"code": "d"}]}, "valueQuantity": {"value": 2}}],
+        }),
+    );
+    assert_eq!(texts(&keys, named("combo-code")), [""; 0]);
+    assert_eq!(texts(&keys, named("component-code")), ["p\u{1f}d"]);
+    // in its own unit and the canonical one; the component's, which has no unit
+    assert_eq!(keys.numbers.len(), 3);
+    // the component, for `component-code-value-quantity` and `combo-code-value-quantity`
+    assert_eq!(keys.elements.len(), 2);
+}

@@ -13,6 +13,7 @@ use sqlx::{PgConnection, Row as _};
 
 use super::value;
 use crate::catalogue::Catalogue;
+use crate::sql::resolve::are_shared;
 
 /// Texts that are remembered; then all are forgotten.
 const REMEMBERED: usize = 50_000;
@@ -104,6 +105,15 @@ impl<'a> Wanted<'a> {
     pub fn add_filters(&mut self, catalogue: &Catalogue, filters: &'a [Filter]) {
         for filter in filters {
             match filter {
+                Filter::Any(filters) if are_shared(filters) => {
+                    for filter in filters {
+                        let Filter::Exact(param, keys) = filter else { continue };
+                        let codes = keys.iter().filter_map(|key| key::parts(key));
+                        self.codes
+                            .extend(codes.map(|(_, code)| (catalogue.param(*param), code)));
+                        self.add_filters(catalogue, std::slice::from_ref(filter));
+                    }
+                }
                 Filter::Any(filters)
                 | Filter::All(filters)
                 | Filter::Together(filters)

@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
-use fhir_search::{Sort, SortBy, SortKey};
+use fhir_search::{ParamId, Sort, SortBy, SortKey};
 
 use super::Sql;
+use super::condition::one_of_numbers;
 use super::dialect::Dialect;
 use crate::catalogue::Catalogue;
 use crate::cursor::{Cursor, Key};
@@ -35,43 +36,39 @@ pub fn reads_row(key: &SortKey) -> bool {
 /// The value of the resource whose pk is `p` and whose row is `r`.
 pub fn value(dialect: Dialect, catalogue: &Catalogue, key: &SortKey, p: &str) -> Sql {
     let best = if key.descending { "max" } else { "min" };
-    let (text, param) = match key.by {
+    let end = if key.descending { "hi" } else { "lo" };
+    let of = |table: &str, value: &str, params: &[ParamId], join: &str| {
+        let by = dialect.by(&format!("{table}_pk"));
+        let mut sql = Sql::plain(format!(
+            "(SELECT {value} FROM {table} s{by}{join} WHERE s.pk = {p} AND {} ",
+            dialect.unsought("s.param")
+        ));
+        let numbers: Vec<i64> = params.iter().map(|param| catalogue.param(*param)).collect();
+        sql.append(one_of_numbers(dialect, &numbers));
+        sql
+    };
+    let mut sql = match &key.by {
         SortBy::Id => return Sql::plain("r.id"),
         SortBy::Updated => return Sql::plain("r.upd"),
-        SortBy::Exact(param, form) => {
-            let behind = char::from_u32(u32::from(form) + 1).unwrap_or(form);
-            let text = format!(
-                "(SELECT {best}(v.text) FROM ix_exact s{} {} \
-                 WHERE s.pk = {p} AND {} = ? AND v.text > '{form}' AND v.text < '{behind}')",
-                dialect.by("ix_exact_pk"),
-                dialect.join("val", "v", "", "v.id = s.val"),
-                dialect.unsought("s.param"),
-            );
-            (text, param)
+        SortBy::Exact(params, form) => {
+            let behind = char::from_u32(u32::from(*form) + 1).unwrap_or(*form);
+            let texts = format!(" {}", dialect.join("val", "v", "", "v.id = s.val"));
+            let mut sql = of("ix_exact", &format!("{best}(v.text)"), params, &texts);
+            sql.push(&format!(" AND v.text > '{form}' AND v.text < '{behind}'"));
+            sql
         }
-        SortBy::Date(param) => {
-            let end = if key.descending { "hi" } else { "lo" };
-            (of_table(dialect, "ix_date", &format!("{best}(s.{end})"), p), param)
-        }
-        SortBy::Number(param) => {
-            let (end, first) = if key.descending { ("hi", " DESC") } else { ("lo", "") };
+        SortBy::Date(params) => of("ix_date", &format!("{best}(s.{end})"), params, ""),
+        SortBy::Number(params) => {
             // not every PostgreSQL has the smallest of bytes
-            let by = dialect.by("ix_number_pk");
-            let text = format!(
-                "(SELECT s.{end} FROM ix_number s{by} WHERE s.pk = {p} AND {} = ? ORDER BY s.{end}{first} LIMIT 1)",
-                dialect.unsought("s.param"),
-            );
-            (text, param)
+            let first = if key.descending { " DESC" } else { "" };
+            let mut sql = of("ix_number", &format!("s.{end}"), params, "");
+            sql.push(&format!(" ORDER BY s.{end}{first} LIMIT 1"));
+            sql
         }
-        SortBy::Text(param) => (of_table(dialect, "ix_string", &format!("{best}(s.folded)"), p), param),
+        SortBy::Text(params) => of("ix_string", &format!("{best}(s.folded)"), params, ""),
     };
-    Sql::with(text, catalogue.param(param))
-}
-
-fn of_table(dialect: Dialect, table: &str, best: &str, p: &str) -> String {
-    let by = dialect.by(&format!("{table}_pk"));
-    let param = dialect.unsought("s.param");
-    format!("(SELECT {best} FROM {table} s{by} WHERE s.pk = {p} AND {param} = ?)")
+    sql.push(")");
+    sql
 }
 
 /// What lies behind a cursor, or before it, in the columns `k0`, `k1` … and `pk`.

@@ -24,27 +24,20 @@ pub fn resolve<E>(catalogue: &Catalogue, filter: &Filter, find: &mut Find<'_, E>
             .collect::<Result<Vec<_>, E>>()
     };
     Ok(match filter {
+        Filter::Any(filters) if are_shared(filters) => {
+            let used = filters.iter().filter_map(|filter| match filter {
+                Filter::Exact(param, keys) => Some(exact(catalogue.param(*param), keys, true, find)),
+                _ => None,
+            });
+            any(used.collect::<Result<_, E>>()?)
+        }
         Filter::Any(filters) => any(each(filters)?),
         Filter::All(filters) => all(each(filters)?),
         Filter::Not(filter) => match resolve(catalogue, filter, find)? {
             Condition::Constant(value) => Condition::Constant(!value),
             other => Condition::Not(Box::new(other)),
         },
-        Filter::Exact(param, texts) => {
-            let param = catalogue.param(*param);
-            let (mut values, mut systems) = (Vec::with_capacity(texts.len()), Vec::new());
-            for text in texts {
-                let asked = Asked::by(text);
-                let numbers = find(param, asked)?;
-                match asked {
-                    Asked::System(_) => systems.extend(numbers),
-                    Asked::Key(_) | Asked::Code(_) => values.extend(numbers),
-                }
-            }
-            let keys = set(values).map(|values| Condition::Exact { param, values });
-            let of_systems = set(systems).map(|systems| Condition::OfSystem { param, systems });
-            any(keys.into_iter().chain(of_systems).collect())
-        }
+        Filter::Exact(param, texts) => exact(catalogue.param(*param), texts, false, find)?,
         Filter::Prefix(param, prefix) => Condition::Prefix {
             param: catalogue.param(*param),
             prefix: prefix.clone(),
@@ -105,6 +98,36 @@ pub fn resolve<E>(catalogue: &Catalogue, filter: &Filter, find: &mut Find<'_, E>
         Filter::Updated(range) => Condition::Updated(range.clone()),
         Filter::Type(names) => Condition::Type(names.iter().filter_map(|name| catalogue.type_number(name)).collect()),
     })
+}
+
+/// Whether alternatives are the rows of several parameters with the same keys, as one parameter has them that is made of
+/// others: mostly one of them alone has a key, and then its rows can lead the search.
+pub fn are_shared(filters: &[Filter]) -> bool {
+    let [Filter::Exact(_, first), others @ ..] = filters else {
+        return false;
+    };
+    let same = |filter: &Filter| matches!(filter, Filter::Exact(_, keys) if keys == first);
+    !others.is_empty() && others.iter().all(same)
+}
+
+/// Exact keys; only those that rows of the parameter have, where `used` asks for that.
+fn exact<E>(param: i64, keys: &[String], used: bool, find: &mut Find<'_, E>) -> Result<Condition, E> {
+    let (mut values, mut systems) = (Vec::with_capacity(keys.len()), Vec::new());
+    for key in keys {
+        let asked = Asked::by(key);
+        let mut numbers = find(param, asked)?;
+        if let (true, Some((_, code))) = (used, key::parts(key)) {
+            let all = find(param, Asked::Code(code))?;
+            numbers.retain(|number| all.contains(number));
+        }
+        match asked {
+            Asked::System(_) => systems.extend(numbers),
+            Asked::Key(_) | Asked::Code(_) => values.extend(numbers),
+        }
+    }
+    let of_keys = set(values).map(|values| Condition::Exact { param, values });
+    let of_systems = set(systems).map(|systems| Condition::OfSystem { param, systems });
+    Ok(any(of_keys.into_iter().chain(of_systems).collect()))
 }
 
 /// Forwards along a reference, or back.

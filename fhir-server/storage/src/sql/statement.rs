@@ -120,10 +120,10 @@ pub fn conditions<E>(catalogue: &Catalogue, plan: &Plan, find: &mut Find<'_, E>)
         Sort::Values(keys) => match keys.as_slice() {
             [
                 SortKey {
-                    by: SortBy::Date(param),
+                    by: SortBy::Date(params),
                     ..
                 },
-            ] => catalogue.param(*param) == owned.date,
+            ] => params.len() == 1 && catalogue.param(params[0]) == owned.date,
             _ => false,
         },
         _ => false,

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use crate::error::OpenError;
 
 /// The newest schema that this program knows.
-pub const CURRENT: u32 = 5;
+pub const CURRENT: u32 = 6;
 
 /// What each number adds to the one before.
 const MIGRATIONS: &[&str] = &[
@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0003.sql"),
     include_str!("schema/0004.sql"),
     include_str!("schema/0005.sql"),
+    include_str!("schema/0006.sql"),
 ];
 
 /// Brings the database to the newest schema; `version` is the FHIR version that a new one gets.

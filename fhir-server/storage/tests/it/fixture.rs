@@ -9,8 +9,8 @@ use fhir_resource::stored::{self, StoredForm};
 use fhir_resource::{Document, Limits};
 use fhir_search::{Access, Extractor, Handling, InForce, Parameters, Parser, Search, Target};
 use fhir_storage::{
-    Change, CheckReport, CommitError, Cursor, Database, Effort, Expected, Kept, Outcome, Prepared, Store, StoreOptions,
-    Url, WriteSet,
+    Change, CheckReport, CommitError, Cursor, Database, Effort, Expected, Filling, Kept, Outcome, Prepared, Store,
+    StoreOptions, Url, WriteSet,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -95,6 +95,24 @@ impl Fixture {
             Some(extractor.keys(definitions.resource_type(of)?, document.root()))
         };
         self.store.check(Arc::new(extract)).await.expect("a report")
+    }
+
+    /// Makes the rows of all resources again.
+    pub async fn refill(&self) {
+        for of in self.definitions.resource_types() {
+            let page = self.store.scan(of.name(), 0, 1_000).await.expect("a page");
+            let each = page.into_iter().map(|scanned| Filling {
+                pk: scanned.pk,
+                version: scanned.version,
+                keys: self
+                    .extractor
+                    .keys(of, stored::parse(&scanned.stored).expect("JSON").root()),
+            });
+            let mut left: Vec<_> = each.collect();
+            while !left.is_empty() {
+                left = self.store.fill(left, &[]).await.expect("filled");
+            }
+        }
     }
 
     pub fn prepare(&self, resource: &Value) -> Prepared {

@@ -64,7 +64,13 @@ async fn a_database_of_the_first_layout_opens_and_finds(
         fixture.store.close().await;
         fixture.reopen().await;
     }
-    assert_eq!(fixture.check().await.problems, [""; 0]);
+    let jobs = fixture.store.jobs("reindex").await.expect("jobs");
+    assert_eq!(jobs.len(), 1, "what nobody reads any more is taken away");
+    assert!(jobs[0].input.contains("Observation"), "{}", jobs[0].input);
+    if again {
+        fixture.refill().await;
+        assert_eq!(fixture.check().await.problems, [""; 0]);
+    }
     let everything = ["o1", "o2", "o3", "o4", "o5"];
     for (of, query, expected) in [
         ("Observation", "", &everything[..]),
@@ -76,6 +82,10 @@ async fn a_database_of_the_first_layout_opens_and_finds(
         ("Observation", "code=H", &["o3"]),
         ("Observation", "code=m,s", &["o3", "o4"]),
         ("Observation", "combo-code=http://s|", &["o1", "o2", "o3"]),
+        ("Observation", "combo-code:not=8867-4", &["o3", "o4", "o5"]),
+        ("Observation", "combo-value-quantity=5||pH", &["o1"]),
+        ("Observation", "combo-code-value-quantity=b$5", &["o1"]),
+        ("Observation", "combo-code-value-quantity=new$2", &["o5"]),
         ("Observation", "code:not=8867-4", &["o3", "o4", "o5"]),
         ("Observation", "code=new", &["o5"]),
         ("Observation", "code=old,gone", &[]),
@@ -106,5 +116,6 @@ async fn a_database_of_the_first_layout_opens_and_finds(
     fixture.put_all(&[changed]).await;
     assert_eq!(fixture.found("Observation", "code=8867-4").await, ["o1"]);
     assert_eq!(fixture.found("Observation", "code=http://s|").await, ["o2", "o3"]);
+    fixture.refill().await;
     assert_eq!(fixture.check().await.problems, [""; 0]);
 }

@@ -224,11 +224,12 @@ type Unit = Option<(&'static str, &'static str)>;
 
 #[derive(Debug, Clone)]
 enum Condition {
-    /// Path of a concept, name, modifier, values.
-    Token(&'static str, &'static str, &'static str, Vec<(System, &'static str)>),
+    /// Name, modifier, values.
+    Token(&'static str, &'static str, Vec<(System, &'static str)>),
     Family(&'static str, Vec<&'static str>),
     Date(&'static str, Vec<(&'static str, &'static str)>),
-    Quantity(Vec<(&'static str, &'static str, Unit)>),
+    /// Name, values.
+    Quantity(&'static str, Vec<(&'static str, &'static str, Unit)>),
     Probability(&'static str, &'static str),
     Subject(&'static str, Vec<&'static str>),
     /// `patient=…`
@@ -246,7 +247,16 @@ enum Condition {
     Filter(&'static str, &'static str),
 }
 
-const PLAIN: [&str; 4] = ["code", "subject", "date", "value-quantity"];
+const PLAIN: [&str; 6] = [
+    "code",
+    "subject",
+    "date",
+    "value-quantity",
+    "combo-code",
+    "combo-value-quantity",
+];
+const TOKENS: [&str; 3] = ["code", "component-code", "combo-code"];
+const QUANTITIES: [&str; 3] = ["value-quantity", "component-value-quantity", "combo-value-quantity"];
 
 fn condition(of: &'static str) -> BoxedStrategy<Condition> {
     let token_value = (select(&ASKED[..]), select(&[CODES[0], CODES[1], CODES[2], ""][..]))
@@ -259,17 +269,20 @@ fn condition(of: &'static str) -> BoxedStrategy<Condition> {
     };
     match of {
         "Observation" => prop_oneof![
-            (select(&["", ":not"][..]), proptest::collection::vec(token_value, 1..3))
-                .prop_map(|(modifier, values)| Condition::Token("code", "code", modifier, values)),
-            select(&["heart", "ART", "rate", "x"][..]).prop_map(|text| Condition::Token(
-                "code",
-                "code",
-                ":text",
-                vec![(System::Any, text)]
-            )),
+            (
+                select(&TOKENS[..]),
+                select(&["", ":not"][..]),
+                proptest::collection::vec(token_value, 1..3)
+            )
+                .prop_map(|(name, modifier, values)| Condition::Token(name, modifier, values)),
+            (select(&TOKENS[..]), select(&["heart", "ART", "rate", "x"][..]))
+                .prop_map(|(name, text)| Condition::Token(name, ":text", vec![(System::Any, text)])),
             dates("date"),
-            proptest::collection::vec((select(&PREFIXES[..]), select(&NUMBERS[..]), select(&UNITS[..])), 1..3)
-                .prop_map(Condition::Quantity),
+            (
+                select(&QUANTITIES[..]),
+                proptest::collection::vec((select(&PREFIXES[..]), select(&NUMBERS[..]), select(&UNITS[..])), 1..3)
+            )
+                .prop_map(|(name, values)| Condition::Quantity(name, values)),
             (
                 select(&["", ":Patient", ":identifier"][..]),
                 proptest::collection::vec(select(&PEOPLE[..]), 1..3)
@@ -330,7 +343,7 @@ fn measured(number: &str, unit: Option<(&str, &str)>) -> String {
 impl Condition {
     fn query(&self) -> String {
         match self {
-            Self::Token(_, name, modifier, values) => {
+            Self::Token(name, modifier, values) => {
                 let value = |(system, code): &(System, &str)| match system {
                     System::Any => (*code).to_owned(),
                     System::Is(system) => format!("{}|{code}", system.unwrap_or_default()),
@@ -342,11 +355,11 @@ impl Condition {
                 "{name}={}",
                 join(values.iter().map(|(prefix, date)| format!("{prefix}{date}")))
             ),
-            Self::Quantity(values) => {
+            Self::Quantity(name, values) => {
                 let value = |(prefix, number, unit): &(&str, &str, Option<(&str, &str)>)| {
                     format!("{prefix}{}", measured(number, *unit))
                 };
-                format!("value-quantity={}", join(values.iter().map(value)))
+                format!("{name}={}", join(values.iter().map(value)))
             }
             Self::Probability(prefix, number) => format!("probability={prefix}{number}"),
             Self::Subject(":identifier", ids) => format!(
@@ -368,11 +381,13 @@ impl Condition {
 
     fn holds(&self, resource: &Value, all: &[Value]) -> bool {
         match self {
-            Self::Token(path, _, ":text", values) => values.iter().any(|(_, text)| says(&resource[*path], text)),
-            Self::Token(path, _, modifier, values) => {
-                let found = values
-                    .iter()
-                    .any(|(system, code)| coded(&resource[*path], *system, code));
+            Self::Token(name, ":text", values) => {
+                let mut concepts = elements(resource, name).into_iter().map(|element| &element["code"]);
+                concepts.any(|concept| values.iter().any(|(_, text)| says(concept, text)))
+            }
+            Self::Token(name, modifier, values) => {
+                let mut concepts = elements(resource, name).into_iter().map(|element| &element["code"]);
+                let found = concepts.any(|concept| values.iter().any(|(system, code)| coded(concept, *system, code)));
                 found != (*modifier == ":not")
             }
             Self::Family(modifier, values) => families(resource).any(|family| {
@@ -390,9 +405,11 @@ impl Condition {
                 let holds = |period| values.iter().any(|(prefix, date)| dated(prefix, period, moment(date)));
                 periods.into_iter().any(holds)
             }
-            Self::Quantity(values) => values
-                .iter()
-                .any(|(prefix, number, unit)| of_quantity(&resource["valueQuantity"], prefix, number, *unit)),
+            Self::Quantity(name, values) => elements(resource, name).into_iter().any(|element| {
+                values
+                    .iter()
+                    .any(|(prefix, number, unit)| of_quantity(&element["valueQuantity"], prefix, number, *unit))
+            }),
             Self::Probability(prefix, number) => {
                 let value = &resource["prediction"][0]["probabilityDecimal"];
                 value.is_number() && compared(prefix, scaled(&value.to_string()).0, number, 1)
@@ -412,24 +429,23 @@ impl Condition {
                     _ => url == *value,
                 })
             }),
-            Self::Composite(name, code, prefix, number) => {
-                let mut elements = Vec::new();
-                if *name != "component-code-value-quantity" {
-                    elements.push(resource);
-                }
-                if *name != "code-value-quantity" {
-                    elements.extend(resource["component"].as_array().into_iter().flatten());
-                }
-                elements.iter().any(|element| {
-                    coded(&element["code"], System::Any, code)
-                        && of_quantity(&element["valueQuantity"], prefix, number, None)
-                })
-            }
+            Self::Composite(name, code, prefix, number) => elements(resource, name).into_iter().any(|element| {
+                coded(&element["code"], System::Any, code)
+                    && of_quantity(&element["valueQuantity"], prefix, number, None)
+            }),
             Self::Missing(name, missing) => {
                 let there = match *name {
                     "date" => !effective(resource).is_empty(),
-                    "value-quantity" => resource["valueQuantity"].is_object(),
-                    other => resource[other].is_object(),
+                    "subject" => resource["subject"].is_object(),
+                    name => {
+                        let path = if name.ends_with("code") {
+                            "code"
+                        } else {
+                            "valueQuantity"
+                        };
+                        let mut all = elements(resource, name).into_iter();
+                        all.any(|element| element[path].is_object())
+                    }
                 };
                 there != *missing
             }
@@ -461,6 +477,14 @@ impl Condition {
 }
 
 // ---- what values mean
+
+/// What a parameter looks at: the resource, its components, or both.
+fn elements<'r>(resource: &'r Value, name: &str) -> Vec<&'r Value> {
+    let own = (!name.starts_with("component-")).then_some(resource);
+    let components = name.starts_with("component-") || name.starts_with("combo-");
+    let components = components.then(|| resource["component"].as_array()).flatten();
+    own.into_iter().chain(components.into_iter().flatten()).collect()
+}
 
 fn fold(text: &str) -> String {
     text.to_lowercase().replace('á', "a")
@@ -704,7 +728,7 @@ fn of_owner() -> impl Strategy<Value = Question> {
     ];
     let code = (select(&ASKED[..]), proptest::collection::vec(select(&CODES[..]), 1..3)).prop_map(|(system, codes)| {
         let values = codes.into_iter().map(|code| (system, code));
-        Condition::Token("code", "code", "", values.collect())
+        Condition::Token("code", "", values.collect())
     });
     let date = (select(&PREFIXES[..]), select(&DATES[..])).prop_map(|date| Condition::Date("date", vec![date]));
     let codes = proptest::collection::vec(code, 0..2);

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use fhir_definitions::SearchParameter;
 
-use super::{Context, any, not_in_this_release, of_values, table};
+use super::{Context, any, not_in_this_release, of_rows, of_values, table};
 use crate::composite::Composite;
 use crate::error::SearchError;
-use crate::key::ParamId;
 use crate::plan::Filter;
 use crate::value;
 
@@ -32,7 +31,7 @@ pub fn of_value(context: &Context<'_>, parameter: SearchParameter, text: &str) -
     let mut found = Vec::new();
     if !composite.plain.is_empty() {
         let parts = composite.plain.iter().zip(&values);
-        let parts = parts.map(|(plain, value)| of_values(context, *plain, ParamId::of(*plain), None, &[*value]));
+        let parts = parts.map(|(plain, value)| of_rows(context, *plain, None, &[*value]));
         found.push(Filter::All(parts.collect::<Result<_, _>>()?));
     }
     if composite.nested {
