@@ -15,8 +15,9 @@ use crate::history::{HistoryQuery, Scope};
 use crate::page::{Gathering, Page};
 use crate::sql::condition::Condition;
 use crate::sql::dialect::Dialect;
+use crate::sql::owns::OWNERS;
 use crate::sql::row::{Raw, WIDTH};
-use crate::sql::statement::{self, Chosen, Conditions, FEW, Hits, NEAR};
+use crate::sql::statement::{self, Chosen, Conditions, FEW, Hits, NEAR, SO_FEW};
 use crate::sql::{Sql, history, order};
 
 const DIALECT: Dialect = Dialect::Postgres;
@@ -229,34 +230,64 @@ async fn chosen(connection: &mut PgConnection, conditions: Conditions, plan: &Pl
     Ok(chosen)
 }
 
-/// What asks for the rows of each condition in its own index, up to the limit. Rows in the order of the page are only
-/// counted.
+/// What asks for the rows of each condition in its own index, up to the limit. Where the first has so few that nothing else
+/// is counted, the others aren't.
 fn statement_of_hits(conditions: &[&Condition]) -> Option<Sql> {
-    let mut statement = Sql::default();
-    for condition in conditions {
-        statement.push(if statement.text.is_empty() { "SELECT " } else { ", " });
-        let rows = statement::driving_rows(DIALECT, condition);
-        if statement::keyed(condition) {
-            statement.push("(");
-            statement.append(statement::counted(rows, FEW));
-            statement.push(")");
-            continue;
+    let (first, others) = conditions.split_first()?;
+    let mut statement = Sql::plain("SELECT ");
+    if others.is_empty() || !statement::keyed(first) {
+        statement.append(rows_of(first));
+        for condition in others {
+            statement.push(", ");
+            statement.append(rows_of(condition));
         }
-        let leads = statement::leads(DIALECT, condition);
-        let is_asked = leads.is_some();
-        if let Some(leads) = leads {
-            statement.push("CASE WHEN ");
-            statement.append(leads);
-            statement.push(" THEN ");
-        }
-        statement.push("ARRAY(SELECT n.pk FROM (");
-        statement.append(rows);
-        statement.push(&format!(" LIMIT {FEW}) n)"));
-        if is_asked {
-            statement.push(" END");
-        }
+        return Some(statement);
     }
-    (!statement.text.is_empty()).then_some(statement)
+    statement.push("h.n");
+    for condition in others {
+        statement.push(&format!(", CASE WHEN h.n > {SO_FEW} THEN "));
+        statement.append(rows_of(condition));
+        statement.push(" END");
+    }
+    statement.push(" FROM (SELECT ");
+    statement.append(rows_of(first));
+    statement.push(" AS n OFFSET 0) h");
+    Some(statement)
+}
+
+/// The rows of a condition, nothing where they are too many. Rows in the order of the page are only counted.
+fn rows_of(condition: &Condition) -> Sql {
+    let rows = statement::driving_rows(DIALECT, condition);
+    if statement::keyed(condition) {
+        let mut sql = Sql::plain("(");
+        sql.append(statement::counted(rows, FEW));
+        sql.push(")");
+        return sql;
+    }
+    let mut all = Sql::plain("ARRAY(SELECT n.pk FROM (");
+    all.append(rows);
+    all.push(&format!(" LIMIT {FEW}) n)"));
+    let Some(leads) = statement::leads(DIALECT, condition) else {
+        return all;
+    };
+    let Condition::Owns(owns) = condition else {
+        let mut sql = Sql::plain("CASE WHEN ");
+        sql.append(leads);
+        sql.push(" THEN ");
+        sql.append(all);
+        sql.push(" END");
+        return sql;
+    };
+    let mut sql = Sql::plain(format!(
+        "(SELECT CASE WHEN cardinality(a.few) < {OWNERS} THEN array_remove(a.few, 0) WHEN "
+    ));
+    sql.append(leads);
+    sql.push(" THEN ");
+    sql.append(all);
+    sql.push(" END FROM (SELECT ARRAY(");
+    sql.append(owns.few(DIALECT));
+    sql.push(") AS few OFFSET 0) a)");
+    sql
 }
 
 /// What each condition's own index has, up to the limit, in one statement.
@@ -267,7 +298,8 @@ async fn hits(connection: &mut PgConnection, conditions: &[&Condition]) -> sqlx:
     let row = value::query(statement).fetch_one(connection).await?;
     let hits = conditions.iter().enumerate().map(|(column, condition)| {
         if statement::keyed(condition) {
-            return row.try_get(column).map(Hits::Count);
+            let number: Option<i64> = row.try_get(column)?;
+            return Ok(Hits::Count(number.unwrap_or(FEW)));
         }
         let pks: Option<Vec<i64>> = row.try_get(column)?;
         let few = pks.filter(|pks| i64::try_from(pks.len()).is_ok_and(|hits| hits < FEW));

@@ -35,6 +35,16 @@ impl Dialect {
         }
     }
 
+    /// The same, but a row stays alone where there is none.
+    pub fn join_if_any(self, table: &str, alias: &str, index: &str, on: &str) -> String {
+        match self {
+            Self::Sqlite => format!("LEFT JOIN {table} {alias}{} ON {on}", self.by(index)),
+            Self::Postgres => {
+                format!("LEFT JOIN LATERAL (SELECT {alias}.* FROM {table} {alias} WHERE {on} OFFSET 0) {alias} ON TRUE")
+            }
+        }
+    }
+
     /// After a table: this index and no other one.
     pub fn by(self, index: &str) -> String {
         match self {

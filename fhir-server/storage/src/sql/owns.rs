@@ -3,6 +3,7 @@
 
 use super::condition::{At, Condition, one_of_numbers};
 use super::dialect::Dialect;
+use super::statement::MANY;
 use super::{Sql, prefixed};
 
 /// So few owners that they are looked up before anything else is tried.
@@ -84,26 +85,51 @@ impl Owns {
         sql
     }
 
-    /// Whether it pays to begin with the owners: there are few, or trying the first resources of the type finds too few.
-    pub fn leads(&self, dialect: Dialect) -> Sql {
-        let mut sql = Sql::plain("((SELECT count(*) FROM (");
+    /// The pks of the first [`OWNERS`], 0 for one who isn't there: fewer than that are all.
+    pub fn few(&self, dialect: Dialect) -> Sql {
+        let mut sql = Sql::plain("SELECT coalesce(t.pk, 0) AS pk FROM (");
+        sql.append(self.all_owners());
+        let prefix = prefixed("w.text", &self.prefix);
+        let id = format!(
+            "t.type = {} AND t.id = substr(w.text, {}) AND t.body IS NOT NULL AND {}",
+            self.target,
+            self.prefix.len() + 1,
+            prefix.text
+        );
+        sql.push(&format!(
+            " LIMIT {OWNERS}) n {} {}",
+            dialect.join("val", "w", "", "w.id = n.val"),
+            dialect.join_if_any("res", "t", "res_id", &id)
+        ));
+        sql.arguments.extend(prefix.arguments);
+        sql
+    }
+
+    /// The numbers of the owners of all codes.
+    fn all_owners(&self) -> Sql {
+        let mut sql = Sql::default();
         for (index, value) in self.values.iter().enumerate() {
             sql.push(if index > 0 { " UNION ALL " } else { "" });
             sql.push("SELECT u.val FROM (");
             sql.append(self.owners(*value));
             sql.push(") u");
         }
-        sql.push(&format!(
-            " LIMIT {OWNERS}) n) < {OWNERS} OR (SELECT count(*) FROM (SELECT 1 FROM ("
-        ));
-        sql.push(&format!(
-            "SELECT q.id AS id FROM res q{} WHERE q.type = {} AND q.body IS NOT NULL AND q.pk > 0 ORDER BY q.pk \
-             LIMIT {TRIED}) r WHERE ",
+        sql
+    }
+
+    /// Whether it pays to begin with more owners: trying the first resources of the type finds too few, and they aren't too
+    /// many.
+    pub fn leads(&self, dialect: Dialect) -> Sql {
+        let mut sql = Sql::plain(format!(
+            "((SELECT count(*) FROM (SELECT 1 FROM (SELECT q.id AS id FROM res q{} WHERE q.type = {} \
+             AND q.body IS NOT NULL AND q.pk > 0 ORDER BY q.pk LIMIT {TRIED}) r WHERE ",
             dialect.by("res_live"),
             self.target
         ));
         sql.append(Condition::Owns(self.clone()).probe(dialect, "r.pk"));
-        sql.push(&format!(" LIMIT {DENSE}) m) < {DENSE})"));
+        sql.push(&format!(" LIMIT {DENSE}) m) < {DENSE} AND (SELECT count(*) FROM ("));
+        sql.append(self.all_owners());
+        sql.push(&format!(" LIMIT {MANY}) n) < {MANY})"));
         sql
     }
 }

@@ -25,12 +25,12 @@ pub const FEW: i64 = 512;
 pub const MANY: i64 = 5_000;
 
 /// So few that nothing else is counted.
-const SO_FEW: i64 = 16;
+pub const SO_FEW: i64 = 16;
 /// So few resources cost less to probe than another statement does; a probe of dates is one for each range.
 const PROBES: usize = 16;
 const PROBES_OF_DATES: usize = 4;
 /// So few that their values are looked up to be sorted, where an index has the order.
-const ENOUGH: i64 = 64;
+const ENOUGH: i64 = 256;
 
 /// Alternatives that lead a search together, at most; databases limit how many results they unite.
 const UNITED: usize = 200;

@@ -109,12 +109,20 @@ fn choose(connection: &Connection, catalogue: &Catalogue, plan: &Plan) -> rusqli
 /// Hits of a condition in its own index, counted up to the limit.
 fn hits(connection: &Connection, condition: &Condition, limit: i64) -> rusqlite::Result<Hits> {
     let rows = statement::driving_rows(Dialect::Sqlite, condition);
-    if let Condition::Owns(_) | Condition::OwnerExact { .. } = condition {
-        // mostly few, which aren't read twice
-        let mut few = rows.clone();
-        few.append(Sql::with(" LIMIT ?", OWNERS));
-        let pks = numbers(connection, few)?;
+    // mostly few, which aren't read twice
+    let few = match condition {
+        Condition::Owns(owns) => Some(owns.few(Dialect::Sqlite)),
+        Condition::OwnerExact { .. } => {
+            let mut few = rows.clone();
+            few.append(Sql::with(" LIMIT ?", OWNERS));
+            Some(few)
+        }
+        _ => None,
+    };
+    if let Some(few) = few {
+        let mut pks = numbers(connection, few)?;
         if i64::try_from(pks.len()).is_ok_and(|hits| hits < OWNERS) {
+            pks.retain(|pk| *pk > 0);
             return Ok(Hits::Pks(pks));
         }
     }
