@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use fhir_resource::{Document, Node};
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, HeaderName, Method, header};
 
 use super::failure::Result;
 use super::negotiation::{Prefer, Wanted};
 use crate::access::Principal;
+
+const IF_NONE_EXIST: HeaderName = HeaderName::from_static("if-none-exist");
 
 /// Decoded name and value pairs, in order.
 pub type Pairs = Vec<(String, String)>;
@@ -29,17 +31,17 @@ pub struct Conditions {
 impl Conditions {
     /// Reads them from headers.
     pub fn of(headers: &HeaderMap) -> Self {
-        let text = |name: &str| {
+        let text = |name: &HeaderName| {
             headers
                 .get(name)
                 .and_then(|value| value.to_str().ok())
                 .map(str::to_owned)
         };
         Self {
-            if_match: text(header::IF_MATCH.as_str()),
-            if_none_match: text(header::IF_NONE_MATCH.as_str()),
-            if_none_exist: text("if-none-exist"),
-            if_modified_since: text(header::IF_MODIFIED_SINCE.as_str()),
+            if_match: text(&header::IF_MATCH),
+            if_none_match: text(&header::IF_NONE_MATCH),
+            if_none_exist: text(&IF_NONE_EXIST),
+            if_modified_since: text(&header::IF_MODIFIED_SINCE),
         }
     }
 }

@@ -13,6 +13,7 @@ mod response;
 pub mod route;
 pub mod routes;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -92,14 +93,15 @@ async fn serve(State(server): State<Arc<Server>>, request: Request) -> Response 
     server
         .metrics
         .answered(known.interaction, response.status(), started.elapsed());
-    let request_id = Uuid::new_v4().to_string();
+    let mut request_id = Uuid::encode_buffer();
+    let request_id: &str = Uuid::new_v4().hyphenated().encode_lower(&mut request_id);
     if let Some(audit) = &server.audit {
         let record = Record {
             at,
             took: started.elapsed(),
             identity: known.principal.as_ref().and_then(|principal| principal.identity()),
             peer,
-            request_id: &request_id,
+            request_id,
             correlation_id: correlation.as_ref().and_then(|id| id.to_str().ok()),
             operation: known.interaction,
             resource_type: known.resource_type,
@@ -116,7 +118,7 @@ async fn serve(State(server): State<Arc<Server>>, request: Request) -> Response 
     if known.principal.is_some() {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
-    if let Ok(id) = HeaderValue::from_str(&request_id) {
+    if let Ok(id) = HeaderValue::from_str(request_id) {
         headers.insert(REQUEST_ID, id);
     }
     if let Some(correlation) = correlation {
@@ -137,7 +139,9 @@ async fn admitted(
         return Err(Failure::throttled());
     };
     let limit = Duration::from_secs(u64::from(server.limits.request_seconds()));
-    let answer = tokio::time::timeout(limit, answer(server, request, query, wanted, known)).await;
+    // pinned here, since a future that is moved has its room twice
+    let answer = pin!(answer(server, request, query, wanted, known));
+    let answer = tokio::time::timeout(limit, answer).await;
     answer.unwrap_or_else(|_| Err(Failure::too_costly()))
 }
 

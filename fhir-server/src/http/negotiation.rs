@@ -1,6 +1,6 @@
 //! Which format a request has and which it wants: `Content-Type`, `Accept`, `_format`, `_pretty`, `Prefer`.
 
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderName, StatusCode, header};
 
 use super::failure::{Failure, Result};
 
@@ -216,22 +216,24 @@ pub struct Prefer {
 }
 
 /// Microsoft's header.
-const PARTIAL_INDICES: &str = "x-ms-use-partial-indices";
+const PARTIAL_INDICES: HeaderName = HeaderName::from_static("x-ms-use-partial-indices");
+const PREFER: HeaderName = HeaderName::from_static("prefer");
+const PROFILE_VALIDATION: HeaderName = HeaderName::from_static("x-ms-profile-validation");
 
 impl Prefer {
     /// Reads the header; unknown preferences, and `respond-async` where nothing takes long, are ignored as RFC 7240
     /// asks, but for bad values of `handling` and `return`.
     pub fn of(headers: &HeaderMap) -> Result<Self> {
-        let says_true = |name: &str| {
+        let says_true = |name: &HeaderName| {
             let value = headers.get(name);
             value.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"))
         };
         let mut prefer = Self {
-            profiles: says_true("x-ms-profile-validation"),
-            partial_indices: says_true(PARTIAL_INDICES),
+            profiles: says_true(&PROFILE_VALIDATION),
+            partial_indices: says_true(&PARTIAL_INDICES),
             ..Self::default()
         };
-        let values = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+        let values = headers.get_all(&PREFER).iter().filter_map(|value| value.to_str().ok());
         for preference in values.flat_map(|value| value.split([',', ';'])) {
             let Some((name, value)) = preference.split_once('=') else {
                 continue;

@@ -33,8 +33,10 @@ pub async fn perform(server: &Arc<Server>, interaction: &Interaction, call: &Cal
         call.principal.require_any_role()?;
     }
     match interaction {
-        Interaction::Bundle => batch::bundle(server, call).await,
-        other => single(server, other, call).await,
+        // done in place: the futures of all others are several times as large, and every request would carry them
+        Interaction::Read(of, id) => read::read(server, call, *of, id).await,
+        Interaction::Bundle => Box::pin(batch::bundle(server, call)).await,
+        other => Box::pin(single(server, other, call)).await,
     }
 }
 

@@ -74,8 +74,9 @@ impl Searchset<'_> {
                 if !self.issues.is_empty() {
                     self.told(json);
                 }
+                let mut url = String::new();
                 for (entry, mode) in &self.entries {
-                    self.shown(server, entry, *mode, json);
+                    self.shown(server, entry, *mode, &mut url, json);
                 }
             });
         });
@@ -91,10 +92,13 @@ impl Searchset<'_> {
         });
     }
 
-    fn shown(&self, server: &Server, entry: &Version, mode: Mode, json: &mut Json) {
+    fn shown(&self, server: &Server, entry: &Version, mode: Mode, url: &mut String, json: &mut Json) {
         json.object(|json| {
-            let url = format!("{}/{}/{}", self.base, entry.resource_type, entry.id);
-            json.member("fullUrl", &url);
+            url.clear();
+            for part in [self.base, "/", &entry.resource_type, "/", &entry.id] {
+                url.push_str(part);
+            }
+            json.member("fullUrl", url);
             let json = json.name("resource");
             if self.summary == Summary::False && self.elements.is_empty() {
                 json.raw(&entry.body);

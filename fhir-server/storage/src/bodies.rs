@@ -28,7 +28,11 @@ fn decoder() -> &'static DecoderDictionary<'static> {
     DICTIONARY.get_or_init(|| DecoderDictionary::copy(SHARED))
 }
 
+/// Room for unpacking that a thread keeps; larger bodies take and give back their own.
+const KEPT: usize = 64 << 10;
+
 thread_local! {
+    static UNPACKED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
     static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
 }
@@ -49,18 +53,33 @@ pub fn pack(stored: &[u8]) -> std::io::Result<Vec<u8>> {
 
 /// Unpacks a stored form. `what` names it in an error.
 pub fn unpack(packed: &[u8], dictionary: i64, what: impl Fn() -> String) -> Result<Vec<u8>, ReadError> {
+    let mut stored = Vec::new();
+    unpack_into(packed, dictionary, what, &mut stored)?;
+    Ok(stored)
+}
+
+/// Unpacks a stored form in place of what `stored` holds.
+fn unpack_into(
+    packed: &[u8],
+    dictionary: i64,
+    what: impl Fn() -> String,
+    stored: &mut Vec<u8>,
+) -> Result<(), ReadError> {
     let damaged = || ReadError::Damaged(what());
     let (length, frame) = packed.split_first_chunk::<4>().ok_or_else(damaged)?;
     let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
     if length > MAX_BODY || dictionary != SHARED_ID {
         return Err(damaged());
     }
+    stored.clear();
+    stored.reserve(length);
     DECOMPRESSOR.with_borrow_mut(|cell| {
         let decompressor = match cell {
             Some(decompressor) => decompressor,
             None => cell.insert(Decompressor::with_prepared_dictionary(decoder()).map_err(|_| damaged())?),
         };
-        decompressor.decompress(frame, length).map_err(|_| damaged())
+        let unpacked = decompressor.decompress_to_buffer(frame, stored);
+        unpacked.map(|_| ()).map_err(|_| damaged())
     })
 }
 
@@ -72,10 +91,14 @@ pub fn serve(
     updated: Micros,
     what: impl Fn() -> String,
 ) -> Result<Vec<u8>, ReadError> {
-    let stored = unpack(packed, dictionary, what)?;
-    let mut body = Vec::with_capacity(stored.len() + 80);
-    stored::render(&stored, u64::from(version), updated, &mut body);
-    Ok(body)
+    UNPACKED.with_borrow_mut(|stored| {
+        unpack_into(packed, dictionary, what, stored)?;
+        let mut body = Vec::with_capacity(stored.len() + 80);
+        stored::render(stored, u64::from(version), updated, &mut body);
+        stored.clear();
+        stored.shrink_to(KEPT);
+        Ok(body)
+    })
 }
 
 #[cfg(test)]

@@ -10,13 +10,30 @@ use crate::version::Version;
 impl Raw {
     /// Reads [`COLUMNS`], then the id.
     pub fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let raw = Raw::borrowed(row)?;
+        Ok(Self {
+            body: raw.body.map(<[u8]>::to_vec),
+            type_number: raw.type_number,
+            version: raw.version,
+            updated: raw.updated,
+            kind: raw.kind,
+            dictionary: raw.dictionary,
+            pk: raw.pk,
+            id: raw.id,
+        })
+    }
+}
+
+impl<'a> Raw<&'a [u8]> {
+    /// The same while the row is at hand: its body isn't copied to be unpacked.
+    pub fn borrowed(row: &'a Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             type_number: row.get(0)?,
             version: row.get(1)?,
             updated: row.get(2)?,
             kind: row.get(3)?,
             dictionary: row.get(4)?,
-            body: row.get(5)?,
+            body: row.get_ref(5)?.as_blob_or_null()?,
             pk: row.get(6)?,
             id: row.get(7)?,
         })
@@ -37,8 +54,9 @@ pub fn current(
     let sql =
         "SELECT r.type, r.ver, r.upd, r.kind, r.dict, r.body, r.pk, r.id FROM res r WHERE r.type = ?1 AND r.id = ?2";
     let mut select = connection.prepare_cached(sql)?;
-    let found = select.query_row((number, id), Raw::of).optional()?;
-    found.map(|raw| raw.serve(catalogue)).transpose()
+    let mut rows = select.query((number, id))?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    Raw::borrowed(row)?.serve(catalogue).map(Some)
 }
 
 /// One version, current or superseded.

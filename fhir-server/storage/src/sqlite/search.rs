@@ -42,7 +42,7 @@ pub fn page(
     let mut select = connection.prepare_cached(&statement.text)?;
     let mut rows = select.query(rusqlite::params_from_iter(statement.arguments))?;
     while let Some(row) = rows.next()? {
-        let raw = Raw::of(row)?;
+        let raw = Raw::borrowed(row)?;
         let keys = match &plan.sort {
             Sort::Creation => Vec::new(),
             Sort::UpdatedAscending | Sort::UpdatedDescending => vec![Key::Number(raw.updated)],
