@@ -45,7 +45,8 @@ enum What {
     Docs(documentation::Options),
 }
 
-#[tokio::main]
+// one thread: it takes as little of the machine as it can, and the server finds several requests at a time
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
