@@ -4,6 +4,7 @@
 //! stage started is taken down whatever happens.
 
 mod cluster;
+mod long;
 mod totals;
 
 use std::ffi::OsString;
@@ -18,9 +19,6 @@ use totals::Totals;
 
 use crate::{generate, packages, tidy};
 
-/// Set to `1`, it makes tests that repeat themselves run at full length.
-const LONG_TESTS: &str = "LONG_TESTS";
-
 /// What to run.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
@@ -30,9 +28,8 @@ pub struct Options {
     /// Only the end-to-end scenarios
     #[arg(long, conflicts_with = "no_cluster")]
     pub only_cluster: bool,
-    /// Run the tests that repeat themselves (properties on hostile input, crashes) at full length, which takes hours
-    #[arg(long)]
-    pub long: bool,
+    #[command(flatten)]
+    long: long::Options,
     /// Build profile of the programs in the cluster; that of the other tests needs no second build of everything
     #[arg(long, default_value = "dev")]
     pub profile: String,
@@ -45,12 +42,12 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
         totals: Totals::default(),
         begun: Instant::now(),
     };
-    packages::ensure(if options.no_cluster {
+    packages::ensure(if options.no_cluster || options.long.only_long {
         packages::For::Build
     } else {
         packages::For::Cluster
     })?;
-    if !options.only_cluster {
+    if !options.only_cluster && !options.long.only_long {
         run.stage("formatting", |run| run.cargo(&["fmt", "--all", "--check"]))?;
         run.stage("drift of generated files", |run| generate::run(run.root, true))?;
         run.stage("rules of dependence", |run| tidy::run(run.root))?;
@@ -58,15 +55,13 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
             run.cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
         })?;
         run.stage("unit, property, case and HTTP tests", |run| {
-            let length: &[_] = if options.long {
-                &[(LONG_TESTS.to_owned(), "1".into())]
-            } else {
-                &[]
-            };
-            run.cargo_test(&["test", "--workspace", "--exclude", "e2e", "--no-fail-fast"], length)
+            run.cargo_test(&["test", "--workspace", "--exclude", "e2e", "--no-fail-fast"], &[])
         })?;
     }
-    if !options.no_cluster {
+    if options.long.long || options.long.only_long {
+        run.stage("tests at full length", |run| long::run(run, &options.long))?;
+    }
+    if !options.no_cluster && !options.long.only_long {
         run.stage("end to end on a real cluster", |run| {
             let cluster = TestCluster::up(run.root, &options.profile)?;
             run.cargo_test(&["test", "-p", "e2e", "--no-fail-fast"], &cluster.environment()?)

@@ -7,14 +7,10 @@ use serde_json::{Value, json};
 
 use crate::fixture::{Engine, Fixture};
 
-/// Sets of resources, each asked forty questions; `LONG_TESTS` makes them many.
-fn cases() -> u32 {
-    if std::env::var_os("LONG_TESTS").is_some() {
-        400
-    } else {
-        10
-    }
-}
+/// Sets of resources in a round, each asked forty questions.
+const SETS: u32 = 10;
+/// Rounds of a long run.
+const ROUNDS: u32 = 40;
 
 const UCUM: &str = "http://unitsofmeasure.org";
 const PREFIXES: [&str; 10] = ["", "eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"];
@@ -745,30 +741,41 @@ fn of_owner() -> impl Strategy<Value = Question> {
     })
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { max_shrink_iters: 40, ..ProptestConfig::with_cases(cases()) })]
-    #[test]
-    fn searches_agree_with_the_resources(
-        people in proptest::collection::vec(patient(), 3),
-        observations in proptest::collection::vec(observation(), 4..25),
-        others in proptest::collection::vec(other(), 0..12),
-        questions in proptest::collection::vec(question(), 40),
-        engine in proptest::sample::select(&[Engine::Sqlite, Engine::Postgres][..]),
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let mut all: Vec<Value> = people.into_iter().chain(observations).chain(others).collect();
-        for (number, resource) in all.iter_mut().enumerate() {
-            resource["id"] = json!(PEOPLE.get(number).map_or_else(|| format!("r{number:02}"), |id| (*id).to_owned()));
-        }
-        runtime.block_on(async {
-            let fixture = Fixture::new(engine).await;
-            fixture.commit(all.iter().map(|resource| fixture.put(resource)).collect()).await.expect("committed");
-            for question in questions {
-                let (target, query) = (question.target(), question.query());
-                let found = fixture.found(&target, &format!("{query}&_count=4")).await;
-                prop_assert_eq!(&found, &question.answer(&all), "{}?{}", target, query);
-            }
-            Ok(())
-        })?;
+#[test]
+fn searches_agree_with_the_resources() {
+    for _ in test_length::rounds("searches", 1, ROUNDS) {
+        proptest!(ProptestConfig { max_shrink_iters: 40, ..ProptestConfig::with_cases(SETS) }, |(
+            people in proptest::collection::vec(patient(), 3),
+            observations in proptest::collection::vec(observation(), 4..25),
+            others in proptest::collection::vec(other(), 0..12),
+            questions in proptest::collection::vec(question(), 40),
+            engine in proptest::sample::select(&[Engine::Sqlite, Engine::Postgres][..]),
+        )| agree(people.into_iter().chain(observations).chain(others).collect(), questions, engine)?);
     }
+}
+
+/// Asks an engine, and the resources themselves.
+fn agree(mut all: Vec<Value>, questions: Vec<Question>, engine: Engine) -> Result<(), TestCaseError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    for (number, resource) in all.iter_mut().enumerate() {
+        resource["id"] = json!(
+            PEOPLE
+                .get(number)
+                .map_or_else(|| format!("r{number:02}"), |id| (*id).to_owned())
+        );
+    }
+    runtime.block_on(async {
+        let fixture = Fixture::new(engine).await;
+        let puts = all.iter().map(|resource| fixture.put(resource)).collect();
+        fixture.commit(puts).await.expect("committed");
+        for question in questions {
+            let (target, query) = (question.target(), question.query());
+            let found = fixture.found(&target, &format!("{query}&_count=4")).await;
+            prop_assert_eq!(&found, &question.answer(&all), "{}?{}", target, query);
+        }
+        Ok(())
+    })
 }

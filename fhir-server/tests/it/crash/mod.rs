@@ -1,7 +1,7 @@
 //! Killed at random points under mixed load: every acknowledged write is there, no transaction is there by half, and
 //! bodies, index rows and history agree; on PostgreSQL, which is killed now and then, too.
 //!
-//! `LONG_TESTS=1` kills a thousand times, `CRASH_SEED` repeats the decisions of a run (not the moments of the kernel).
+//! `LONG_TESTS=1` kills up to a thousand times, `CRASH_SEED` repeats the decisions of a run (not the moments of the kernel).
 
 mod client;
 mod dice;
@@ -21,17 +21,11 @@ use dice::Dice;
 /// Who writes at a time, each to resources of its own but for conditional creates.
 const CLIENTS: u64 = 6;
 /// Kills after which the database is proved by itself, too.
-const CHECK_EVERY: usize = 10;
+const CHECK_EVERY: u32 = 10;
+/// Kills of a short and of a long run.
+const KILLS: (u32, u32) = (20, 1_000);
 /// Acknowledged writes before a kill, at most.
 const MOST: usize = 120;
-
-fn kills() -> usize {
-    if std::env::var_os("LONG_TESTS").is_some() {
-        1_000
-    } else {
-        20
-    }
-}
 
 fn seed() -> u64 {
     let given = std::env::var("CRASH_SEED").ok().and_then(|text| text.parse().ok());
@@ -56,7 +50,12 @@ async fn killed_under_load(database: String, postgres: Option<&PostgresServer>) 
     println!("CRASH_SEED={seed}");
     let mut dice = Dice::new(seed);
     let mut clients: Vec<Client> = (0..CLIENTS).map(|name| Client::new(name, seed)).collect();
-    for kill in 0..kills() {
+    let name = if postgres.is_some() {
+        "kills on PostgreSQL"
+    } else {
+        "kills on SQLite"
+    };
+    for kill in test_length::rounds(name, KILLS.0, KILLS.1) {
         if dice.below(5) == 0 {
             killed_early(&database, &mut dice).await;
         }

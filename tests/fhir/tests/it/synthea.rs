@@ -17,7 +17,7 @@ async fn bundles_load_with_exact_totals_and_resolved_references() {
     let Some(mut files) = shared::synthea().expect("readable bundles") else {
         return;
     };
-    if std::env::var_os("LONG_TESTS").is_none() {
+    if !test_length::is_long() {
         files.truncate(SHORT);
     }
     let server = Server::start(FhirVersion::R4).await;

@@ -99,7 +99,7 @@ fn walk(node: Node<'_>) -> usize {
 fn json() {
     memory::bounded();
     let definitions = FhirVersion::R4.definitions();
-    fuzz::run(&Corpus::read().resources, JSON, 3_000, |text| {
+    fuzz::run("json", &Corpus::read().resources, JSON, 3_000, |text| {
         let Ok(document) = Document::parse(text.to_owned(), Limits::default()) else {
             return;
         };
@@ -135,7 +135,7 @@ fn xml() {
         String::from_utf8(xml).ok()
     });
     let seeds: Vec<String> = written.collect();
-    fuzz::run(&seeds, XML, 3_000, |text| {
+    fuzz::run("xml", &seeds, XML, 3_000, |text| {
         if let Ok(json) = xml::read(definitions, text.as_bytes(), Limits::default()) {
             let document = Document::parse(json, Limits::default()).expect("JSON");
             walk(document.root());
@@ -150,7 +150,7 @@ fn patches() {
     let patient = r#"{"resourceType":"Patient","id":"p","active":true,"name":[{"family":"A","given":["b","c"]},{"family":"D"}],
         "birthDate":"1970-01-01","contact":[{"name":{"family":"E"}}],"extension":[{"url":"urn:x","valueString":"y"}]}"#;
     let patient = Document::parse(patient, Limits::default()).expect("a patient");
-    fuzz::run(&Corpus::read().patches, PATCH, 3_000, |text| {
+    fuzz::run("patches", &Corpus::read().patches, PATCH, 3_000, |text| {
         let Ok(operations) = Document::parse(text.to_owned(), Limits::default()) else {
             return;
         };

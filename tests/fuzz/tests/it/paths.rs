@@ -107,7 +107,7 @@ fn fhirpath() {
         .chain(long)
         .chain(fuzz::Corpus::read().paths)
         .collect();
-    fuzz::run(&seeds, WORDS, 5_000, |text| {
+    fuzz::run("fhirpath", &seeds, WORDS, 5_000, |text| {
         if let Ok(program) = Program::compile(text, definitions, "Patient") {
             program.evaluate(patient.root(), &mut |_, _| {});
         }

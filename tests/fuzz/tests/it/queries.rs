@@ -88,7 +88,7 @@ fn queries_become_plans_that_run() {
         default_count: 10,
         max_count: 100,
     };
-    fuzz::run(&fuzz::Corpus::read().queries, WORDS, 3_000, |text| {
+    fuzz::run("queries", &fuzz::Corpus::read().queries, WORDS, 3_000, |text| {
         let (path, query) = text.split_once('?').unwrap_or(("", text));
         let of = definitions.resource_type(path.split('/').next().unwrap_or_default());
         let target = of.map_or(Target::System, Target::Type);
@@ -149,7 +149,7 @@ fn places_of_pages() {
         filters: Vec::new(),
         sort: fhir_search::Sort::Creation,
     };
-    fuzz::run(&seeds, PARTS, 3_000, |text| {
+    fuzz::run("places", &seeds, PARTS, 3_000, |text| {
         let _ = text.parse::<HistoryCursor>();
         if let Ok(cursor) = text.parse::<Cursor>() {
             let found = runtime.block_on(store.search(&plan, 1, Some(&cursor), Effort::Any));

@@ -47,7 +47,7 @@ fn no_token_but_a_good_one_gets_in() {
         "",
     ]
     .map(str::to_owned);
-    fuzz::run(&seeds, WORDS, 3_000, |text| {
+    fuzz::run("tokens", &seeds, WORDS, 3_000, |text| {
         let answer = runtime.block_on(verifier.authenticate(Some(text)));
         assert!(answer.is_err(), "{text:?} got in");
     });
