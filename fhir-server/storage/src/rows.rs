@@ -6,7 +6,7 @@ use fhir_search::{Keys, ParamId};
 
 use crate::catalogue::Catalogue;
 use crate::owned::{OwnerDate, OwnerExact};
-use crate::sql::statement::LONG;
+use crate::sql::driving::LONG;
 
 /// Gives the number of a text, a new one where it has none.
 pub type Number<'a, E> = dyn FnMut(&str) -> Result<i64, E> + 'a;

@@ -13,11 +13,14 @@ use crate::cursor::{Cursor, Key};
 use crate::error::ReadError;
 use crate::history::{HistoryQuery, Scope};
 use crate::page::{Gathering, Page};
+use crate::sql::choice::{self, FEW, Hits, SO_FEW};
 use crate::sql::condition::Condition;
+use crate::sql::conditions::{self, Conditions, NEAR};
 use crate::sql::dialect::Dialect;
+use crate::sql::driving;
 use crate::sql::owns::OWNERS;
 use crate::sql::row::{Raw, WIDTH};
-use crate::sql::statement::{self, Chosen, Conditions, FEW, Hits, NEAR, SO_FEW};
+use crate::sql::statement::Chosen;
 use crate::sql::{Sql, history, order};
 
 const DIALECT: Dialect = Dialect::Postgres;
@@ -179,7 +182,7 @@ async fn conditions(
     wanted.add_filters(catalogue, &plan.filters);
     let numbers = texts.find(connection, &wanted).await?;
     let mut find = |param, asked: Asked<'_>| Ok::<_, Infallible>(numbers.of(param, asked));
-    let Ok(conditions) = statement::conditions(catalogue, plan, &mut find);
+    let Ok(conditions) = conditions::conditions(catalogue, plan, &mut find);
     Ok(conditions)
 }
 
@@ -226,7 +229,7 @@ async fn chosen(connection: &mut PgConnection, conditions: Conditions, plan: &Pl
     // in the order in which they are asked for
     let mut counted = hits(connection, &conditions.to_count(&plan.sort)).await?.into_iter();
     let mut hits = |_: &Condition, limit: i64| Ok::<_, Infallible>(counted.next().unwrap_or(Hits::Count(limit)));
-    let Ok(chosen) = statement::choose(DIALECT, conditions, &plan.sort, &mut hits);
+    let Ok(chosen) = choice::choose(DIALECT, conditions, &plan.sort, &mut hits);
     Ok(chosen)
 }
 
@@ -235,7 +238,7 @@ async fn chosen(connection: &mut PgConnection, conditions: Conditions, plan: &Pl
 fn statement_of_hits(conditions: &[&Condition]) -> Option<Sql> {
     let (first, others) = conditions.split_first()?;
     let mut statement = Sql::plain("SELECT ");
-    if others.is_empty() || !statement::keyed(first) {
+    if others.is_empty() || !choice::keyed(first) {
         statement.append(rows_of(first));
         for condition in others {
             statement.push(", ");
@@ -257,17 +260,17 @@ fn statement_of_hits(conditions: &[&Condition]) -> Option<Sql> {
 
 /// The rows of a condition, nothing where they are too many. Rows in the order of the page are only counted.
 fn rows_of(condition: &Condition) -> Sql {
-    let rows = statement::driving_rows(DIALECT, condition);
-    if statement::keyed(condition) {
+    let rows = driving::driving_rows(DIALECT, condition);
+    if choice::keyed(condition) {
         let mut sql = Sql::plain("(");
-        sql.append(statement::counted(rows, FEW));
+        sql.append(driving::counted(rows, FEW));
         sql.push(")");
         return sql;
     }
     let mut all = Sql::plain("ARRAY(SELECT n.pk FROM (");
     all.append(rows);
     all.push(&format!(" LIMIT {FEW}) n)"));
-    let Some(leads) = statement::leads(DIALECT, condition) else {
+    let Some(leads) = driving::leads(DIALECT, condition) else {
         return all;
     };
     let Condition::Owns(owns) = condition else {
@@ -297,7 +300,7 @@ async fn hits(connection: &mut PgConnection, conditions: &[&Condition]) -> sqlx:
     };
     let row = value::query(statement).fetch_one(connection).await?;
     let hits = conditions.iter().enumerate().map(|(column, condition)| {
-        if statement::keyed(condition) {
+        if choice::keyed(condition) {
             let number: Option<i64> = row.try_get(column)?;
             return Ok(Hits::Count(number.unwrap_or(FEW)));
         }

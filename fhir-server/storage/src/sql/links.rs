@@ -4,7 +4,7 @@ use fhir_search::key::URI;
 
 use super::condition::{At, Condition};
 use super::dialect::Dialect;
-use super::statement::{can_drive, driving_rows};
+use super::driving::{can_drive, driving_rows};
 use super::{Sql, prefixed};
 
 /// Of one link: the text of its reference, and of the url that it names; the resource at its other end; the rows of the

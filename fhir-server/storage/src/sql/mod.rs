@@ -1,7 +1,10 @@
 //! Plans as SQL, written once for every engine; what differs is in [`dialect`].
 
+pub mod choice;
 pub mod condition;
+pub mod conditions;
 pub mod dialect;
+pub mod driving;
 pub mod history;
 pub mod links;
 pub mod order;

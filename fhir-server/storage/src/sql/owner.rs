@@ -6,8 +6,8 @@ use fhir_search::plan::{Edge, Range};
 
 use super::condition::{Condition, joined};
 use super::dialect::Dialect;
+use super::driving::LONG;
 use super::row::COLUMNS;
-use super::statement::LONG;
 use super::{Sql, bounded, order};
 use crate::cursor::{Cursor, Key};
 use crate::owned::{NO_DATE, Owned, via};

@@ -3,7 +3,7 @@
 
 use super::condition::{At, Condition, one_of_numbers};
 use super::dialect::Dialect;
-use super::statement::MANY;
+use super::driving::MANY;
 use super::{Sql, prefixed};
 
 /// So few owners that they are looked up before anything else is tried.

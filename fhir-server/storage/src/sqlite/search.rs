@@ -12,11 +12,14 @@ use crate::catalogue::Catalogue;
 use crate::cursor::{Cursor, Key};
 use crate::error::ReadError;
 use crate::page::{Gathering, Page};
+use crate::sql::choice::{self, Hits};
 use crate::sql::condition::Condition;
+use crate::sql::conditions;
 use crate::sql::dialect::Dialect;
+use crate::sql::driving;
 use crate::sql::owns::OWNERS;
 use crate::sql::row::{Raw, WIDTH};
-use crate::sql::statement::{self, Chosen, Hits};
+use crate::sql::statement::Chosen;
 use crate::sql::{Sql, order};
 use crate::value::Value;
 
@@ -93,7 +96,7 @@ pub fn explain(connection: &Connection, catalogue: &Catalogue, plan: &Plan) -> R
 /// `None`: nothing can match.
 fn choose(connection: &Connection, catalogue: &Catalogue, plan: &Plan) -> rusqlite::Result<Option<Chosen>> {
     let mut find = |param, asked: Asked<'_>| rows::asked(connection, param, asked);
-    let Some(conditions) = statement::conditions(catalogue, plan, &mut find)? else {
+    let Some(conditions) = conditions::conditions(catalogue, plan, &mut find)? else {
         return Ok(None);
     };
     let mut ask = |statement: Sql| numbers(connection, statement);
@@ -101,14 +104,14 @@ fn choose(connection: &Connection, catalogue: &Catalogue, plan: &Plan) -> rusqli
         return Ok(None);
     };
     let mut hits = |condition: &Condition, limit| hits(connection, condition, limit);
-    let mut chosen = statement::choose(Dialect::Sqlite, conditions, &plan.sort, &mut hits)?;
+    let mut chosen = choice::choose(Dialect::Sqlite, conditions, &plan.sort, &mut hits)?;
     chosen.narrow(&mut ask)?;
     Ok(Some(chosen))
 }
 
 /// Hits of a condition in its own index, counted up to the limit.
 fn hits(connection: &Connection, condition: &Condition, limit: i64) -> rusqlite::Result<Hits> {
-    let rows = statement::driving_rows(Dialect::Sqlite, condition);
+    let rows = driving::driving_rows(Dialect::Sqlite, condition);
     // mostly few, which aren't read twice
     let few = match condition {
         Condition::Owns(owns) => Some(owns.few(Dialect::Sqlite)),
@@ -126,14 +129,14 @@ fn hits(connection: &Connection, condition: &Condition, limit: i64) -> rusqlite:
             return Ok(Hits::Pks(pks));
         }
     }
-    if let Some(leads) = statement::leads(Dialect::Sqlite, condition) {
+    if let Some(leads) = driving::leads(Dialect::Sqlite, condition) {
         let mut asked = Sql::plain("SELECT ");
         asked.append(leads);
         if number(connection, asked)? == 0 {
             return Ok(Hits::Count(limit));
         }
     }
-    number(connection, statement::counted(rows, limit)).map(Hits::Count)
+    number(connection, driving::counted(rows, limit)).map(Hits::Count)
 }
 
 /// All statements within it see the database as it is at the first one; the writer sees what it has written.
