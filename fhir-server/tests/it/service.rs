@@ -7,6 +7,10 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
+use test_postgres::PostgresServer;
+
+/// Names the engine of every service that doesn't name its own database: `postgres`, or absent for SQLite.
+const ENGINE: &str = "HTTP_TESTS_ON";
 
 /// A running server; its data goes with it.
 pub struct Service {
@@ -97,7 +101,11 @@ impl Service {
     /// With these settings, on a database and a port of its own.
     pub async fn start(settings: Settings) -> Self {
         let folder = TempDir::new().expect("folder");
-        let database = format!("sqlite:{}", folder.path().join("fhir.db").display());
+        let database = match std::env::var(ENGINE).as_deref() {
+            Ok("postgres") => PostgresServer::shared().database(),
+            Ok(other) => panic!("{ENGINE} is `{other}`, not `postgres`"),
+            Err(_) => format!("sqlite:{}", folder.path().join("fhir.db").display()),
+        };
         let mut service = Self::on(Settings { database, ..settings }).await;
         service.folder = Some(folder);
         service

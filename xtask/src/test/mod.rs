@@ -35,6 +35,21 @@ pub struct Options {
     pub profile: String,
 }
 
+/// The HTTP tests whose answers come out of the database: they run on both engines.
+const ON_BOTH: [&str; 11] = [
+    "bundles::",
+    "everything::",
+    "includes::",
+    "invisible::",
+    "life::",
+    "pages::",
+    "patch::",
+    "provenance::",
+    "search_parameters::",
+    "terminology::",
+    "versions::",
+];
+
 /// Runs the stages in order.
 pub fn run(root: &Path, options: &Options) -> Result<()> {
     let mut run = Run {
@@ -56,6 +71,21 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
         })?;
         run.stage("unit, property, case and HTTP tests", |run| {
             run.cargo_test(&["test", "--workspace", "--exclude", "e2e", "--no-fail-fast"], &[])
+        })?;
+        run.stage("HTTP tests on PostgreSQL", |run| {
+            // the workspace again, so that nothing has to be built with other features
+            let mut arguments = vec![
+                "test",
+                "--workspace",
+                "--exclude",
+                "e2e",
+                "--no-fail-fast",
+                "--test",
+                "it",
+                "--",
+            ];
+            arguments.extend(ON_BOTH);
+            run.cargo_test(&arguments, &[("HTTP_TESTS_ON".to_owned(), "postgres".into())])
         })?;
     }
     if options.long.long || options.long.only_long {

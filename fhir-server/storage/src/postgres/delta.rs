@@ -83,6 +83,10 @@ static CREATE: LazyLock<SqlStr> = LazyLock::new(|| {
     let rows = value::numbered(NEW, 4);
     AssertSqlSafe(format!("{TAKE}{rows} SELECT c.pk, c.upd FROM c")).into_sql_str()
 });
+static ADD: LazyLock<SqlStr> = LazyLock::new(|| {
+    let rows = value::numbered(NEW, 5);
+    AssertSqlSafe(format!("{SET}{rows} SELECT c.pk, c.upd FROM c")).into_sql_str()
+});
 static WRITE: LazyLock<SqlStr> = LazyLock::new(|| {
     let rows = value::numbered(&format!("{NEW}{CHANGED}"), 5);
     AssertSqlSafe(format!("{SET}{rows} SELECT c.pk, c.upd FROM c")).into_sql_str()
@@ -178,9 +182,15 @@ impl Delta {
 
     /// Writes everything and sets the clock, if it and the generation are still what was decided on; whether they are.
     pub async fn set(self, connection: &mut PgConnection, on: Moment, then: Moment) -> sqlx::Result<bool> {
-        let query = sqlx::query(WRITE.clone()).bind(then.clock).bind(then.next_pk);
+        // each part of a statement is begun and ended, whether it has rows or not
+        let is_new = self.changed.pks.is_empty() && self.superseded.pks.is_empty() && self.gone.is_empty();
+        let statement = if is_new { &ADD } else { &WRITE };
+        let query = sqlx::query((*statement).clone()).bind(then.clock).bind(then.next_pk);
         let query = query.bind(on.clock).bind(on.generation.cast_signed());
         let query = bind_rows(bind_new(query, self.new), self.rows);
+        if is_new {
+            return Ok(query.fetch_optional(connection).await?.is_some());
+        }
         let (old, now) = (self.superseded, self.changed);
         let query = query.bind(old.pks).bind(old.numbers).bind(old.types).bind(old.times);
         let query = query.bind(old.kinds).bind(old.dictionaries).bind(old.bodies);

@@ -102,6 +102,19 @@ pub struct Columns {
 }
 
 impl Columns {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        let none = [
+            &self.exact.0,
+            &self.dates.0,
+            &self.numbers.0,
+            &self.strings.0,
+            &self.places.0,
+        ];
+        let none = none.iter().all(|pks| pks.is_empty());
+        none && self.owner_dates.0.is_empty() && self.owner_keys.0.is_empty()
+    }
+
     /// Adds the rows of a resource that aren't in `without`.
     pub fn add(&mut self, pk: i64, rows: &Rows, without: &Rows) {
         for (param, value, element) in rows.exact.difference(&without.exact) {
