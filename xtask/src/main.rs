@@ -97,3 +97,15 @@ fn target_folder(root: &Path) -> Result<PathBuf> {
         .map(PathBuf::from)
         .context("`cargo metadata` names no target folder")
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_options_of_each_command_fit_together() {
+        CommandLine::command().debug_assert();
+    }
+}

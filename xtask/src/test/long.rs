@@ -9,7 +9,7 @@ use super::Run;
 
 /// What to run at full length.
 #[derive(Debug, Clone, clap::Args)]
-pub struct Options {
+pub struct Length {
     /// Also run the tests that repeat themselves (properties, hostile input, crashes) at full length, each for
     /// `--minutes` at most
     #[arg(long)]
@@ -90,8 +90,8 @@ const TESTS: &[Long] = &[
 ];
 
 /// Runs them, however many fail.
-pub fn run(run: &mut Run<'_>, options: &Options) -> Result<()> {
-    let Options { engine, minutes, .. } = *options;
+pub fn run(run: &mut Run<'_>, options: &Length) -> Result<()> {
+    let Length { engine, minutes, .. } = *options;
     let wanted = |test: &&Long| engine.is_none() || test.engine.is_none() || test.engine == engine;
     let tests: Vec<&Long> = TESTS.iter().filter(wanted).collect();
     let number = tests.len();

@@ -29,7 +29,7 @@ pub struct Options {
     #[arg(long, conflicts_with = "no_cluster")]
     pub only_cluster: bool,
     #[command(flatten)]
-    long: long::Options,
+    long: long::Length,
     /// Build profile of the programs in the cluster; that of the other tests needs no second build of everything
     #[arg(long, default_value = "dev")]
     pub profile: String,
