@@ -82,6 +82,8 @@ impl StartError {
 pub struct Running {
     /// Where the FHIR API is.
     pub address: SocketAddr,
+    /// Where status, metrics and health are, if they are served.
+    pub management: Option<SocketAddr>,
     supervisor: Supervisor,
 }
 
@@ -190,7 +192,8 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
             tls: settings.tls.is_some(),
         },
     );
-    let server = Arc::new(server.with_audit(audit.clone()).with_smart(settings.smart.clone()));
+    let server = server.with_audit(audit.clone()).with_smart(settings.smart.clone());
+    let server = Arc::new(server.with_cors(http::cors::Policy::of(&settings.cors)));
     let health = supervisor.health().clone();
     jobs::begin(&server).await?;
     if store.is_shared() {
@@ -208,12 +211,14 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         });
     }
     let reporting = Arc::clone(&server);
+    let mut management_address = None;
     let router: Router = daemon::management::health_routes(&health).merge(http::router(server));
     supervisor.serve("api", listener, router);
     if let Some(management) = &settings.management {
         let listener = Listener::bind(management)
             .await
             .map_err(|error| StartError::listen(management, error))?;
+        management_address = Some(listener.address());
         let page = StatusPage {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             fhir_version: settings.version()?,
@@ -234,7 +239,11 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     }
     supervisor.on_close("database", async move { store.close().await });
     tracing::info!(%version, %address, anonymous = settings.anonymous, "serving");
-    Ok(Running { address, supervisor })
+    Ok(Running {
+        address,
+        management: management_address,
+        supervisor,
+    })
 }
 
 /// Issuers and grants as they are set; a file of them is followed.

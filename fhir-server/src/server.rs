@@ -14,6 +14,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::access::AccessControl;
 use crate::audit::Audit;
 use crate::conformance::Conformance;
+use crate::http::cors::Policy;
 use crate::http::place::Places;
 use crate::jobs::Jobs;
 use crate::metrics::Metrics;
@@ -60,6 +61,8 @@ pub struct Server {
     pub audit: Option<Arc<Audit>>,
     /// What SMART apps are told.
     pub smart: Smart,
+    /// What other origins may do, if any may do something.
+    pub cors: Option<Policy>,
     /// Kibibytes of bodies that may be in memory beside others.
     pub bodies: Arc<Semaphore>,
     base_url: Option<Arc<str>>,
@@ -125,6 +128,7 @@ impl Server {
             places,
             audit: None,
             smart: Smart::default(),
+            cors: None,
             bodies: Arc::new(Semaphore::new(BODIES_KIB.max(largest_body))),
             base_url,
             scheme,
@@ -141,6 +145,12 @@ impl Server {
     #[must_use]
     pub fn with_smart(self, smart: Smart) -> Self {
         Self { smart, ..self }
+    }
+
+    /// With what other origins may do.
+    #[must_use]
+    pub fn with_cors(self, cors: Option<Policy>) -> Self {
+        Self { cors, ..self }
     }
 
     /// The base URL that a client sees, without a final slash.

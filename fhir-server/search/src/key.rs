@@ -205,7 +205,7 @@ impl Keys {
 }
 
 /// Between system and code; control characters aren't allowed in either.
-const BETWEEN: char = '\u{1f}';
+pub const BETWEEN: char = '\u{1f}';
 
 /// The letters in front, where a key is asked for by its form: of codes with their system.
 pub const TOKEN: char = 'p';

@@ -3,6 +3,7 @@
 //! Every change of the service's own parameters is a new generation. What is written carries the generation that its keys
 //! were made by, so that storage can tell keys that lack a parameter.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use fhir_definitions::{Definitions, ResourceType, SearchParameter};
@@ -22,6 +23,8 @@ pub struct Parameters {
     definitions: &'static Definitions,
     generation: u64,
     own: Vec<(SearchParameter, Readiness)>,
+    /// URLs of those that aren't searched, though their rows are there.
+    disabled: BTreeSet<String>,
     partial: bool,
 }
 
@@ -37,8 +40,20 @@ impl Parameters {
             definitions,
             generation,
             own,
+            disabled: BTreeSet::new(),
             partial: false,
         }
+    }
+
+    /// The same, but nothing is searched by those with these URLs.
+    #[must_use]
+    pub fn without(self, disabled: BTreeSet<String>) -> Self {
+        Self { disabled, ..self }
+    }
+
+    /// Whether searches may not use a parameter, though its rows are there.
+    pub fn is_disabled(&self, parameter: SearchParameter) -> bool {
+        !self.disabled.is_empty() && self.disabled.contains(parameter.url())
     }
 
     /// The same, but what is being filled counts as ready: for trying a new parameter out.
@@ -65,6 +80,7 @@ impl Parameters {
         self.definitions
             .search_parameters(of)
             .chain(self.own_of(of, self.partial))
+            .filter(|parameter| !self.is_disabled(*parameter))
     }
 
     /// Those whose rows are written for a type.
@@ -74,17 +90,20 @@ impl Parameters {
 
     /// The parameter `code` of a type, for a search.
     pub fn find(&self, of: ResourceType, code: &str) -> Option<SearchParameter> {
-        self.definitions
+        let found = self
+            .definitions
             .search_parameter(of, code)
-            .or_else(|| self.own_of(of, self.partial).find(|parameter| parameter.code() == code))
+            .or_else(|| self.own_of(of, self.partial).find(|parameter| parameter.code() == code));
+        found.filter(|parameter| !self.is_disabled(*parameter))
     }
 
     /// The parameter `code` that every resource has.
     pub fn find_common(&self, code: &str) -> Option<SearchParameter> {
-        self.definitions.resource_search_parameter(code).or_else(|| {
+        let found = self.definitions.resource_search_parameter(code).or_else(|| {
             self.usable(self.partial)
                 .find(|parameter| parameter.base() == RESOURCE && parameter.code() == code)
-        })
+        });
+        found.filter(|parameter| !self.is_disabled(*parameter))
     }
 
     /// Those that every resource has.
@@ -93,11 +112,19 @@ impl Parameters {
         self.definitions
             .resource_search_parameters()
             .chain(own.filter(|parameter| parameter.base() == RESOURCE))
+            .filter(|parameter| !self.is_disabled(*parameter))
     }
 
     /// Whether a type has a parameter `code` that is being filled.
     pub fn is_filling(&self, of: ResourceType, code: &str) -> bool {
         self.find(of, code).is_none() && self.own_of(of, true).any(|parameter| parameter.code() == code)
+    }
+
+    /// All of them: FHIR's, then the service's own; and whether all resources have its rows.
+    pub fn all(&self) -> impl Iterator<Item = (SearchParameter, Readiness)> {
+        let base = self.definitions.all_search_parameters();
+        base.map(|parameter| (parameter, Readiness::Ready))
+            .chain(self.own.iter().copied())
     }
 
     /// A parameter with this canonical URL, whatever its type.

@@ -4,6 +4,7 @@
 //! program reads the file, environment variables `FHIR_SERVER_…` and flags, and warns about options that it doesn't know.
 
 mod access;
+mod cors;
 mod history;
 mod limits;
 mod smart;
@@ -17,6 +18,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 pub use access::{Access, Grant, Issuer, Role, Subject};
+pub use cors::Cors;
 pub use history::{History, HistoryPolicy, TypeHistory};
 pub use limits::Limits;
 pub use smart::Smart;
@@ -90,6 +92,8 @@ pub struct Settings {
     pub access: Option<Access>,
     /// SMART on FHIR
     pub smart: Smart,
+    /// Cross-origin requests
+    pub cors: Cors,
     /// Where the audit log goes, a line of JSON for each request: `stdout`, `file:PATH` or `none`
     pub audit: String,
     /// Limits of the FHIR API
@@ -146,6 +150,7 @@ impl Default for Settings {
             access_file: None,
             access: None,
             smart: Smart::default(),
+            cors: Cors::default(),
             audit: "none".to_owned(),
             limits: Limits::default(),
             history: History::default(),
@@ -246,6 +251,7 @@ impl Settings {
             }
         }
         self.smart.validate()?;
+        self.cors.validate()?;
         self.history.validate()?;
         self.audit()?;
         self.limits.validate()
@@ -343,6 +349,12 @@ mod tests {
     #[case::no_path(json!({"fhirVersion": "R4", "anonymous": true, "database": "sqlite:"}), Some("database"))]
     #[case::audit(json!({"fhirVersion": "R4", "anonymous": true, "audit": "syslog"}), Some("audit"))]
     #[case::smart(json!({"fhirVersion": "R4", "access": {}, "smart": {"enabled": true, "tokenEndpoint": "idp/token"}}), Some("smart.tokenEndpoint"))]
+    #[case::origin(json!({"fhirVersion": "R4", "anonymous": true, "cors": {"origins": ["https://a.org:8080", "https://a.org/"]}}), Some("cors.origins"))]
+    #[case::origins(json!({"fhirVersion": "R4", "anonymous": true, "cors": {"origins": ["*", "http://[::1]:80"], "methods": ["*"], "maxAge": 99999}}), None)]
+    #[case::header(json!({"fhirVersion": "R4", "anonymous": true, "cors": {"headers": ["a b"]}}), Some("cors.headers"))]
+    #[case::method(json!({"fhirVersion": "R4", "anonymous": true, "cors": {"methods": [""]}}), Some("cors.methods"))]
+    #[case::max_age(json!({"fhirVersion": "R4", "anonymous": true, "cors": {"maxAge": 100_000}}), Some("cors.maxAge"))]
+    #[case::credentials(json!({"fhirVersion": "R4", "anonymous": true, "cors": {"origins": ["*"], "allowCredentials": true}}), Some("cors.allowCredentials"))]
     #[case::twice(json!({"fhirVersion": "R4", "anonymous": true, "history": {"perType": [
         {"type": "Patient", "policy": "no-version"}, {"type": "Patient", "policy": "version-update"}]}}), Some("history.perType"))]
     #[case::limit(json!({"fhirVersion": "R4", "anonymous": true, "limits": {"count": 1001}}), Some("limits.count"))]

@@ -87,8 +87,14 @@ pub fn head(call: &Call<'_>, json: &mut Json) {
 fn rest(server: &Server, json: &mut Json) {
     let known = server.parameters.load();
     json.member("mode", "server");
-    if !server.access.is_anonymous() {
-        json.name("security").object(|json| security(server, json));
+    if server.cors.is_some() || !server.access.is_anonymous() {
+        json.name("security").object(|json| {
+            if server.access.is_anonymous() {
+                json.flag("cors", true);
+            } else {
+                security(server, json);
+            }
+        });
     }
     let rows = routes::rows(server.definitions);
     let served: Vec<&str> = rows.iter().map(|row| row.interaction.code()).collect();
@@ -221,6 +227,9 @@ fn security(server: &Server, json: &mut Json) {
                 });
             });
         });
+    }
+    if server.cors.is_some() {
+        json.flag("cors", true);
     }
     let system = match server.version {
         FhirVersion::R4 => "http://terminology.hl7.org/CodeSystem/restful-security-service",

@@ -8,6 +8,7 @@ use fhir_definitions::{Definitions, FhirVersion};
 use fhir_resource::stored;
 use fhir_search::{InForce, Parameters, Readiness};
 use fhir_storage::{Change, DefinitionChange, InUse, NewDefinition, NewJob, State, Store};
+use serde::{Deserialize, Serialize};
 
 use super::definition::{self, Definition};
 use crate::http::failure::{Failure, Result};
@@ -38,25 +39,43 @@ pub struct Own {
     pub generation: u64,
     /// By number.
     pub rows: Vec<Row>,
+    /// What isn't searched: number and URL.
+    disabled: Vec<(u32, String)>,
+}
+
+/// What the database has under a number.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Content {
+    /// A parameter that isn't searched, though its rows are there.
+    Disabled { disabled: String },
+    /// A definition.
+    Definition(Definition),
 }
 
 impl Own {
     fn of(in_use: InUse) -> Self {
-        let read = |stored: fhir_storage::Stored| {
-            let definition = serde_json::from_str(&stored.definition)
-                .inspect_err(|error| tracing::error!(number = stored.number, %error, "a definition can't be read"))
-                .ok()?;
-            Some(Row {
-                number: stored.number,
-                owner: stored.owner,
-                definition,
-                state: stored.state,
-            })
-        };
-        Self {
+        let mut own = Self {
             generation: in_use.generation,
-            rows: in_use.stored.into_iter().filter_map(read).collect(),
+            ..Self::default()
+        };
+        for stored in in_use.stored {
+            let number = stored.number;
+            match serde_json::from_str(&stored.definition) {
+                Ok(Content::Definition(definition)) => own.rows.push(Row {
+                    number,
+                    owner: stored.owner,
+                    definition,
+                    state: stored.state,
+                }),
+                Ok(Content::Disabled { disabled }) if stored.state != State::Retired => {
+                    own.disabled.push((number, disabled));
+                }
+                Ok(Content::Disabled { .. }) => {}
+                Err(error) => tracing::error!(number, %error, "a definition can't be read"),
+            }
         }
+        own
     }
 
     /// Those in a state.
@@ -73,7 +92,29 @@ impl Own {
             };
             Some((row.definition.parameter(version, row.number), readiness))
         });
-        Parameters::new(Definitions::of(version), self.generation, own.collect())
+        let disabled = self.disabled.iter().map(|(_, url)| url.clone()).collect();
+        Parameters::new(Definitions::of(version), self.generation, own.collect()).without(disabled)
+    }
+
+    /// The change after which these URLs are searched, or aren't; `None`: it is so already.
+    pub fn searching(&self, wanted: &[(String, bool)]) -> Option<DefinitionChange> {
+        let mut change = DefinitionChange {
+            generation: self.generation,
+            ..DefinitionChange::default()
+        };
+        for (url, searched) in wanted {
+            let known = self.disabled.iter().find(|(_, disabled)| disabled == url);
+            match (known, searched) {
+                (Some((number, _)), true) => change.retire.push(*number),
+                (None, false) => change.add.push(NewDefinition {
+                    owner: SERVICE.to_owned(),
+                    definition: text(&Content::Disabled { disabled: url.clone() }),
+                }),
+                (Some(_), false) | (None, true) => {}
+            }
+        }
+        let changes = !(change.add.is_empty() && change.retire.is_empty());
+        changes.then_some(change)
     }
 
     /// What becomes ready with these numbers, and what they replace.
@@ -250,8 +291,8 @@ fn replace(own: &Own, change: &mut DefinitionChange, id: &str, definitions: Vec<
         .collect()
 }
 
-fn text(definition: &Definition) -> String {
-    // a plain struct of texts always serialises
+fn text(definition: &impl Serialize) -> String {
+    // a plain structure of texts always serialises
     serde_json::to_string(definition).unwrap_or_default()
 }
 
@@ -281,6 +322,7 @@ mod tests {
         Own {
             generation: 7,
             rows: rows.collect(),
+            disabled: Vec::new(),
         }
     }
 

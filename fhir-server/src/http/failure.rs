@@ -89,6 +89,8 @@ pub struct Failure {
     pub issues: Vec<OutcomeIssue>,
     /// Seconds after which the client may try again.
     pub retry_after: Option<u32>,
+    /// Methods that the path has, for 405.
+    pub allow: Option<String>,
     /// `WWW-Authenticate`, for 401.
     pub challenge: Option<String>,
     /// The version that is gone, for 410.
@@ -112,6 +114,7 @@ impl Failure {
             status,
             issues: vec![issue],
             retry_after: None,
+            allow: None,
             challenge: None,
             version: None,
         }
@@ -172,13 +175,22 @@ impl Failure {
         }
     }
 
-    /// 405.
-    pub fn method_not_allowed() -> Self {
-        Self::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "not-supported",
-            "The requested action is not allowed.",
-        )
+    /// 405, where other methods are allowed.
+    pub fn method_not_allowed(allow: String) -> Self {
+        let text = "The requested action is not allowed.";
+        Self {
+            allow: Some(allow),
+            ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "not-supported", text)
+        }
+    }
+
+    /// A 405 that says what the path has, if it doesn't yet: it is what was sent that isn't taken.
+    #[must_use]
+    pub fn or_allow(self, allow: impl FnOnce() -> Option<String>) -> Self {
+        Self {
+            allow: self.allow.or_else(allow),
+            ..self
+        }
     }
 
     /// 403.

@@ -2,6 +2,7 @@
 
 mod body;
 pub mod call;
+pub mod cors;
 pub mod failure;
 pub mod json;
 pub mod negotiation;
@@ -24,7 +25,7 @@ use axum::routing::Router;
 use daemon::listener::Peer;
 use fhir_resource::Document;
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use tower_http::compression::predicate::SizeAbove;
 use tower_http::compression::{CompressionLayer, CompressionLevel};
 use uuid::Uuid;
@@ -80,6 +81,10 @@ async fn serve(State(server): State<Arc<Server>>, request: Request) -> Response 
         wanted: wanted.as_ref().copied().unwrap_or_default(),
     };
     let (method, uri) = (request.method().clone(), request.uri().clone());
+    let crossing = server
+        .cors
+        .as_ref()
+        .map(|policy| policy.headers(&method, request.headers()));
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
     let (custom, refused) = match Custom::of(request.headers()) {
         Ok(custom) => (custom, None),
@@ -118,6 +123,7 @@ async fn serve(State(server): State<Arc<Server>>, request: Request) -> Response 
     if known.principal.is_some() {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
+    headers.extend(crossing.into_iter().flatten());
     if let Ok(id) = HeaderValue::from_str(request_id) {
         headers.insert(REQUEST_ID, id);
     }
@@ -174,6 +180,10 @@ async fn of_parts(
     if !is_form {
         wanted?;
     }
+    if parts.method == Method::OPTIONS {
+        known.interaction = "options";
+        return options(server, &parts.headers, &path);
+    }
     let interaction = Interaction::of(&parts.method, &path, server.definitions)?;
     known.interaction = interaction.code();
     known.resource_type = interaction.resource_type();
@@ -217,5 +227,22 @@ async fn of_parts(
         resource: document.as_ref().map(Document::root),
         provenance: provenance.as_ref(),
     };
-    interactions::perform(server, &interaction, &call).await
+    let answered = interactions::perform(server, &interaction, &call).await;
+    answered.map_err(|failure| match failure.status {
+        StatusCode::METHOD_NOT_ALLOWED => failure.or_allow(|| routes::allowed(&call.path, server.definitions).ok()),
+        _ => failure,
+    })
+}
+
+/// What may be asked of a path; for browsers, who ask before what they do, also where that will be refused.
+fn options(server: &Server, headers: &HeaderMap, path: &[String]) -> Result<Reply> {
+    let allow = match routes::allowed(path, server.definitions) {
+        Ok(allow) => Some(allow),
+        Err(_) if cors::is_preflight(&Method::OPTIONS, headers) => None,
+        Err(failure) => return Err(failure),
+    };
+    Ok(Reply {
+        allow,
+        ..Reply::empty(StatusCode::NO_CONTENT)
+    })
 }

@@ -38,6 +38,8 @@ pub enum Name {
     PurgeHistory,
     /// Index rows for changed search parameters.
     Reindex,
+    /// Which search parameters are searched.
+    Status,
 }
 
 /// Where an operation is called.
@@ -96,8 +98,8 @@ pub static SERVED: &[Served] = &[
         name: Name::Meta,
         code: "meta",
         definition: "http://hl7.org/fhir/OperationDefinition/Resource-meta",
-        methods: &[Method::GET],
-        levels: &[Level::Instance],
+        methods: &[Method::GET, Method::POST],
+        levels: &[Level::System, Level::Type, Level::Instance],
         types: &[],
     },
     Served {
@@ -139,6 +141,14 @@ pub static SERVED: &[Served] = &[
         methods: &[Method::GET, Method::POST],
         levels: &[Level::Instance],
         types: &[],
+    },
+    Served {
+        name: Name::Status,
+        code: "status",
+        definition: "https://github.com/microsoft/fhir-server/OperationDefinition/search-parameter-status",
+        methods: &[Method::GET, Method::POST, Method::PUT],
+        levels: &[Level::Type],
+        types: &["SearchParameter"],
     },
     Served {
         name: Name::MemberMatch,
@@ -230,10 +240,8 @@ impl Operation {
             served.code == code && has_type && served.levels.contains(&level)
         };
         let served = SERVED.iter().find(fits).ok_or_else(Failure::unknown_route)?;
-        // HEAD counts as GET
-        let method = if *method == Method::HEAD { &Method::GET } else { method };
-        if !served.methods.contains(method) {
-            return Err(Failure::method_not_allowed());
+        if !served.methods.contains(served_as(method)) {
+            return Err(Failure::method_not_allowed(allow(served.methods)));
         }
         Ok(Self {
             served,
@@ -241,6 +249,24 @@ impl Operation {
             id: id.map(str::to_owned),
         })
     }
+}
+
+/// The method whose row a request takes: HEAD counts as GET.
+pub fn served_as(method: &Method) -> &Method {
+    if *method == Method::HEAD { &Method::GET } else { method }
+}
+
+/// The `Allow` of a path with these methods.
+pub fn allow<'m>(methods: impl IntoIterator<Item = &'m Method>) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for method in methods {
+        names.push(method.as_str());
+        if *method == Method::GET {
+            names.push(Method::HEAD.as_str());
+        }
+    }
+    names.push(Method::OPTIONS.as_str());
+    names.join(", ")
 }
 
 impl Served {

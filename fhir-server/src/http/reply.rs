@@ -25,6 +25,8 @@ pub struct Reply {
     pub location: Option<String>,
     /// `Content-Location`
     pub content_location: Option<String>,
+    /// `Allow`
+    pub allow: Option<String>,
     /// `Items-Deleted`
     pub deleted: Option<usize>,
 }
@@ -69,6 +71,7 @@ impl From<&Failure> for Reply {
             body: failure.body(),
             tells: true,
             version: failure.version,
+            allow: failure.allow.clone(),
             ..Self::default()
         }
     }

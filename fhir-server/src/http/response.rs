@@ -45,6 +45,7 @@ pub async fn of(server: &Server, answered: Result<Reply>, wanted: Wanted) -> Res
     put(header::LAST_MODIFIED, reply.last_modified.map(reply::http_date));
     put(header::RETRY_AFTER, retry_after.map(|seconds| seconds.to_string()));
     put(header::WWW_AUTHENTICATE, challenge);
+    put(header::ALLOW, reply.allow);
     put(ITEMS_DELETED, reply.deleted.map(|number| number.to_string()));
     put(header::LOCATION, reply.location);
     put(header::CONTENT_LOCATION, reply.content_location);

@@ -5,7 +5,7 @@ use fhir_definitions::{Definitions, ResourceType};
 use http::Method;
 
 use super::failure::{Failure, Result};
-use super::operation::Operation;
+use super::operation::{Operation, allow, served_as};
 use super::route::Interaction;
 use crate::jobs::reindex;
 
@@ -209,18 +209,27 @@ pub fn interaction(method: &Method, path: &[String], definitions: &'static Defin
     };
     if let Some(route) = ROUTES.iter().find(|route| fits(route.path)) {
         let found = found(route.path, method, path, definitions)?;
-        let method = if method == Method::HEAD { &Method::GET } else { method };
-        let (_, make) = route
-            .methods
-            .iter()
-            .find(|(served, _)| served == method)
-            .ok_or_else(Failure::method_not_allowed)?;
+        let method = served_as(method);
+        let served = route.methods.iter().find(|(served, _)| served == method);
+        let (_, make) = served.ok_or_else(|| {
+            let methods = route.methods.iter().map(|(method, _)| method);
+            Failure::method_not_allowed(allow(methods))
+        })?;
         return make(&found);
     }
     let parts = OPERATIONS.into_iter().find(|parts| fits(parts));
     let parts = parts.ok_or_else(Failure::unknown_route)?;
     let found = found(parts, method, path, definitions)?;
     found.operation(parts.contains(&Id).then_some(found.id))
+}
+
+/// The `Allow` of a path below the base.
+pub fn allowed(path: &[String], definitions: &'static Definitions) -> Result<String> {
+    // no row has OPTIONS, so what refuses it tells what there is
+    match interaction(&Method::OPTIONS, path, definitions) {
+        Ok(_) => Err(Failure::unknown_route()),
+        Err(failure) => failure.allow.clone().ok_or(failure),
+    }
 }
 
 fn found<'p>(

@@ -24,7 +24,7 @@ use crate::http::openapi;
 use crate::http::operation::{Name, Operation};
 use crate::http::reply::Reply;
 use crate::http::route::Interaction;
-use crate::operations::{self, last_n, meta, purge_history, reindex};
+use crate::operations::{self, last_n, meta, meta_in_use, purge_history, reindex, search_parameter_status};
 use crate::server::Server;
 
 /// Does what is asked.
@@ -80,11 +80,13 @@ async fn perform_operation(server: &Arc<Server>, operation: &Operation, call: &C
         (Name::Everything, Some(of), Some(id)) => everything::everything(server, call, of, id).await,
         (Name::LastN, Some(of), None) => last_n::last_n(server, call, of).await,
         (Name::Meta, Some(of), Some(id)) => meta::of_instance(server, call, of, id).await,
+        (Name::Meta, of, None) => meta_in_use::in_use(server, call, of).await,
         (Name::MetaAdd, Some(of), Some(id)) => meta::edit(server, call, of, id, meta::Edit::Add).await,
         (Name::MetaDelete, Some(of), Some(id)) => meta::edit(server, call, of, id, meta::Edit::Delete).await,
         (Name::PurgeHistory, Some(of), Some(id)) => purge_history::purge_history(server, call, of, id).await,
         (Name::Reindex, None, _) => reindex::start(server, call).await,
         (Name::Reindex, Some(of), Some(id)) => reindex::instance(server, call, of, id).await,
+        (Name::Status, Some(of), None) => search_parameter_status::status(server, call, of).await,
         (Name::MemberMatch, Some(of), None) => member_match::member_match(server, call, of).await,
         (Name::Expand, Some(of), id) => operations::expand::expand(server, call, of, id).await,
         (Name::ValidateCode, Some(of), id) => operations::validate_code::validate_code(server, call, of, id).await,

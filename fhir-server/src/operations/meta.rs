@@ -93,7 +93,7 @@ fn shown(body: &[u8]) -> Result<Reply> {
 }
 
 /// The Parameters that hold a meta.
-fn answer(meta: &[u8]) -> Vec<u8> {
+pub fn answer(meta: &[u8]) -> Vec<u8> {
     let mut json = Json::with_capacity(256 + meta.len());
     json.object(|json| {
         json.member("resourceType", "Parameters");

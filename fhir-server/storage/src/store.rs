@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use fhir_definitions::FhirVersion;
 use fhir_resource::Micros;
-use fhir_search::{Access, Include, Plan};
+use fhir_search::{Access, Include, ParamId, Plan};
 
 use crate::check::{CheckReport, Extract};
 use crate::commit::{Outcome, WriteSet};
@@ -182,6 +182,14 @@ impl Store {
         match &self.engine {
             Engine::Sqlite(engine) => engine.count(plan, effort).await,
             Engine::Postgres(engine) => Box::pin(engine.count(plan, effort)).await,
+        }
+    }
+
+    /// At most `most` different exact keys of a parameter that any resource has, in no order.
+    pub async fn used(&self, param: ParamId, most: usize, effort: Effort) -> Result<Vec<String>, ReadError> {
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.used(param, most, effort).await,
+            Engine::Postgres(engine) => Box::pin(engine.used(param, most, effort)).await,
         }
     }
 

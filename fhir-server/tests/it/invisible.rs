@@ -151,6 +151,8 @@ const REQUESTS: &[Request] = &[
     ("GET", "Observation?_total=accurate&_count=2", "", ""),
     ("GET", "Observation?code=cN&_sort=-date&_total=accurate", "", ""),
     ("GET", "Observation?_summary=count", "", ""),
+    ("GET", "$meta", "", ""),
+    ("GET", "Observation/$meta", "", ""),
     ("GET", "Observation?_include=*&_revinclude=*&_total=estimate", "", ""),
     (
         "GET",

@@ -1,9 +1,10 @@
 //! Custom search parameters: validated, indexed by the server itself, then searched; writes go on meanwhile.
 
-use fhir_server_settings::FhirVersion;
+use fhir_server_settings::{FhirVersion, Settings};
 use reqwest::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
+use test_postgres::PostgresServer;
 
 use crate::Service;
 use crate::service::Answer;
@@ -290,4 +291,49 @@ async fn all_rows_of_a_type_are_made_again_when_asked_for() {
     };
     assert_eq!(value(&job, "resourcesSuccessfullyReindexed"), 1);
     assert_eq!(ids(&service, "Patient?gender=female").await, ["x"]);
+}
+
+/// A reindex that pauses after each resource, for as long as it takes to look at it.
+#[rstest]
+#[tokio::test]
+async fn the_status_page_says_how_far_a_reindex_is(#[values(false, true)] postgres: bool) {
+    let database = postgres.then(|| PostgresServer::shared().database());
+    let settings = Settings {
+        fhir_version: Some(FhirVersion::R4),
+        anonymous: true,
+        management: Some("127.0.0.1:0".to_owned()),
+        ..Settings::default()
+    };
+    let service = match database {
+        Some(database) => Service::on(Settings { database, ..settings }).await,
+        None => Service::start(settings).await,
+    };
+    let page = format!("{}/status", service.management.as_deref().expect("management"));
+    let status = async || -> Value {
+        let page = service.client.get(&page).send().await.expect("answer");
+        page.json().await.expect("JSON")
+    };
+    for id in ["a", "b", "c"] {
+        patient(&service, id, "tier", json!({"valueString": "Gold"})).await;
+    }
+    // what a new database begins by itself is done, too
+    reindexed(&service).await;
+    assert_eq!(status().await.get("reindex"), None, "nothing to do");
+    let slow = json!({"resourceType": "Parameters", "parameter": [
+        {"name": "maximumNumberOfResourcesPerQuery", "valueInteger": 1},
+        {"name": "queryDelayIntervalInMilliseconds", "valueInteger": 500_000},
+        {"name": "targetResourceTypes", "valueString": "Patient"}]});
+    let begun = service.post("$reindex", &slow.to_string()).await;
+    assert_eq!(begun.status, 201, "{}", begun.body);
+    let id = begun.text("/id").to_owned();
+    let shown = loop {
+        let shown = status().await["reindex"].clone();
+        if shown["done"] == 1 {
+            break shown;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(shown, json!({"id": id, "done": 1, "total": 3}));
+    assert_eq!(service.delete(&format!("_operations/reindex/{id}")).await.status, 202);
+    assert_eq!(status().await.get("reindex"), None, "it was stopped");
 }

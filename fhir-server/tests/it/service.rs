@@ -15,6 +15,7 @@ const ENGINE: &str = "HTTP_TESTS_ON";
 /// A running server; its data goes with it.
 pub struct Service {
     pub base: String,
+    pub management: Option<String>,
     pub client: Client,
     shutdown: daemon::supervisor::Shutdown,
     task: tokio::task::JoinHandle<Result<(), daemon::supervisor::ProcessError>>,
@@ -88,6 +89,20 @@ impl Service {
         .await
     }
 
+    /// Open to everyone, on this PostgreSQL, or on a SQLite of its own where that is empty.
+    pub async fn of(version: FhirVersion, postgres: &str) -> Self {
+        if postgres.is_empty() {
+            return Self::anonymous(version).await;
+        }
+        Self::on(Settings {
+            fhir_version: Some(version),
+            anonymous: true,
+            database: postgres.to_owned(),
+            ..Settings::default()
+        })
+        .await
+    }
+
     async fn with(version: FhirVersion, access: Option<Access>) -> Self {
         Self::start(Settings {
             fhir_version: Some(version),
@@ -120,9 +135,11 @@ impl Service {
         };
         let running = fhir_server::start(settings).await.expect("start");
         let (address, shutdown) = (running.address, running.shutdown());
+        let management = running.management.map(|address| format!("http://{address}"));
         let task = tokio::spawn(running.run());
         Self {
             base: format!("http://{address}"),
+            management,
             client: Client::new(),
             shutdown,
             task,

@@ -118,7 +118,7 @@ pub struct FhirServiceSpec {
     /// From where the service is reached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub networking: Option<Networking>,
-    /// Not supported by this release.
+    /// Cross-origin requests of browsers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cors: Option<Cors>,
     /// Limits of the FHIR API.

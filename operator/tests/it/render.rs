@@ -82,11 +82,11 @@ metadata: {name: clinic}
 spec:
   fhirVersion: R4
   authentication: {serviceAccounts: true}
-  cors: {origins: ['*']}
+  networking: {host: fhir.example.org}
 ";
     let error = render(text, "test:1").unwrap_err().to_string();
     assert!(
-        error.contains("FhirService `clinic` would be refused") && error.contains("cors"),
+        error.contains("FhirService `clinic` would be refused") && error.contains("networking.host"),
         "{error}"
     );
 }

@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use fhir_definitions::FhirVersion;
 use fhir_resource::Micros;
-use fhir_search::{Access, Include, Plan};
+use fhir_search::{Access, Include, ParamId, Plan};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -241,6 +241,18 @@ impl Postgres {
                 let mut reader = self.readers.take().await?;
                 let count = search::count(reader.get(), &self.catalogue, &self.texts, plan).await;
                 reader.give_back(count)
+            })
+        })
+        .await
+    }
+
+    /// Keys of a parameter.
+    pub async fn used(&self, param: ParamId, most: usize, effort: Effort) -> Result<Vec<String>, ReadError> {
+        within(effort, async {
+            again!(self, {
+                let mut reader = self.readers.take().await?;
+                let keys = search::used(reader.get(), self.catalogue.param(param), most).await;
+                reader.give_back(keys)
             })
         })
         .await

@@ -21,7 +21,7 @@ use crate::sql::driving;
 use crate::sql::owns::OWNERS;
 use crate::sql::row::{Raw, WIDTH};
 use crate::sql::statement::Chosen;
-use crate::sql::{Sql, history, order};
+use crate::sql::{Sql, history, order, used};
 
 const DIALECT: Dialect = Dialect::Postgres;
 
@@ -73,6 +73,13 @@ pub async fn count(
     };
     let row = value::query(chosen.count()).fetch_one(connection).await?;
     Ok(row.try_get::<i64, _>(0)?.unsigned_abs())
+}
+
+/// At most `most` different keys of a parameter.
+pub async fn used(connection: &mut PgConnection, param: i64, most: usize) -> Result<Vec<String>, ReadError> {
+    let statement = used::statement(param, i64::try_from(most).unwrap_or(i64::MAX));
+    let rows = value::query(statement).fetch_all(connection).await?;
+    Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
 }
 
 /// PostgreSQL's plans of what chooses, of the first page, the last page and a count: those that it keeps for a statement,

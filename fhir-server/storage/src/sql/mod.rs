@@ -13,6 +13,7 @@ pub mod owns;
 pub mod resolve;
 pub mod row;
 pub mod statement;
+pub mod used;
 
 use fhir_search::plan::{Edge, Range};
 

@@ -30,7 +30,7 @@ use std::thread::JoinHandle;
 use fhir_definitions::FhirVersion;
 use fhir_resource::Micros;
 use fhir_search::key::Asked;
-use fhir_search::{Access, Include, Plan};
+use fhir_search::{Access, Include, ParamId, Plan};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
@@ -196,6 +196,14 @@ impl Sqlite {
             }
             soon => soon,
         }
+    }
+
+    /// Keys of a parameter.
+    pub async fn used(self: &Arc<Self>, param: ParamId, most: usize, effort: Effort) -> Result<Vec<String>, ReadError> {
+        self.later(effort, move |connection, catalogue| {
+            Ok(search::used(connection, catalogue.param(param), most)?)
+        })
+        .await
     }
 
     /// What SQLite would do for a search.

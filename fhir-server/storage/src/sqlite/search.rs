@@ -20,7 +20,7 @@ use crate::sql::driving;
 use crate::sql::owns::OWNERS;
 use crate::sql::row::{Raw, WIDTH};
 use crate::sql::statement::Chosen;
-use crate::sql::{Sql, order};
+use crate::sql::{Sql, order, used};
 use crate::value::Value;
 
 /// Arguments of a statement.
@@ -72,6 +72,14 @@ pub fn count(connection: &Connection, catalogue: &Catalogue, plan: &Plan) -> Res
         return Ok(0);
     };
     Ok(number(connection, chosen.count())?.unsigned_abs())
+}
+
+/// At most `most` different keys of a parameter.
+pub fn used(connection: &Connection, param: i64, most: usize) -> rusqlite::Result<Vec<String>> {
+    let statement = used::statement(param, i64::try_from(most).unwrap_or(i64::MAX));
+    let mut select = connection.prepare_cached(&statement.text)?;
+    let rows = select.query_map(rusqlite::params_from_iter(statement.arguments), |row| row.get(0))?;
+    rows.collect()
 }
 
 /// SQLite's plans of the first page, the last page and a count.

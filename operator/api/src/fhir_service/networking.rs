@@ -79,7 +79,7 @@ pub struct Tls {
     pub secret_name: String,
 }
 
-/// Cross-origin requests. Not supported by this release.
+/// Cross-origin requests: which pages of other origins browsers let call the service.
 #[derive(Clone, Debug, Default, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -87,17 +87,26 @@ pub struct Tls {
         .message("cors.allowCredentials is never combined with the origin `*`")
 )]
 pub struct Cors {
-    /// Origins that may call the service.
+    /// Origins whose pages may call the service, like `https://app.example.org`, or `*`; empty: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(min = 1, max = 253)))]
+    #[schemars(
+        length(max = 64),
+        inner(length(min = 1, max = 253), regex(pattern = r"^(\*|https?://[A-Za-z0-9.:\[\]-]+)$"))
+    )]
     pub origins: Vec<String>,
-    /// Request headers that they may send.
+    /// Request headers that they may send, or `*`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(min = 1, max = 128)))]
+    #[schemars(
+        length(max = 64),
+        inner(length(min = 1, max = 128), regex(pattern = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"))
+    )]
     pub headers: Vec<String>,
-    /// Methods that they may use.
+    /// Methods that they may use beside GET, HEAD and POST, or `*`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16), inner(length(min = 1, max = 16)))]
+    #[schemars(
+        length(max = 16),
+        inner(length(min = 1, max = 16), regex(pattern = r"^(\*|[A-Z]+)$"))
+    )]
     pub methods: Vec<String>,
     /// For how many seconds a browser may remember the answer.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,7 +1,7 @@
 //! Resolves what is absent and refuses what isn't allowed. After this nobody looks at the raw spec again.
 
 use fhir_operator_api::{
-    AccessGrant, DEFAULT_SQLITE_STORAGE, DatabaseKind, FhirService, FhirVersion, Issuer, Limits, PodOptions,
+    AccessGrant, Cors, DEFAULT_SQLITE_STORAGE, DatabaseKind, FhirService, FhirVersion, Issuer, Limits, PodOptions,
     PublicNetworkAccess, Reason, Resources,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -64,6 +64,8 @@ pub struct Validated {
     pub public_network_access: PublicNetworkAccess,
     /// Private Link.
     pub private_link: PrivateLink,
+    /// Cross-origin requests.
+    pub cors: Cors,
     /// Limits that differ from the server's.
     pub limits: Limits,
     /// Whether nothing is to run.
@@ -173,6 +175,7 @@ fn validate(service: &FhirService, world: &World) -> Result<Validated, Refusal> 
             .unwrap_or_default(),
         private_link: private_link(service, &connectors),
         connectors,
+        cors: spec.cors.clone().unwrap_or_default(),
         limits: spec.limits.clone().unwrap_or_default(),
         suspended: spec.suspend.unwrap_or_default(),
     })

@@ -23,7 +23,6 @@ pub(crate) fn unsupported_of_service(spec: &FhirServiceSpec) -> Vec<String> {
     let networking = spec.networking.as_ref();
     let mut unsupported: Vec<String> = [
         ("spec.autoscaling", spec.autoscaling.is_some()),
-        ("spec.cors", spec.cors.is_some()),
         (
             "spec.authentication.smart",
             spec.authentication.smart.is_some_and(|smart| smart.enabled),

@@ -45,7 +45,7 @@ fn admitted(name: &str) -> Arc<IoTConnector> {
 #[case::good("annex", R4, None)]
 #[case::not_supported(
     "annex",
-    "fhirVersion: R4, authentication: {serviceAccounts: true}, cors: {}",
+    "fhirVersion: R4, authentication: {serviceAccounts: true}, networking: {host: fhir.example.org}",
     Some(Reason::NotSupported)
 )]
 #[case::smart(
@@ -146,11 +146,13 @@ fn private_link_on_a_service_with_a_connector_is_denied() {
 
 #[test]
 fn an_update_is_judged_by_what_it_changes() {
-    let stored = service(&format!("{R4}, cors: {{}}, version: 7.0.0"));
-    let suspended = service(&format!("{R4}, cors: {{}}, version: 7.0.0, suspend: true"));
+    let stored = service(&format!("{R4}, networking: {{host: fhir.example.org}}, version: 7.0.0"));
+    let suspended = service(&format!(
+        "{R4}, networking: {{host: fhir.example.org}}, version: 7.0.0, suspend: true"
+    ));
     assert_eq!(denied(&fhir_service(Some(&stored), &suspended, &world())), None);
     let more = service(&format!(
-        "{R4}, cors: {{}}, version: 7.0.0, autoscaling: {{minReplicas: 1, maxReplicas: 2, targetCPUUtilization: 9}}"
+        "{R4}, networking: {{host: fhir.example.org}}, version: 7.0.0, autoscaling: {{minReplicas: 1, maxReplicas: 2, targetCPUUtilization: 9}}"
     ));
     assert_eq!(
         denied(&fhir_service(Some(&stored), &more, &world())),
@@ -174,7 +176,7 @@ fn a_pin_below_the_data_is_denied() {
 
 #[test]
 fn what_is_being_deleted_passes() {
-    let mut leaving = service(&format!("{R4}, cors: {{}}"));
+    let mut leaving = service(&format!("{R4}, networking: {{host: fhir.example.org}}"));
     leaving.metadata.deletion_timestamp = leaving.metadata.creation_timestamp.clone();
     assert_eq!(denied(&fhir_service(Some(&service(R4)), &leaving, &world())), None);
 }

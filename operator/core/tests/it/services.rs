@@ -92,6 +92,7 @@ fn a_service_with_everything() {
   , authentication: {serviceAccounts: true, issuers: [{authority: 'https://login.example.org/realms/health', audience: 'https://clinic.example.org', caBundle: {configMap: authority, key: ca.pem}}]}
   , access: [{role: Contributor, subjects: [{claim: groups, value: clinicians}]}, {role: Reader, subjects: [{objectId: 1b2c}, {serviceAccount: reports}, {serviceAccount: research/batch}]}]
   , networking: {privateLink: {allowedNamespaces: {matchLabels: {clinic: friend}}}}
+  , cors: {origins: ['https://app.example.org'], headers: ['*'], methods: [PUT, DELETE], maxAge: 600, allowCredentials: true}
   , limits: {count: 50, transactionBundles: false}
   , suspend: true";
     insta::assert_snapshot!(all(&build(&service(spec), &service_world())));
@@ -262,7 +263,7 @@ fn what_is_held_says_how_its_workload_is() {
     let mut running = (*running("0.2.0")).clone();
     running.metadata.labels = Some([("fhir-operator.dev/owner-uid".to_owned(), "uid-clinic".to_owned())].into());
     world.stateful_set = Some(Arc::new(running));
-    let held = service(&format!("{R4}, cors: {{}}"));
+    let held = service(&format!("{R4}, networking: {{host: fhir.example.org}}"));
     insta::assert_snapshot!(lines(&status(&held, &decide(&held, &world), &world).conditions));
 }
 

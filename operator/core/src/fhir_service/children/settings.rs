@@ -1,6 +1,7 @@
 //! `NAME-fhir-settings`: what the server reads at start. Only what differs from its defaults is written, so that
 //! neither a newer operator nor a pinned older server changes it.
 
+use fhir_operator_api::Cors;
 use fhir_server_settings::{MANAGEMENT_PORT, PORT, Settings};
 use k8s_openapi::api::core::v1::ConfigMap;
 
@@ -47,8 +48,26 @@ pub(super) fn text(validated: &Validated) -> String {
         management: Some(format!("0.0.0.0:{MANAGEMENT_PORT}")),
         anonymous,
         access_file,
+        cors: cors(&validated.cors),
         limits: validated.limits.clone(),
         ..Settings::default()
     };
     format!("{:#}\n", settings.minimal())
+}
+
+fn cors(cors: &Cors) -> fhir_server_settings::Cors {
+    let Cors {
+        origins,
+        headers,
+        methods,
+        max_age,
+        allow_credentials,
+    } = cors.clone();
+    fhir_server_settings::Cors {
+        origins,
+        headers,
+        methods,
+        max_age,
+        allow_credentials: allow_credentials.unwrap_or_default(),
+    }
 }
