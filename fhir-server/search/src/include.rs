@@ -1,5 +1,7 @@
 //! `_include` and `_revinclude`: which references of a page are followed, in which direction.
 
+use std::collections::BTreeMap;
+
 use fhir_definitions::{ParamKind, ResourceType, SearchParameter};
 
 use crate::error::SearchError;
@@ -18,6 +20,8 @@ pub struct Include {
     pub parameters: Vec<(&'static str, ParamId)>,
     /// Only references to this type.
     pub target: Option<&'static str>,
+    /// The types that the parameters lead to by URL (canonicals), with the parameter that has it.
+    pub urls: Vec<(&'static str, ParamId)>,
 }
 
 /// Reads a parameter's value; `None` for a name that is no include.
@@ -75,10 +79,13 @@ fn read(known: &Parameters, name: &str, text: &str, reverse: bool, iterate: bool
         },
     };
     let mut parameters = Vec::new();
+    let mut urls = BTreeMap::new();
     for of in sources {
         if code == "*" {
-            let references = known.searched(of).filter(|p| p.kind() == ParamKind::Reference);
-            parameters.extend(references.map(|parameter| (of.name(), ParamId::of(parameter))));
+            for parameter in known.searched(of).filter(|p| p.kind() == ParamKind::Reference) {
+                parameters.push((of.name(), ParamId::of(parameter)));
+                add_urls(known, parameter, target, &mut urls);
+            }
             continue;
         }
         let Some(parameter) = known.find(of, code) else {
@@ -99,13 +106,38 @@ fn read(known: &Parameters, name: &str, text: &str, reverse: bool, iterate: bool
             ));
         }
         parameters.push((of.name(), ParamId::of(parameter)));
+        add_urls(known, parameter, target, &mut urls);
     }
     Ok(Include {
         reverse,
         iterate,
         parameters,
         target,
+        urls: urls.into_iter().collect(),
     })
+}
+
+/// Adds the types that a parameter leads to by URL.
+fn add_urls(
+    known: &Parameters,
+    parameter: SearchParameter,
+    target: Option<&'static str>,
+    urls: &mut BTreeMap<&'static str, ParamId>,
+) {
+    let definitions = known.definitions();
+    if !targets::ways(definitions, parameter).by_url {
+        return;
+    }
+    let listed = targets::of(parameter);
+    let leads_to = |name: &str| {
+        target.is_none_or(|target| target == name)
+            && (listed.is_empty() || listed.contains(&name) || listed == ["Resource"])
+    };
+    for of in definitions.resource_types().filter(|of| leads_to(of.name())) {
+        if let Some(url) = targets::url(known, of) {
+            urls.insert(of.name(), url);
+        }
+    }
 }
 
 /// What can be included, as `Type:parameter`: the reference parameters of each type, and of those that may refer to it.

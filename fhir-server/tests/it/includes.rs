@@ -4,6 +4,7 @@ use fhir_server_settings::{FhirVersion, Limits, Role, Settings};
 use rstest::rstest;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use test_postgres::PostgresServer;
 
 use crate::service::Service;
 use crate::tokens::{Signer, access};
@@ -155,4 +156,66 @@ async fn what_the_caller_may_not_see_is_not_included() {
             .await;
         assert_eq!(shown(&answer.body).join(" "), expected, "{who}");
     }
+}
+
+/// Canonicals lead to resources by their URL.
+#[rstest]
+#[case::to_its_form(
+    "QuestionnaireResponse?_include=QuestionnaireResponse:questionnaire",
+    "match:r1 match:r2 include:q1 include:q2"
+)]
+#[case::of_a_type(
+    "QuestionnaireResponse?_id=r1&_include=QuestionnaireResponse:questionnaire:Questionnaire",
+    "match:r1 include:q1"
+)]
+#[case::all_of_a_type(
+    "QuestionnaireResponse?_id=r2&_include=QuestionnaireResponse:*",
+    "match:r2 include:q2"
+)]
+#[case::everything("QuestionnaireResponse?_id=r2&_include=*", "match:r2 include:q2")]
+#[case::back(
+    "Questionnaire?_id=q1&_revinclude=QuestionnaireResponse:questionnaire",
+    "match:q1 include:r1"
+)]
+#[case::back_to_a_version(
+    "Questionnaire?_id=q2&_revinclude=QuestionnaireResponse:questionnaire",
+    "match:q2 include:r2"
+)]
+#[case::on_and_on(
+    "MeasureReport?_include=MeasureReport:measure&_include:iterate=Measure:depends-on",
+    "match:report include:m include:l"
+)]
+#[case::and_back(
+    "Library?_id=l&_revinclude:iterate=Measure:depends-on:Library&_revinclude:iterate=MeasureReport:measure:Measure",
+    "match:l include:m include:report"
+)]
+#[tokio::test]
+async fn canonicals_are_followed(#[values(false, true)] postgres: bool, #[case] query: &str, #[case] expected: &str) {
+    let database = if postgres {
+        PostgresServer::shared().database()
+    } else {
+        String::new()
+    };
+    let service = Service::of(FhirVersion::R4, &database).await;
+    for resource in [
+        json!({"resourceType": "Questionnaire", "id": "q1", "status": "active", "url": "http://e/q/1"}),
+        json!({"resourceType": "Questionnaire", "id": "q2", "status": "active", "url": "http://e/q/2", "version": "7"}),
+        json!({"resourceType": "QuestionnaireResponse", "id": "r1", "status": "completed", "questionnaire": "http://e/q/1"}),
+        json!({"resourceType": "QuestionnaireResponse", "id": "r2", "status": "completed", "questionnaire": "http://e/q/2|7"}),
+        json!({"resourceType": "Library", "id": "l", "status": "active", "type": {"text": "l"}, "url": "http://e/l"}),
+        json!({"resourceType": "Measure", "id": "m", "status": "active", "url": "http://e/m", "library": ["http://e/l"]}),
+        json!({"resourceType": "MeasureReport", "id": "report", "status": "complete", "type": "summary", "measure": "http://e/m",
+            "period": {"start": "2020"}}),
+    ] {
+        let path = format!(
+            "{}/{}",
+            resource["resourceType"].as_str().unwrap(),
+            resource["id"].as_str().unwrap()
+        );
+        let written = service.put(&path, &resource.to_string()).await;
+        assert_eq!(written.status, 201, "{}", written.body);
+    }
+    let found = service.get(query).await;
+    assert_eq!(found.status, 200, "{}", found.body);
+    assert_eq!(shown(&found.body).join(" "), expected, "{}", found.body);
 }

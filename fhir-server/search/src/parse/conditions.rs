@@ -1,7 +1,6 @@
 //! A parameter's name → where its value is looked for: in the resource, along a chain, or at what refers to it.
 
 use fhir_definitions::{Definitions, FhirVersion, ParamKind, ResourceType, SearchParameter};
-use fhir_resource::path::Program;
 
 use super::expression::{self, Expression, Operator, Step, Test};
 use super::{alternatives, comparisons, filters};
@@ -224,21 +223,12 @@ impl Conditions<'_> {
 
     /// How a reference says where it leads: by `Type/id`, or by the URL that the target has under a parameter.
     fn ways(&self, parameter: SearchParameter, target: ResourceType) -> Vec<Option<ParamId>> {
-        let url = self
-            .parameters
-            .find(target, "url")
-            .filter(|url| url.kind() == ParamKind::Uri);
-        let Some(url) = url else { return vec![None] };
-        let Ok(program) = Program::compile(parameter.expression(), self.definitions, parameter.base()) else {
+        let Some(url) = targets::url(self.parameters, target) else {
             return vec![None];
         };
-        let by_url = program.result_types().any(|name| matches!(name, "canonical" | "uri"));
-        let by_id = program.result_types().any(|name| name == "Reference") || !by_url;
-        let by_id = by_id.then_some(None);
-        by_id
-            .into_iter()
-            .chain(by_url.then_some(Some(ParamId::of(url))))
-            .collect()
+        let ways = targets::ways(self.definitions, parameter);
+        let by_id = ways.by_id.then_some(None);
+        by_id.into_iter().chain(ways.by_url.then_some(Some(url))).collect()
     }
 
     /// `_list`: what the entries of a List refer to.

@@ -27,6 +27,10 @@ const NAMED: &str = "SELECT r.type, r.ver, r.upd, r.kind, r.dict, r.body, r.pk, 
      FROM unnest($1::int8[], $2::text[]) WITH ORDINALITY n (type, id, at) \
      JOIN LATERAL (SELECT r.* FROM res r WHERE r.type = n.type AND r.id = n.id OFFSET 0) r ON TRUE \
      WHERE r.body IS NOT NULL";
+/// The resources that have the URLs: by the numbers of their keys.
+const NAMED_BY_URL: &str = "SELECT n.at, r.type, r.id FROM unnest($1::int8[], $2::int8[]) n (val, at) \
+     JOIN LATERAL (SELECT y.pk FROM ix_exact y WHERE y.param = ANY ($3) AND y.val = n.val OFFSET 0) y ON TRUE \
+     JOIN LATERAL (SELECT r.type, r.id FROM res r WHERE r.pk = y.pk OFFSET 0) r ON TRUE ORDER BY n.at, y.pk";
 /// Each of the referring resources is seen: `SEEN` is a test of it.
 const REFERRING: &str = "SELECT r.type, r.ver, r.upd, r.kind, r.dict, r.body, r.pk, r.id \
      FROM unnest($1::int8[]) WITH ORDINALITY n (val, at) \
@@ -72,7 +76,7 @@ pub async fn included(
             if include.reverse {
                 walk.backwards(connection, texts, include, &from).await?;
             } else {
-                walk.forwards(connection, include, &from).await?;
+                walk.forwards(connection, texts, include, &from).await?;
             }
             if walk.found.cut {
                 return Ok(walk.found);
@@ -103,6 +107,7 @@ impl Walk<'_> {
     async fn forwards(
         &mut self,
         connection: &mut PgConnection,
+        texts: &Texts,
         include: &Include,
         from: &[Name],
     ) -> Result<(), ReadError> {
@@ -122,13 +127,23 @@ impl Walk<'_> {
             .bind(parameters)
             .fetch_all(&mut *connection)
             .await?;
+        let targets = rows.iter().map(|row| row.try_get(0));
+        let targets: Vec<String> = targets.collect::<Result<_, _>>()?;
+        let by_url = self.by_url(connection, texts, include, &targets).await?;
         let mut wanted: Vec<Name> = Vec::new();
-        for row in rows {
-            let target: String = row.try_get(0)?;
-            let Some((of, id)) = key::text(&target).split_once('/') else {
-                continue;
-            };
-            if include.target.is_none_or(|target| target == of) && !self.is_known(of, id) {
+        for (at, target) in targets.iter().enumerate() {
+            let text = key::text(target);
+            if text.contains(':') {
+                wanted.extend(
+                    by_url
+                        .iter()
+                        .filter(|(place, _)| *place == at)
+                        .map(|(_, name)| name.clone()),
+                );
+            } else if let Some((of, id)) = text.split_once('/')
+                && include.target.is_none_or(|target| target == of)
+                && !self.is_known(of, id)
+            {
                 wanted.push((of.to_owned(), id.to_owned()));
             }
         }
@@ -140,6 +155,56 @@ impl Walk<'_> {
         self.take(&rows)
     }
 
+    /// The resources that have the URLs among the targets, of any version, each with the place of its target.
+    async fn by_url(
+        &self,
+        connection: &mut PgConnection,
+        texts: &Texts,
+        include: &Include,
+        targets: &[String],
+    ) -> Result<Vec<(usize, Name)>, ReadError> {
+        let parameters = self.urls(include);
+        let urls: Vec<(usize, String)> = targets
+            .iter()
+            .enumerate()
+            .filter(|(_, target)| target.contains(':'))
+            .map(|(at, target)| (at, key::uri(key::text(target))))
+            .collect();
+        if parameters.is_empty() || urls.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut asked = Wanted::default();
+        for (_, url) in &urls {
+            asked.add(url);
+        }
+        let numbers = texts.find(connection, &asked).await?;
+        let known = urls
+            .iter()
+            .filter_map(|(at, url)| Some((numbers.get(url)?, i64::try_from(*at).ok()?)));
+        let (values, places): (Vec<i64>, Vec<i64>) = known.unzip();
+        let rows = sqlx::query(NAMED_BY_URL)
+            .bind(values)
+            .bind(places)
+            .bind(parameters)
+            .fetch_all(connection)
+            .await?;
+        let mut found = Vec::new();
+        for row in rows {
+            let (at, of, id): (i64, i16, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+            let of = self.catalogue.type_name(of.into());
+            if !self.is_known(of, &id) {
+                found.push((usize::try_from(at).unwrap_or_default(), (of.to_owned(), id)));
+            }
+        }
+        Ok(found)
+    }
+
+    /// The parameters that have URLs.
+    fn urls(&self, include: &Include) -> Vec<i64> {
+        let seen = include.urls.iter().filter(|(target, _)| self.access.sees(target));
+        seen.map(|(_, param)| self.catalogue.param(*param)).collect()
+    }
+
     /// To what refers to resources.
     async fn backwards(
         &mut self,
@@ -148,12 +213,27 @@ impl Walk<'_> {
         include: &Include,
         from: &[Name],
     ) -> Result<(), ReadError> {
-        let own: Vec<String> = from
-            .iter()
-            .filter(|(of, _)| include.target.is_none_or(|target| target == of))
+        let targets = || {
+            from.iter()
+                .filter(|(of, _)| include.target.is_none_or(|target| target == of))
+        };
+        let mut own: Vec<String> = targets()
             .map(|(of, id)| key::reference(&format!("{of}/{id}")))
             .collect();
         let parameters = self.numbers(include, None);
+        let urls = self.urls(include);
+        if !urls.is_empty() {
+            let (types, ids) = self.columns(targets());
+            let rows = sqlx::query(REFERENCES)
+                .bind(types)
+                .bind(ids)
+                .bind(urls)
+                .fetch_all(&mut *connection)
+                .await?;
+            for row in rows {
+                own.push(key::reference(key::text(row.try_get(0)?)));
+            }
+        }
         if own.is_empty() || parameters.is_empty() {
             return Ok(());
         }

@@ -88,7 +88,12 @@ impl Walk<'_> {
         let targets = select.query_map((number, id), |row| row.get::<_, String>(0))?;
         for target in targets {
             let target = target?;
-            let Some((of, id)) = key::text(&target).split_once('/') else {
+            let text = key::text(&target);
+            if text.contains(':') {
+                self.by_url(include, text)?;
+                continue;
+            }
+            let Some((of, id)) = text.split_once('/') else {
                 continue;
             };
             let wanted = include.target.is_none_or(|target| target == of);
@@ -100,6 +105,57 @@ impl Walk<'_> {
             }
         }
         Ok(())
+    }
+
+    /// To the resources that have a URL, of any version.
+    fn by_url(&mut self, include: &Include, url: &str) -> Result<(), ReadError> {
+        let urls: Vec<i64> = self.urls(include, None);
+        let Some(value) = rows::find(self.connection, &key::uri(url))? else {
+            return Ok(());
+        };
+        let text = format!(
+            "SELECT r.type, r.id FROM ix_exact y CROSS JOIN res r ON r.pk = y.pk WHERE y.param IN ({}) AND y.val = ?1 \
+             ORDER BY y.pk",
+            sql::list(&urls)
+        );
+        let mut select = self.connection.prepare_cached(&text)?;
+        let found = select.query_map([value], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))?;
+        for target in found {
+            let (of, id) = target?;
+            let of = self.catalogue.type_name(of);
+            if !self.is_known(of, &id)
+                && let Some(version) = self.current(of, &id)?
+            {
+                self.take(version);
+            }
+        }
+        Ok(())
+    }
+
+    /// The keys that references to a resource have: by its type and id, and by its URLs.
+    fn own(&self, include: &Include, resource_type: &str, id: &str) -> Result<Vec<String>, ReadError> {
+        let mut own = vec![key::reference(&format!("{resource_type}/{id}"))];
+        let urls = self.urls(include, Some(resource_type));
+        if let (Some(number), [url]) = (self.catalogue.type_number(resource_type), urls.as_slice()) {
+            let text = "SELECT v.text FROM res r CROSS JOIN ix_exact x INDEXED BY ix_exact_pk ON x.pk = r.pk \
+                        CROSS JOIN val v ON v.id = x.val WHERE r.type = ?1 AND r.id = ?2 AND x.param = ?3";
+            let mut select = self.connection.prepare_cached(text)?;
+            let found = select.query_map((number, id, url), |row| row.get::<_, String>(0))?;
+            for url in found {
+                own.push(key::reference(key::text(&url?)));
+            }
+        }
+        Ok(own)
+    }
+
+    /// The parameters that have URLs, of all types or of one.
+    fn urls(&self, include: &Include, of: Option<&str>) -> Vec<i64> {
+        let wanted = include
+            .urls
+            .iter()
+            .filter(|(target, _)| of.is_none_or(|of| of == *target));
+        let seen = wanted.filter(|(target, _)| self.access.sees(target));
+        seen.map(|(_, param)| self.catalogue.param(*param)).collect()
     }
 
     /// The resource, if it is there and seen.
@@ -123,17 +179,21 @@ impl Walk<'_> {
             return Ok(());
         }
         let parameters = self.numbers(include, None);
-        let own = key::reference(&format!("{resource_type}/{id}"));
-        let Some(value) = rows::find(self.connection, &own)? else {
+        let mut values = Vec::new();
+        for own in self.own(include, resource_type, id)? {
+            values.extend(rows::find(self.connection, &own)?);
+        }
+        if values.is_empty() {
             return Ok(());
-        };
-        let mut query = Sql::with(
-            format!(
-                "SELECT DISTINCT l.pk FROM ix_exact l WHERE l.param IN ({}) AND l.val = ?",
-                sql::list(&parameters)
-            ),
-            value,
-        );
+        }
+        let mut query = Sql::plain(format!(
+            "SELECT DISTINCT l.pk FROM ix_exact l WHERE l.param IN ({}) AND l.val IN ({})",
+            sql::list(&parameters),
+            sql::marks(values.len())
+        ));
+        for value in values {
+            query.bind(value);
+        }
         if let Some(filter) = self.access.filter() {
             let mut find = |param, asked: Asked<'_>| rows::asked(self.connection, param, asked);
             let seen = resolve(self.catalogue, &filter, &mut find)?;
