@@ -30,6 +30,11 @@ public class Facts {
         facts.put("valueSets", each(resources, "ValueSet", Facts::valueSet));
         facts.put("codeSystems", each(resources, "CodeSystem", Facts::codeSystem));
         facts.put("terminology", terminology(resources));
+        List<Element> profiles = new ArrayList<>();
+        for (String file : new String[] {"profile/profiles-others.xml", "extension/extension-definitions.xml"}) {
+            profiles.addAll(bundle(base + file));
+        }
+        facts.put("profiles", each(profiles, "StructureDefinition", Facts::profile));
         facts.put("compartments", each(resources, "CompartmentDefinition", Facts::compartment));
         if (r4) {
             facts.put("searchParameters", new Raw(read(base + "sp/search-parameters.json")));
@@ -140,6 +145,63 @@ public class Facts {
             concepts.add(fact);
         }
         return concepts;
+    }
+
+    // --- profiles and definitions of extensions as FHIR JSON: what of their differentials can be checked
+
+    static final Set<String> LISTS = Set.of(
+        "type", "constraint", "discriminator", "coding", "given", "prefix", "suffix", "line", "extension");
+    static final Set<String> UNCHECKED = Set.of(
+        "short", "definition", "comment", "requirements", "alias", "label", "code", "example", "mapping", "meaningWhenMissing",
+        "isModifier", "isModifierReason", "isSummary", "mustSupport", "condition", "representation", "base", "orderMeaning",
+        "description", "extension", "requirement", "xpath", "aggregation", "versioning");
+    static final Set<String> NUMBERS = Set.of("min", "maxLength", "ordered", "userSelected", "value");
+
+    static Object profile(Element definition) {
+        Map<String, Object> fact = new LinkedHashMap<>();
+        fact.put("resourceType", "StructureDefinition");
+        for (String name : new String[] {"url", "version", "name", "kind", "type", "baseDefinition", "derivation"}) {
+            fact.put(name, value(definition, name));
+        }
+        List<Object> elements = new ArrayList<>();
+        for (Element element : children(child(definition, "differential"), "element")) {
+            Map<String, Object> json = new LinkedHashMap<>();
+            if (element.hasAttribute("id")) json.put("id", element.getAttribute("id"));
+            checked(element, json, true);
+            elements.add(json);
+        }
+        fact.put("differential", Map.of("element", elements));
+        return fact;
+    }
+
+    static void checked(Element parent, Map<String, Object> json, boolean top) {
+        for (Node node = parent.getFirstChild(); node != null; node = node.getNextSibling()) {
+            if (!(node instanceof Element)) continue;
+            Element element = (Element) node;
+            String name = element.getTagName();
+            // `code` says what an element means, but also which type it has
+            if (UNCHECKED.contains(name) && !(name.equals("code") && !top)) continue;
+            Object value;
+            if (element.hasAttribute("value")) {
+                String text = element.getAttribute("value");
+                boolean bare = NUMBERS.contains(name) && text.matches("-?[0-9.]+|true|false")
+                    || name.matches("(fixed|pattern|minValue|maxValue)(Boolean|Integer|Decimal|PositiveInt|UnsignedInt)");
+                value = bare ? new Raw(text) : text;
+            } else {
+                Map<String, Object> inner = new LinkedHashMap<>();
+                checked(element, inner, false);
+                value = inner;
+            }
+            boolean repeats = LISTS.contains(name) && (!name.equals("type") || top)
+                || parent.getTagName().equals("type") && (name.equals("targetProfile") || name.equals("profile"));
+            if (repeats) {
+                @SuppressWarnings("unchecked")
+                List<Object> items = (List<Object>) json.computeIfAbsent(name, key -> new ArrayList<>());
+                items.add(value);
+            } else {
+                json.put(name, value);
+            }
+        }
     }
 
     // --- value sets and code systems as FHIR JSON, without what only people read

@@ -28,6 +28,26 @@ pub struct Invariant {
     pub human: String,
 }
 
+/// A kind of resource that the definitions hold as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    /// A value set or a code system.
+    Terminology(TerminologyKind),
+    /// A profile, or the definition of an extension.
+    Profile,
+}
+
+impl Kind {
+    /// How the directory names it.
+    fn letter(self) -> char {
+        match self {
+            Self::Terminology(TerminologyKind::CodeSystem) => 'C',
+            Self::Profile => 'P',
+            Self::Terminology(TerminologyKind::ValueSet) => 'V',
+        }
+    }
+}
+
 /// A kind of terminology resource that the definitions hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TerminologyKind {
@@ -37,24 +57,14 @@ pub enum TerminologyKind {
     ValueSet,
 }
 
-impl TerminologyKind {
-    /// How the directory names it.
-    fn letter(self) -> char {
-        match self {
-            Self::CodeSystem => 'C',
-            Self::ValueSet => 'V',
-        }
-    }
-}
-
-/// A value set or a code system of the base specification.
+/// A value set, a code system or a profile of the base specification.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TerminologyResource {
+pub struct BaseResource {
     /// Canonical URL, without a version.
     pub url: String,
     /// Business version; may be empty.
     pub version: String,
-    /// FHIR JSON, without narrative and what else only people read.
+    /// FHIR JSON, without narrative and what else only people read; of a profile the differential.
     pub json: ColdText,
 }
 
@@ -132,13 +142,8 @@ impl Pack {
             .collect())
     }
 
-    /// The value set or code system `url`.
-    pub fn find(
-        &self,
-        tables: &Tables,
-        kind: TerminologyKind,
-        url: &str,
-    ) -> Result<Option<TerminologyResource>, ColdError> {
+    /// The resource `url`.
+    pub fn find(&self, tables: &Tables, kind: Kind, url: &str) -> Result<Option<BaseResource>, ColdError> {
         let directory = self.chunk(tables, chunk::DIRECTORY)?;
         let wanted = format!("{}\t{url}\t", kind.letter());
         let Some(line) = line_with(&directory, &wanted) else {
@@ -151,7 +156,7 @@ impl Pack {
             return Ok(None);
         };
         let start = start as usize;
-        Ok(Some(TerminologyResource {
+        Ok(Some(BaseResource {
             url: url.to_owned(),
             version,
             json: ColdText {
@@ -162,7 +167,7 @@ impl Pack {
     }
 
     /// URL and version of each resource of a kind, by URL.
-    pub fn list(&self, tables: &Tables, kind: TerminologyKind) -> Result<Vec<(String, String)>, ColdError> {
+    pub fn list(&self, tables: &Tables, kind: Kind) -> Result<Vec<(String, String)>, ColdError> {
         let directory = self.chunk(tables, chunk::DIRECTORY)?;
         let lines = directory.lines().filter(|line| line.starts_with(kind.letter()));
         Ok(lines

@@ -16,7 +16,8 @@ mod version;
 use std::sync::OnceLock;
 
 pub use binding::{Binding, Strength};
-pub use cold::{ColdError, ColdText, Invariant, MOST_OPEN, TerminologyKind, TerminologyResource};
+use cold::Kind;
+pub use cold::{BaseResource, ColdError, ColdText, Invariant, MOST_OPEN, TerminologyKind};
 pub use compartment::Compartment;
 pub use parameter::{Component, ParamKind, SearchParameter};
 pub use stored::{StoredComponent, StoredParameter};
@@ -134,13 +135,24 @@ impl Definitions {
 
     /// The value set or code system of the base specification with this canonical URL (without version), from the
     /// compressed part of the data. Takes up to some milliseconds where its chunk isn't open.
-    pub fn terminology(&self, kind: TerminologyKind, url: &str) -> Result<Option<TerminologyResource>, ColdError> {
-        self.pack.find(&self.tables, kind, url)
+    pub fn terminology(&self, kind: TerminologyKind, url: &str) -> Result<Option<BaseResource>, ColdError> {
+        self.pack.find(&self.tables, Kind::Terminology(kind), url)
+    }
+
+    /// The profile, or the definition of an extension, of the specification with this canonical URL (without version), from
+    /// the compressed part of the data.
+    pub fn profile(&self, url: &str) -> Result<Option<BaseResource>, ColdError> {
+        self.pack.find(&self.tables, Kind::Profile, url)
+    }
+
+    /// URL and version of every profile and definition of an extension of the specification.
+    pub fn profile_list(&self) -> Result<Vec<(String, String)>, ColdError> {
+        self.pack.list(&self.tables, Kind::Profile)
     }
 
     /// URL and version of every value set or code system of the base specification.
     pub fn terminology_list(&self, kind: TerminologyKind) -> Result<Vec<(String, String)>, ColdError> {
-        self.pack.list(&self.tables, kind)
+        self.pack.list(&self.tables, Kind::Terminology(kind))
     }
 
     /// The bytes of the compressed part that are open at the moment: at most [`MOST_OPEN`] and one chunk.

@@ -177,6 +177,12 @@ impl Stored {
                 self.definitions.entry(url).or_default().push(document);
             }
         }
+        // what is stored goes before what the specification says
+        for url in urls {
+            if let Some(document) = built_in(server.definitions, url) {
+                self.definitions.entry(url.clone()).or_default().push(document);
+            }
+        }
         Ok(())
     }
 
@@ -210,6 +216,15 @@ impl Stored {
             tolerated: true,
         })
     }
+}
+
+/// A profile of the specification's own.
+fn built_in(definitions: &'static Definitions, url: &str) -> Option<Document> {
+    let found = definitions
+        .profile(url)
+        .inspect_err(|error| tracing::error!(url, %error, "a profile can't be read"))
+        .ok()??;
+    Document::parse(found.json.as_bytes(), Limits::default()).ok()
 }
 
 /// A canonical reference without its version.

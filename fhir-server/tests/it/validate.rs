@@ -225,3 +225,69 @@ fn memory() -> Option<u64> {
     let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
     line.split_whitespace().nth(1)?.parse().ok()
 }
+
+/// HL7's own profiles are there: blood pressure is a vital sign with two components. STU3's differential leaves their number
+/// to the snapshot.
+#[rstest]
+#[case::right(FhirVersion::R4, json!({}), &["information informational "])]
+#[case::right_in_stu3(FhirVersion::Stu3, json!({}), &["information informational "])]
+#[case::no_diastolic(FhirVersion::R4, json!({"component": [component("8480-6", 120)]}),
+    &["error required Observation.component", "error required Observation.component"])]
+#[case::another_code(FhirVersion::R4, json!({"code": {"coding": [{"system": "http://loinc.org", "code": "8867-4"}]}}),
+    &["error required Observation.code.coding"])]
+#[case::no_time(FhirVersion::R4, json!({"effectiveDateTime": null}), &["error required Observation.effective"])]
+#[case::no_time_in_stu3(FhirVersion::Stu3, json!({"effectiveDateTime": null}), &["error required Observation.effective"])]
+#[tokio::test]
+async fn profiles_of_the_specification(
+    #[case] version: FhirVersion,
+    #[case] changes: Value,
+    #[case] expected: &[&str],
+) {
+    let service = Service::anonymous(version).await;
+    let mut resource = blood_pressure(version);
+    for (name, value) in changes.as_object().expect("an object") {
+        match value {
+            Value::Null => drop(resource.as_object_mut().expect("an object").remove(name)),
+            value => resource[name] = value.clone(),
+        }
+    }
+    let url = "http://hl7.org/fhir/StructureDefinition/bp";
+    let asked = validated(
+        &service,
+        &format!("Observation/$validate?profile={url}"),
+        &resource.to_string(),
+    )
+    .await;
+    let found: Vec<String> = issues(&asked)
+        .into_iter()
+        .filter(|issue| !issue.starts_with("warning"))
+        .collect();
+    assert_eq!(found, expected, "{}", asked.body);
+    // claimed, it holds for a write that asks for it
+    resource["meta"] = json!({"profile": [url]});
+    let checked = [("x-ms-profile-validation", "true")];
+    let written = service
+        .send(Method::POST, "Observation", &checked, Some(&resource.to_string()))
+        .await;
+    let is_right = expected.iter().all(|issue| issue.starts_with("information"));
+    assert_eq!(written.status, if is_right { 201 } else { 400 }, "{}", written.body);
+}
+
+fn component(code: &str, value: u32) -> Value {
+    let unit = json!({"value": value, "unit": "mmHg", "system": "http://unitsofmeasure.org", "code": "mm[Hg]"});
+    json!({"code": {"coding": [{"system": "http://loinc.org", "code": code}]}, "valueQuantity": unit})
+}
+
+fn blood_pressure(version: FhirVersion) -> Value {
+    let categories = match version {
+        FhirVersion::R4 => "http://terminology.hl7.org/CodeSystem/observation-category",
+        FhirVersion::Stu3 => "http://hl7.org/fhir/observation-category",
+    };
+    json!({
+        "resourceType": "Observation", "status": "final",
+        "category": [{"coding": [{"system": categories, "code": "vital-signs"}]}],
+        "code": {"coding": [{"system": "http://loinc.org", "code": "85354-9"}]},
+        "subject": {"reference": "Patient/a"}, "effectiveDateTime": "2020-01-01",
+        "component": [component("8480-6", 120), component("8462-4", 80)],
+    })
+}

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fhir_definitions::FhirVersion;
-use fhir_resource::validation::{Knowledge, Library, NoProfiles, NoTerminology, Severity, findings, validate};
+use fhir_resource::validation::{Knowledge, Library, NoTerminology, Severity, findings, validate};
 use fhir_resource::{Document, Limits};
 use rstest::rstest;
+
+use crate::specification::Specification;
 
 const R4: FhirVersion = FhirVersion::R4;
 const STU3: FhirVersion = FhirVersion::Stu3;
@@ -59,7 +61,7 @@ fn examples_of_hl7(#[case] version: FhirVersion) {
     let knowledge = Knowledge {
         definitions: version.definitions(),
         library: &library,
-        profiles: &NoProfiles,
+        profiles: &Specification::of(version),
         terminology: &NoTerminology,
         now: NOW,
     };

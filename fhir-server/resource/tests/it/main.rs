@@ -7,6 +7,7 @@ mod generated;
 mod patch;
 mod path;
 mod profiles;
+mod specification;
 mod stored;
 mod validation;
 mod xml;

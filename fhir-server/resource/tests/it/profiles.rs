@@ -144,6 +144,24 @@ fn of_observation(elements: &Value, members: &Value) -> Vec<String> {
     {"id": "value[x]:valueQuantity", "sliceName": "valueQuantity", "min": 1, "type": [{"code": "Quantity"}]}]),
     json!({"valueString": "x"}), &["Observation.value: required"])]
 #[case::length(json!([{"id": "valueString", "maxLength": 3}]), json!({"valueString": "long"}), &["Observation.valueString: value"])]
+#[case::least(json!([{"id": "valueInteger", "minValueInteger": 3}]), json!({"valueInteger": 2}), &["Observation.valueInteger: value"])]
+#[case::not_less(json!([{"id": "valueInteger", "minValueInteger": 3}]), json!({"valueInteger": 3}), &[])]
+#[case::greatest(json!([{"id": "valueQuantity.value", "maxValueDecimal": 3.5}]), json!({"valueQuantity": {"value": 3.51}}), &["Observation.valueQuantity.value: value"])]
+#[case::least_amount(json!([{"id": "valueQuantity", "minValueQuantity": {"value": 1, "system": "http://unitsofmeasure.org", "code": "g"}}]),
+    json!({"valueQuantity": {"value": 999, "system": "http://unitsofmeasure.org", "code": "mg"}}), &["Observation.valueQuantity: value"])]
+#[case::amount_in_another_unit(json!([{"id": "valueQuantity", "minValueQuantity": {"value": 1, "system": "http://unitsofmeasure.org", "code": "g"}}]),
+    json!({"valueQuantity": {"value": 1001, "system": "http://unitsofmeasure.org", "code": "mg"}}), &[])]
+#[case::amount_that_has_no_order(json!([{"id": "valueQuantity", "minValueQuantity": {"value": 1, "system": "http://unitsofmeasure.org", "code": "g"}}]),
+    json!({"valueQuantity": {"value": 0, "system": "http://unitsofmeasure.org", "code": "m"}}), &[])]
+#[case::own_unit(json!([{"id": "valueQuantity", "maxValueQuantity": {"value": 4, "system": "http://e", "code": "cups"}}]),
+    json!({"valueQuantity": {"value": 5, "system": "http://e", "code": "cups"}}), &["Observation.valueQuantity: value"])]
+#[case::latest(json!([{"id": "effectiveDateTime", "maxValueDateTime": "2020-06-01"}]), json!({"effectiveDateTime": "2020-06-02"}), &["Observation.effectiveDateTime: value"])]
+#[case::part_of_a_date(json!([{"id": "effectiveDateTime", "maxValueDateTime": "2020-06-01"}]), json!({"effectiveDateTime": "2020"}), &[])]
+#[case::long_ago(json!([{"id": "effectiveDateTime", "minValueQuantity": {"value": 2, "system": "http://unitsofmeasure.org", "code": "d"}}]),
+    json!({"effectiveDateTime": "2026-11-20T12:00:00Z"}), &["Observation.effectiveDateTime: value"])]
+#[case::not_long_ago(json!([{"id": "effectiveDateTime", "minValueQuantity": {"value": 20, "system": "http://unitsofmeasure.org", "code": "d"}}]),
+    json!({"effectiveDateTime": "2026-11-20T12:00:00Z"}), &[])]
+#[case::latest_time(json!([{"id": "valueTime", "maxValueTime": "12:00:00"}]), json!({"valueTime": "12:00:01"}), &["Observation.valueTime: value"])]
 #[case::constraint(json!([{"id": "code", "constraint": [{"key": "x-1", "severity": "error", "human": "a text", "expression": "text.exists()"}]}]),
     json!({"code": {"coding": [{"code": "a"}]}}), &["Observation.code: invariant"])]
 #[case::constraint_that_warns(json!([{"id": "code", "constraint": [{"key": "x-1", "severity": "warning", "human": "a text", "expression": "text = 'y'"}]}]),
@@ -216,6 +234,20 @@ fn the_rules_of_a_slice_are_for_its_values() {
     json!({"component": [{"code": {"coding": [{"code": "a"}]}}, {"code": {"coding": [{"code": "b"}]}}]}),
     &["Observation.component[0].value: required"]
 )]
+#[case::told_by_a_slice_below(
+    json!([{"id": "component", "slicing": {"discriminator": [{"type": "value", "path": "code.coding.code"}], "rules": "open"}},
+        {"id": "component:a", "sliceName": "a", "min": 1, "max": "1"},
+        {"id": "component:a.code.coding", "slicing": {"discriminator": [{"type": "value", "path": "code"}], "rules": "open"}},
+        {"id": "component:a.code.coding:one", "sliceName": "one", "min": 1},
+        {"id": "component:a.code.coding:one.code", "fixedCode": "a"},
+        {"id": "component:b", "sliceName": "b", "min": 1},
+        {"id": "component:b.code.coding", "slicing": {"discriminator": [{"type": "value", "path": "code"}], "rules": "open"}},
+        {"id": "component:b.code.coding:one", "sliceName": "one", "min": 1},
+        {"id": "component:b.code.coding:one.code", "fixedCode": "b"},
+        {"id": "component:b.value[x]", "min": 1}]),
+    json!({"component": [{"code": {"coding": [{"code": "a"}, {"code": "x"}]}}, {"code": {"coding": [{"code": "b"}]}}]}),
+    &["Observation.component[1].value: required"]
+)]
 #[case::pattern_above_the_path(
     json!([{"id": "category", "slicing": {"discriminator": [{"type": "value", "path": "coding.code"}], "rules": "open"}},
         {"id": "category:a", "sliceName": "a", "min": 1, "patternCodeableConcept": {"coding": [{"code": "a"}]}}]),
@@ -247,6 +279,24 @@ fn the_rules_of_a_slice_are_for_its_values() {
     json!({"performer": [{"reference": "Practitioner/1"}, {"reference": "Organization/1"}]}),
     &["Observation.performer[1].display: required"]
 )]
+#[case::slices_of_a_slice(
+    json!([{"id": "category", "slicing": {"discriminator": [{"type": "value", "path": "text"}], "rules": "open"}},
+        {"id": "category:a", "sliceName": "a", "min": 1, "slicing": {"discriminator": [{"type": "exists", "path": "id"}], "rules": "open"}},
+        {"id": "category:a.text", "fixedString": "a"},
+        {"id": "category:a/named", "sliceName": "a/named", "min": 1, "max": "1"},
+        {"id": "category:a/named.id", "min": 1}]),
+    json!({"category": [{"text": "a"}, {"text": "b", "id": "x"}]}),
+    &["Observation.category: required"]
+)]
+#[case::a_slice_of_a_slice_is_in_both(
+    json!([{"id": "category", "slicing": {"discriminator": [{"type": "value", "path": "text"}], "rules": "open"}},
+        {"id": "category:a", "sliceName": "a", "max": "2", "slicing": {"discriminator": [{"type": "exists", "path": "id"}], "rules": "open"}},
+        {"id": "category:a.text", "fixedString": "a"},
+        {"id": "category:a/named", "sliceName": "a/named", "min": 1, "max": "1"},
+        {"id": "category:a/named.id", "min": 1}]),
+    json!({"category": [{"text": "a"}, {"text": "a", "id": "x"}]}),
+    &[]
+)]
 #[case::no_discriminator(
     json!([{"id": "category", "slicing": {"rules": "closed"}},
         {"id": "category:text", "sliceName": "text"},
@@ -256,6 +306,24 @@ fn the_rules_of_a_slice_are_for_its_values() {
 )]
 fn slices_by_other_means(#[case] differential: Value, #[case] members: Value, #[case] expected: &[&str]) {
     assert_eq!(of_observation(&differential, &members), expected);
+}
+
+/// `Questionnaire.item.item` is what `Questionnaire.item` is.
+#[rstest]
+#[case::every_level(json!([{"id": "Questionnaire.item.prefix", "path": "Questionnaire.item.prefix", "min": 1}]),
+    &["Questionnaire.item[0].item[0].item[0].prefix: required", "Questionnaire.item[0].item[0].prefix: required"])]
+#[case::one_level(json!([{"id": "Questionnaire.item.prefix", "path": "Questionnaire.item.prefix", "min": 1},
+    {"id": "Questionnaire.item.item", "path": "Questionnaire.item.item", "max": "1"}]), &[])]
+fn content_that_is_referred_to(#[case] elements: Value, #[case] expected: &[&str]) {
+    let profile = definition(URL, "Questionnaire", &core("Questionnaire"), &elements);
+    let item = |id: &str, inner: Value| json!({"linkId": id, "type": "group", "item": inner});
+    let inner = item("2", json!([{"linkId": "3", "type": "display", "text": "t"}]));
+    let mut outer = item("1", json!([inner]));
+    outer["prefix"] = json!("A");
+    let questionnaire = json!({"resourceType": "Questionnaire", "status": "draft", "item": [outer]});
+    let mut found = said(FhirVersion::R4, &[profile], &questionnaire);
+    found.sort();
+    assert_eq!(found, expected);
 }
 
 const COLOUR: &str = "http://example.org/colour";

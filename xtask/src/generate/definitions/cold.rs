@@ -1,4 +1,4 @@
-//! The cold pack: invariants, value sets and code systems, in chunks that are opened one by one.
+//! The cold pack: invariants, value sets, code systems and profiles, in chunks that are opened one by one.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -15,7 +15,7 @@ const CHUNK: usize = 128 << 10;
 pub fn write(facts: &Facts, writer: &mut Writer) -> Result<()> {
     let number = writer.chunk(&invariants(facts)?)?;
     ensure!(number == chunk::INVARIANTS, "the invariants are chunk {number}");
-    let (directory, contents) = terminology(facts)?;
+    let (directory, contents) = resources(facts)?;
     let number = writer.chunk(&directory)?;
     ensure!(number == chunk::DIRECTORY, "the directory is chunk {number}");
     for content in contents {
@@ -25,9 +25,9 @@ pub fn write(facts: &Facts, writer: &mut Writer) -> Result<()> {
 }
 
 /// A line for each resource, by type and URL: `type url version chunk start length`, separated by tabs; and the chunks.
-fn terminology(facts: &Facts) -> Result<(String, Vec<String>)> {
+fn resources(facts: &Facts) -> Result<(String, Vec<String>)> {
     let mut resources = BTreeMap::new();
-    for resource in &facts.terminology {
+    for resource in facts.terminology.iter().chain(&facts.profiles) {
         let text = |name: &str| resource.get(name).and_then(serde_json::Value::as_str);
         let (Some(of), Some(url)) = (text("resourceType"), text("url")) else {
             continue;
@@ -35,6 +35,7 @@ fn terminology(facts: &Facts) -> Result<(String, Vec<String>)> {
         ensure!(!url.contains(['\t', '\n']), "a URL with a control character: {url}");
         let of = match of {
             "CodeSystem" => 'C',
+            "StructureDefinition" => 'P',
             _ => 'V',
         };
         resources

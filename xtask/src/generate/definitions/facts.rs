@@ -13,6 +13,8 @@ pub struct Facts {
     pub code_systems: Vec<CodeSystemFact>,
     /// The same value sets and code systems as FHIR JSON, without what only people read.
     pub terminology: Vec<serde_json::Value>,
+    /// Profiles and definitions of extensions as FHIR JSON: what of their differentials can be checked.
+    pub profiles: Vec<serde_json::Value>,
     pub compartments: Vec<CompartmentFact>,
     /// HL7's bundle of `SearchParameters` (R4), or a list of annotations (STU3).
     pub search_parameters: serde_json::Value,

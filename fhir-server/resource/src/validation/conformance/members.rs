@@ -6,6 +6,7 @@ use crate::document::Node;
 use crate::path::{Item, actual, elements, member_values};
 
 /// One value of an element.
+#[derive(Clone, Copy)]
 pub struct Member<'a> {
     /// The JSON member that it is in.
     pub name: &'static str,

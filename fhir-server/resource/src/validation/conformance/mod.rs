@@ -4,6 +4,7 @@
 //! it claims or is asked for. Slices and nested profiles are tried by checkers of their own.
 
 mod base;
+mod bounds;
 mod built_in;
 mod coding;
 mod constraints;

@@ -1,14 +1,17 @@
 //! Stored `StructureDefinition`s → rules: the rules of the profile that a profile is based on, with its differential (or
 //! its snapshot, which says all by itself) laid over them.
 
-use fhir_definitions::{Definitions, Strength, Structure};
+mod element;
+
+use fhir_definitions::{Definitions, Structure};
 use thiserror::Error;
 
-use super::rule::{BindingRule, Constraint, Discriminator, DiscriminatorKind, Rule, Slicing, TypeRule};
-use crate::document::{Document, Limits, Node};
+use self::element::lay;
+use super::CORE;
+use super::rule::{Discriminator, DiscriminatorKind, Rule, Slicing, TypeRule};
+use crate::document::Node;
 use crate::path::{Expression, PathError};
 
-const CORE: &str = "http://hl7.org/fhir/StructureDefinition/";
 /// More elements than any profile has; each may bring up to one level of rules.
 const MOST_ELEMENTS: usize = 4_000;
 
@@ -190,7 +193,8 @@ fn place<'r>(root: &'r mut Rule, of: Structure, steps: &[Step]) -> &'r mut Rule 
                     owner = Some(element.structure());
                     type_slice(rule, slice, element.structure())
                 }
-                None => rule.slice_mut(slice),
+                // `a/b` is a slice of the values in the slice `a`
+                None => slice.split('/').fold(rule, Rule::slice_mut),
             };
         }
     }
@@ -231,145 +235,6 @@ fn this_type() -> Option<Slicing> {
         ordered: false,
         open_at_end: false,
     })
-}
-
-/// Lays what an `ElementDefinition` says over a rule.
-fn lay(rule: &mut Rule, element: Node<'_>, definitions: &'static Definitions) -> Result<(), ProfileError> {
-    if let Some(id) = element.text_of("id").or_else(|| element.text_of("path")) {
-        rule.id = id.into_owned();
-    }
-    let number = |name: &str| element.get(name).and_then(|node| node.raw().parse().ok());
-    if let Some(min) = number("min") {
-        rule.min = min;
-    }
-    if let Some(max) = element.text_of("max") {
-        rule.max = max.parse().ok();
-    }
-    rule.max_length = number("maxLength").map(|length| length as usize).or(rule.max_length);
-    let types: Vec<TypeRule> = types(element);
-    if !types.is_empty() {
-        rule.types = types;
-    }
-    for (name, value) in element.entries() {
-        let is = |prefix: &str| {
-            name.strip_prefix(prefix)
-                .is_some_and(|of| of.starts_with(|first: char| first.is_ascii_uppercase()))
-        };
-        if is("fixed") {
-            rule.fixed = copied(value);
-        } else if is("pattern") {
-            rule.pattern = copied(value);
-        }
-    }
-    if let Some(binding) = element.get("binding") {
-        rule.binding = bound(binding).or(rule.binding.take());
-    }
-    if let Some(slicing) = element.get("slicing") {
-        rule.slicing = Some(sliced(slicing)?);
-    }
-    for constraint in element.get("constraint").into_iter().flat_map(Node::each) {
-        add(rule, constraint, definitions)?;
-    }
-    Ok(())
-}
-
-/// Types, each once: STU3 repeats a type for each of its targets.
-fn types(element: Node<'_>) -> Vec<TypeRule> {
-    let mut types: Vec<TypeRule> = Vec::new();
-    for of in element.get("type").into_iter().flat_map(Node::each) {
-        let Some(code) = of.text_of("code") else { continue };
-        let at = types.iter().position(|known| known.code == code);
-        let at = at.unwrap_or_else(|| {
-            types.push(TypeRule {
-                code: code.into_owned(),
-                ..TypeRule::default()
-            });
-            types.len() - 1
-        });
-        let urls = |name: &str| {
-            let list = of.get(name).into_iter().flat_map(Node::each);
-            list.filter_map(|url| Some(url.as_str()?.into_owned()))
-                .collect::<Vec<_>>()
-        };
-        types[at].profiles.extend(urls("profile"));
-        types[at].targets.extend(urls("targetProfile"));
-    }
-    types
-}
-
-fn copied(value: Node<'_>) -> Option<Document> {
-    Document::parse(value.raw().as_bytes().to_vec(), Limits::default()).ok()
-}
-
-fn bound(binding: Node<'_>) -> Option<BindingRule> {
-    let strength = match binding.text_of("strength")?.as_ref() {
-        "required" => Strength::Required,
-        "extensible" => Strength::Extensible,
-        _ => return None,
-    };
-    // STU3: a URI, or a reference to the value set.
-    let value_set = binding
-        .text_of("valueSet")
-        .or_else(|| binding.text_of("valueSetUri"))
-        .or_else(|| binding.get("valueSetReference")?.text_of("reference"))?;
-    Some(BindingRule {
-        value_set: value_set.into_owned(),
-        strength,
-    })
-}
-
-fn parsed(text: &str) -> Result<Expression, ProfileError> {
-    Expression::parse(text).map_err(|reason| ProfileError::Expression {
-        expression: text.chars().take(200).collect(),
-        reason,
-    })
-}
-
-fn sliced(slicing: Node<'_>) -> Result<Slicing, ProfileError> {
-    let mut discriminators = Vec::new();
-    for discriminator in slicing.get("discriminator").into_iter().flat_map(Node::each) {
-        let path = discriminator.text_of("path").unwrap_or_default();
-        discriminators.push(Discriminator {
-            kind: match discriminator.text_of("type").as_deref() {
-                Some("exists") => DiscriminatorKind::Exists,
-                Some("type") => DiscriminatorKind::Type,
-                Some("profile") => DiscriminatorKind::Profile,
-                // `pattern` says the same as `value`.
-                _ => DiscriminatorKind::Value,
-            },
-            expression: parsed(&path)?,
-            path: path.into_owned(),
-        });
-    }
-    let rules = slicing.text_of("rules");
-    Ok(Slicing {
-        discriminators,
-        closed: rules.as_deref() == Some("closed"),
-        ordered: slicing.get("ordered").and_then(Node::as_bool) == Some(true),
-        open_at_end: rules.as_deref() == Some("openAtEnd"),
-    })
-}
-
-fn add(rule: &mut Rule, constraint: Node<'_>, definitions: &'static Definitions) -> Result<(), ProfileError> {
-    let (Some(key), Some(text)) = (constraint.text_of("key"), constraint.text_of("expression")) else {
-        return Ok(());
-    };
-    // Snapshots repeat the rules of built-in types, which are checked anyway.
-    let inherited = constraint.text_of("source").is_some_and(|source| {
-        let name = source.strip_prefix(CORE).unwrap_or(&source);
-        definitions.structure(name).is_some()
-    });
-    let general = ["ele-", "ext-", "dom-"].iter().any(|prefix| key.starts_with(prefix));
-    if inherited || general || rule.constraints.iter().any(|known| known.key == key) {
-        return Ok(());
-    }
-    rule.constraints.push(Constraint {
-        key: key.into_owned(),
-        error: constraint.text_of("severity").as_deref() != Some("warning"),
-        human: constraint.text_of("human").unwrap_or_default().into_owned(),
-        expression: parsed(&text)?,
-    });
-    Ok(())
 }
 
 /// Extensions are told apart by their URL, whether the definition says so or not.

@@ -93,10 +93,38 @@ impl<'a> Checker<'_, 'a> {
     pub fn group(&mut self, name: &str, rule: &Rule, found: &[Member<'a>]) {
         self.count(name, rule, found.len());
         for member in found {
-            self.within(member.name, member.index, |checker| checker.conform(rule, member.item));
+            self.within(member.name, member.index, |checker| {
+                checker.conform(rule, member.item);
+                checker.content(rule, member.item);
+            });
         }
         if let Some(slicing) = &rule.slicing {
             self.slices(name, rule, slicing, found);
+        }
+    }
+
+    /// What refers to the content of the element that it is in (`Questionnaire.item.item`) keeps the rules of that element,
+    /// unless the profile says something of its own there.
+    fn content(&mut self, rule: &Rule, item: Item<'a>) {
+        let structure = item.structure;
+        // backbone elements have no URL: an extension in an extension is another matter
+        if !structure.url().is_empty() {
+            return;
+        }
+        for slot in 0..structure.slot_count() {
+            let (name, ..) = structure.slot(slot);
+            let refers = structure
+                .elements_named(name)
+                .any(|element| element.structure() == structure);
+            if !refers || rule.child(name).is_some() {
+                continue;
+            }
+            for member in members(item, name) {
+                self.within(member.name, member.index, |checker| {
+                    checker.conform(rule, member.item);
+                    checker.content(rule, member.item);
+                });
+            }
         }
     }
 

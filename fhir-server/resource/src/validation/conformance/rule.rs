@@ -2,6 +2,7 @@
 
 use fhir_definitions::Strength;
 
+use super::bounds::Bound;
 use crate::document::Document;
 use crate::path::Expression;
 
@@ -24,6 +25,8 @@ pub struct Rule {
     pub binding: Option<BindingRule>,
     /// What must hold for each value.
     pub constraints: Vec<Constraint>,
+    /// The least and the greatest value.
+    pub bounds: Vec<Bound>,
     /// The most characters of a text.
     pub max_length: Option<usize>,
     /// How its values are told apart, and what holds for each kind.
@@ -151,8 +154,10 @@ impl Rule {
         let constraints: usize = constraints
             .map(|constraint| 128 + constraint.human.len() + constraint.expression.size())
             .sum();
+        let bounds = self.bounds.iter();
+        let bounds: usize = bounds.map(|bound| 64 + bound.expression.size()).sum();
         let below = self.children.iter().map(|(_, rule)| rule.size());
         let slices = self.slices.iter().map(|slice| slice.rule.size());
-        size_of::<Self>() + self.id.len() + documents + constraints + below.chain(slices).sum::<usize>()
+        size_of::<Self>() + self.id.len() + documents + constraints + bounds + below.chain(slices).sum::<usize>()
     }
 }

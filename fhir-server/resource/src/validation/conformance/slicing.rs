@@ -10,7 +10,7 @@ use crate::path::Item;
 impl<'a> Checker<'_, 'a> {
     /// Sorts the values of an element into slices and checks each.
     pub fn slices(&mut self, name: &str, rule: &Rule, slicing: &Slicing, found: &[Member<'a>]) {
-        let mut counts = vec![0; rule.slices.len()];
+        let mut sorted: Vec<Vec<Member<'a>>> = vec![Vec::new(); rule.slices.len()];
         let (mut last, mut outside) = (0, false);
         for member in found {
             let at = rule
@@ -32,7 +32,7 @@ impl<'a> Checker<'_, 'a> {
                         );
                     }
                     last = last.max(at);
-                    counts[at] += 1;
+                    sorted[at].push(*member);
                     checker.conform(&rule.slices[at].rule, member.item);
                 }
                 None => {
@@ -44,8 +44,11 @@ impl<'a> Checker<'_, 'a> {
                 }
             });
         }
-        for (slice, count) in rule.slices.iter().zip(counts) {
-            self.count(name, &slice.rule, count);
+        for (slice, members) in rule.slices.iter().zip(sorted) {
+            self.count(name, &slice.rule, members.len());
+            if let Some(slicing) = &slice.rule.slicing {
+                self.slices(name, &slice.rule, slicing, &members);
+            }
         }
     }
 
@@ -65,7 +68,8 @@ impl<'a> Checker<'_, 'a> {
         let Some(values) = self.looked_at(discriminator, item) else {
             return false;
         };
-        let rule = rule_at(&slice.rule, &discriminator.path);
+        let rules = rules_at(&slice.rule, &discriminator.path);
+        let rule = rules.first().copied();
         match discriminator.kind {
             DiscriminatorKind::Exists => {
                 let wanted = rule.is_none_or(|rule| rule.max != Some(0));
@@ -99,7 +103,7 @@ impl<'a> Checker<'_, 'a> {
                     })
                 })
             }
-            DiscriminatorKind::Value => self.has_value(slice, discriminator, rule, &values),
+            DiscriminatorKind::Value => self.has_value(slice, discriminator, &rules, &values),
         }
     }
 
@@ -107,7 +111,7 @@ impl<'a> Checker<'_, 'a> {
         &mut self,
         slice: &Slice,
         discriminator: &Discriminator,
-        rule: Option<&Rule>,
+        rules: &[&Rule],
         values: &[Item<'a>],
     ) -> bool {
         // The URL of an extension is that of its profile.
@@ -124,7 +128,7 @@ impl<'a> Checker<'_, 'a> {
                 url.is_some_and(|url| profiles.contains(&&*url))
             });
         }
-        let Some(rule) = rule else {
+        if rules.is_empty() {
             return inherited(&slice.rule, &discriminator.path).is_none_or(|(pattern, path)| {
                 let wanted = path
                     .iter()
@@ -136,8 +140,13 @@ impl<'a> Checker<'_, 'a> {
                     .filter_map(|value| value.value)
                     .any(|value| matches(value, wanted))
             });
+        }
+        // of an element that is sliced itself, one of its slices says what it is
+        let said = |value: &Item<'a>| {
+            let told: Vec<bool> = rules.iter().filter_map(|rule| self.tells(rule, *value)).collect();
+            told.is_empty() || told.contains(&true)
         };
-        values.iter().any(|value| self.tells(rule, *value).unwrap_or(true))
+        values.iter().any(said)
     }
 
     /// Whether a value is what `rule` says by fixed values, patterns and required codes; `None` if it says nothing.
@@ -172,23 +181,25 @@ fn steps(path: &str) -> impl Iterator<Item = &str> {
     path.split('.').filter(|step| *step != "$this" && *step != "resolve()")
 }
 
-/// The rule that a discriminator's path leads to.
-fn rule_at<'r>(rule: &'r Rule, path: &str) -> Option<&'r Rule> {
-    let mut rule = rule;
+/// The rules that a discriminator's path leads to: that of the element, then those of its slices.
+fn rules_at<'r>(rule: &'r Rule, path: &str) -> Vec<&'r Rule> {
+    let mut rules = vec![rule];
     let mut rest = path.strip_prefix("$this.").unwrap_or(path);
     while !rest.is_empty() && rest != "$this" {
         if let Some(after) = rest.strip_prefix("extension(") {
-            let (url, after) = after.split_once(')')?;
-            let url = url.trim_matches(['\'', '"']);
-            let slices = &rule.child("extension")?.slices;
-            let named = |slice: &&Slice| {
-                slice
-                    .rule
-                    .types
-                    .iter()
-                    .any(|of| of.profiles.iter().any(|profile| profile == url))
+            let Some((url, after)) = after.split_once(')') else {
+                return Vec::new();
             };
-            rule = &slices.iter().find(named)?.rule;
+            let url = url.trim_matches(['\'', '"']);
+            let named = |slice: &&Slice| {
+                let mut types = slice.rule.types.iter();
+                types.any(|of| of.profiles.iter().any(|profile| profile == url))
+            };
+            let extensions = rules.iter().filter_map(|rule| rule.child("extension"));
+            rules = extensions
+                .flat_map(|extension| extension.slices.iter().filter(named))
+                .map(|slice| &slice.rule)
+                .collect();
             rest = after.trim_start_matches('.');
             continue;
         }
@@ -197,9 +208,15 @@ fn rule_at<'r>(rule: &'r Rule, path: &str) -> Option<&'r Rule> {
         if step == "resolve()" || step.starts_with("ofType(") {
             continue;
         }
-        rule = rule.child(step)?;
+        let children: Vec<&Rule> = rules.iter().filter_map(|rule| rule.child(step)).collect();
+        let slices = children.iter().flat_map(|child| &child.slices);
+        rules = children
+            .iter()
+            .copied()
+            .chain(slices.map(|slice| &slice.rule))
+            .collect();
     }
-    Some(rule)
+    rules
 }
 
 /// The pattern (or fixed value) of a rule above the one that a path leads to, with the rest of the path.

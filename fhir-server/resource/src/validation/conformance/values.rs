@@ -69,6 +69,7 @@ impl<'a> Checker<'_, 'a> {
                 );
             }
         }
+        self.bounds(&rule.bounds, item);
         if let Some(binding) = &rule.binding {
             self.bound(binding, item, Origin::Profile);
         }
