@@ -55,22 +55,31 @@ impl Json {
         self
     }
 
+    /// Begins an object or an array that isn't written at one go; [`Json::close`] ends it.
+    pub fn open(&mut self, bracket: u8) -> &mut Self {
+        self.separate();
+        self.0.push(bracket);
+        self
+    }
+
+    /// Ends what [`Json::open`] began.
+    pub fn close(&mut self, bracket: u8) -> &mut Self {
+        self.0.push(bracket);
+        self
+    }
+
     /// An object with what `members` writes.
     pub fn object(&mut self, members: impl FnOnce(&mut Self)) -> &mut Self {
-        self.separate();
-        self.0.push(b'{');
+        self.open(b'{');
         members(self);
-        self.0.push(b'}');
-        self
+        self.close(b'}')
     }
 
     /// An array with what `items` writes.
     pub fn array(&mut self, items: impl FnOnce(&mut Self)) -> &mut Self {
-        self.separate();
-        self.0.push(b'[');
+        self.open(b'[');
         items(self);
-        self.0.push(b']');
-        self
+        self.close(b']')
     }
 
     /// The text.

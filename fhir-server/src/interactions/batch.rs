@@ -20,6 +20,9 @@ use crate::server::Server;
 /// Entries of a batch that are worked on at a time, so that their commits share an fsync.
 const AT_A_TIME: usize = 32;
 
+/// Bytes of an entry's answer beside its resource, or about so many.
+pub const OF_ENTRY: usize = 256;
+
 /// One entry that can be carried out.
 pub struct Entry<'a> {
     /// Its `fullUrl`.
@@ -107,10 +110,12 @@ pub async fn bundle(server: &Arc<Server>, call: &Call<'_>) -> Result<Reply> {
             }
         }
     }
-    Ok(response(
-        "batch-response",
-        answers.into_iter().map(Option::unwrap_or_default),
-    ))
+    let bytes = answers.iter().flatten().map(|reply| reply.body.len() + OF_ENTRY).sum();
+    let mut response = Response::begin("batch-response", bytes);
+    for answer in answers {
+        response.push(&answer.unwrap_or_default());
+    }
+    Ok(response.finish())
 }
 
 /// Bundles aren't entries of bundles.
@@ -197,17 +202,32 @@ fn entry<'a>(server: &Server, bundle: &Call<'a>, node: Node<'a>) -> Result<Entry
     })
 }
 
-/// The bundle that answers a bundle.
-pub fn response(kind: &str, replies: impl Iterator<Item = Reply>) -> Reply {
-    let mut json = Json::with_capacity(4096);
-    json.object(|json| {
-        json.member("resourceType", "Bundle")
+/// The bundle that answers a bundle, in the making: each answer is written as it comes, and needs no room of its own then.
+pub struct Response(Json);
+
+impl Response {
+    /// Begins one of a kind, with room for `bytes`.
+    pub fn begin(kind: &str, bytes: usize) -> Self {
+        let mut json = Json::with_capacity(bytes + 256);
+        json.open(b'{')
+            .member("resourceType", "Bundle")
             .member("id", &Uuid::new_v4().to_string())
-            .member("type", kind);
-        json.name("entry")
-            .array(|json| replies.for_each(|reply| answered(json, &reply)));
-    });
-    Reply::ok(json.finish())
+            .member("type", kind)
+            .name("entry")
+            .open(b'[');
+        Self(json)
+    }
+
+    /// The answer to the next entry.
+    pub fn push(&mut self, reply: &Reply) {
+        answered(&mut self.0, reply);
+    }
+
+    /// The whole.
+    pub fn finish(mut self) -> Reply {
+        self.0.close(b']').close(b'}');
+        Reply::ok(self.0.finish())
+    }
 }
 
 fn answered(json: &mut Json, reply: &Reply) {

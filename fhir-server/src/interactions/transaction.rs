@@ -3,7 +3,7 @@
 
 mod step;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use fhir_resource::edit::Edits;
@@ -12,7 +12,7 @@ use fhir_storage::{Change, CommitError, Expected, Outcome, WriteSet};
 use http::StatusCode;
 
 use self::step::{Step, step};
-use super::batch::{Entry, phase_of, response};
+use super::batch::{Entry, OF_ENTRY, Response, phase_of};
 use super::{delete, patch, read, single, update};
 use crate::access::Action;
 use crate::http::call::version_of_etag;
@@ -49,7 +49,7 @@ pub async fn transaction(server: &Arc<Server>, entries: Vec<Entry<'_>>) -> Resul
             writes::commit(server, set).await
         };
         match outcomes {
-            Ok(outcomes) => return answer(server, &entries, steps, &order, &ready, &outcomes).await,
+            Ok(outcomes) => return answer(server, &entries, steps, &order, ready, &outcomes).await,
             // Somebody created what a criterion had not found: decide again.
             Err(NotCommitted::Store(CommitError::Exists(_) | CommitError::NotSelective | CommitError::Outdated(_))) => {
             }
@@ -271,20 +271,19 @@ async fn answer(
     entries: &[Entry<'_>],
     steps: Vec<Step>,
     order: &[usize],
-    ready: &[Option<Ready>],
+    mut ready: Vec<Option<Ready>>,
     outcomes: &[Outcome],
 ) -> Result<Reply> {
-    let outcome_of = |index: usize| {
-        let place = order.iter().position(|entry| *entry == index)?;
-        outcomes.get(place)
-    };
-    let mut replies = Vec::with_capacity(entries.len());
+    let of_entry: HashMap<usize, &Outcome> = order.iter().copied().zip(outcomes).collect();
+    let bytes = ready.iter().flatten().map(|ready| ready.stored.len() + OF_ENTRY).sum();
+    let mut response = Response::begin("transaction-response", bytes);
     for (index, (entry, step)) in entries.iter().zip(steps).enumerate() {
         let reply = match step {
             Step::Write { .. } | Step::Patch { .. } => {
-                let written = ready.get(index).and_then(Option::as_ref).zip(outcome_of(index));
+                // its bytes go as soon as they are copied
+                let written = ready.get_mut(index).and_then(Option::take).zip(of_entry.get(&index));
                 written
-                    .map(|(ready, outcome)| update::answer(&entry.call, ready, outcome))
+                    .map(|(ready, outcome)| update::answer(&entry.call, &ready, outcome))
                     .transpose()?
                     .unwrap_or_default()
             }
@@ -298,7 +297,7 @@ async fn answer(
                 update::returned(&entry.call, reply)
             }
             Step::Delete { .. } | Step::Nothing => {
-                let written = outcome_of(index).and_then(writes::written);
+                let written = of_entry.get(&index).and_then(|outcome| writes::written(outcome));
                 let version = written.map(|written| written.version);
                 let reply = Reply {
                     version,
@@ -311,9 +310,9 @@ async fn answer(
                 answer.unwrap_or_else(|failure| Reply::from(&failure))
             }
         };
-        replies.push(reply);
+        response.push(&reply);
     }
-    Ok(response("transaction-response", replies.into_iter()))
+    Ok(response.finish())
 }
 
 /// A commit that was refused, told as the failure of the entry that it was about.

@@ -5,6 +5,8 @@ mod commit;
 pub mod provenance;
 mod references;
 
+use std::sync::Arc;
+
 use fhir_definitions::ResourceType;
 use fhir_resource::edit::Edits;
 use fhir_resource::stored::{self, StoredForm};
@@ -30,8 +32,8 @@ pub struct Ready {
     pub of: ResourceType,
     /// Its id.
     pub id: String,
-    /// Its stored form, for the answer.
-    pub stored: Vec<u8>,
+    /// Its stored form, for the answer; shared with what is written.
+    pub stored: Arc<[u8]>,
 }
 
 impl Ready {
@@ -98,8 +100,9 @@ pub fn prepare(
     if !principal.access(action).admits(&written) {
         return Err(Failure::forbidden());
     }
-    let stored = form.into_bytes();
-    let prepared = Prepared::new(of.name(), id, stored.clone(), keys).map_err(|error| Failure::internal(&error))?;
+    let stored: Arc<[u8]> = form.into_bytes().into();
+    let prepared =
+        Prepared::new(of.name(), id, Arc::clone(&stored), keys).map_err(|error| Failure::internal(&error))?;
     Ok((
         Ready {
             of,

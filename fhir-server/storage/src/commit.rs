@@ -1,6 +1,8 @@
 //! What a commit is asked for and what it answers. A set is all or nothing; sets of others may share its fsync, never
 //! its fate.
 
+use std::sync::Arc;
+
 use fhir_resource::Micros;
 use fhir_search::{Keys, Plan};
 
@@ -14,7 +16,7 @@ use crate::parameters::DefinitionChange;
 pub struct Prepared {
     pub(crate) resource_type: String,
     pub(crate) id: String,
-    pub(crate) stored: Vec<u8>,
+    pub(crate) stored: Arc<[u8]>,
     pub(crate) packed: Vec<u8>,
     pub(crate) keys: Keys,
     pub(crate) kept: Kept,
@@ -33,8 +35,9 @@ pub enum Kept {
 }
 
 impl Prepared {
-    /// `stored` is the stored form's bytes. Packs them here, on the caller's thread.
-    pub fn new(resource_type: &str, id: &str, stored: Vec<u8>, keys: Keys) -> std::io::Result<Self> {
+    /// `stored` is the stored form's bytes, which may be shared. Packs them here, on the caller's thread.
+    pub fn new(resource_type: &str, id: &str, stored: impl Into<Arc<[u8]>>, keys: Keys) -> std::io::Result<Self> {
+        let stored = stored.into();
         let packed = bodies::pack(&stored)?;
         Ok(Self {
             resource_type: resource_type.to_owned(),

@@ -368,7 +368,7 @@ impl<'a> Decided<'a> {
                     is_live: next.resource.is_some(),
                 },
                 updated: next.updated,
-                body: next.resource.map(|resource| resource.stored.as_slice().into()),
+                body: next.resource.map(|resource| (*resource.stored).into()),
             }));
         }
         let Some(before) = &known.before else {
