@@ -162,10 +162,7 @@ fn entry<'a>(server: &Server, bundle: &Call<'a>, node: Node<'a>) -> Result<Entry
     let request = node
         .get("request")
         .ok_or_else(|| Failure::invalid("An entry of a batch or transaction needs a `request`."))?;
-    let method = request
-        .text_of("method")
-        .and_then(|method| Method::from_bytes(method.as_bytes()).ok());
-    let method = method.ok_or_else(|| Failure::invalid("The `request` of an entry needs a `method`."))?;
+    let method = verb(request)?;
     let url = request
         .text_of("url")
         .ok_or_else(|| Failure::invalid("The `request` of an entry needs a `url`."))?;
@@ -199,6 +196,26 @@ fn entry<'a>(server: &Server, bundle: &Call<'a>, node: Node<'a>) -> Result<Entry
             provenance: None,
         },
         interaction,
+    })
+}
+
+/// What an entry's request does; source of the verbs: <http://hl7.org/fhir/http-verb>.
+fn verb(request: Node<'_>) -> Result<Method> {
+    let method = request
+        .text_of("method")
+        .ok_or_else(|| Failure::invalid("The `request` of an entry needs a `method`."))?;
+    let known = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+    ];
+    known.into_iter().find(|known| known.as_str() == method).ok_or_else(|| {
+        Failure::invalid(format!(
+            "The `method` '{method}' of an entry is none: use GET, HEAD, POST, PUT, PATCH or DELETE."
+        ))
     })
 }
 

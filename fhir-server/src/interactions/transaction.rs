@@ -1,17 +1,19 @@
 //! transaction: all or nothing. What is there is looked up first, references between entries are resolved, then everything
 //! is one [`WriteSet`]; reads are answered from what it left.
 
+mod apart;
+mod resolved;
 mod step;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use fhir_resource::edit::Edits;
-use fhir_search::Plan;
 use fhir_storage::{Change, CommitError, Expected, Outcome, WriteSet};
 use http::StatusCode;
 
-use self::step::{Step, step};
+use self::resolved::resolved;
+use self::step::{Step, Unmatched, step};
 use super::batch::{Entry, OF_ENTRY, Response, phase_of};
 use super::{delete, patch, read, single, update};
 use crate::access::Action;
@@ -27,18 +29,19 @@ const TRIES: usize = 5;
 
 /// Carries out a transaction.
 pub async fn transaction(server: &Arc<Server>, entries: Vec<Entry<'_>>) -> Result<Reply> {
-    refuse_repeated_urls(&entries)?;
+    apart::urls(&entries)?;
     for _ in 0..TRIES {
-        let mut guards = Vec::new();
+        let mut unmatched = Vec::new();
         let mut steps = Vec::with_capacity(entries.len());
         for entry in &entries {
-            let step = step(server, entry, &mut guards).await;
+            let step = step(server, entry, (steps.len(), &mut unmatched)).await;
             steps.push(step.map_err(|failure| failed(entry, failure))?);
         }
-        refuse_repeated_resources(&entries, &steps)?;
-        let (order, set, ready) = write_set(server, &entries, &steps, guards).await?;
+        apart::resources(&entries, &steps)?;
+        let (order, set, ready) = write_set(server, &entries, &steps, unmatched).await?;
         for (entry, step) in entries.iter().zip(&steps) {
             if matches!(step, Step::Read) && !is_written(&entry.interaction, &steps) {
+                apart::from_deleted(&entry.interaction, &steps).map_err(|failure| failed(entry, failure))?;
                 let answer = Box::pin(single(server, &entry.interaction, &entry.call)).await;
                 answer.map_err(|failure| failed(entry, failure))?;
             }
@@ -81,63 +84,19 @@ fn failed(entry: &Entry<'_>, failure: Failure) -> Failure {
     Failure { issues, ..failure }
 }
 
-fn refuse_repeated_urls(entries: &[Entry<'_>]) -> Result<()> {
-    let mut seen = HashSet::new();
-    match entries
-        .iter()
-        .filter_map(|entry| entry.full_url.as_deref())
-        .find(|url| !seen.insert(*url))
-    {
-        Some(url) => Err(repeated(url)),
-        None => Ok(()),
-    }
-}
-
-fn refuse_repeated_resources(entries: &[Entry<'_>], steps: &[Step]) -> Result<()> {
-    let mut changed = HashSet::new();
-    let mut kept = HashSet::new();
-    for (entry, step) in entries.iter().zip(steps) {
-        let (id, again) = match (step.changes(), step) {
-            (Some((of, id)), _) => {
-                let id = format!("{of}/{id}");
-                let again = kept.contains(&id) || !changed.insert(id.clone());
-                (id, again)
-            }
-            // what a conditional create finds may be found twice, but not be changed as well
-            (None, Step::Keep(version)) => {
-                let id = format!("{}/{}", version.resource_type, version.id);
-                let again = changed.contains(&id);
-                kept.insert(id.clone());
-                (id, again)
-            }
-            (None, _) => continue,
-        };
-        if again {
-            return Err(repeated(&entry.written().unwrap_or(id)));
-        }
-    }
-    Ok(())
-}
-
-fn repeated(what: &str) -> Failure {
-    Failure::invalid(format!(
-        "Bundle contains multiple entries that refers to the same resource '{what}'."
-    ))
-}
-
 /// The changes in the order DELETE, POST, PUT; which entry each belongs to; and what is written, by entry.
 async fn write_set(
     server: &Server,
     entries: &[Entry<'_>],
     steps: &[Step],
-    guards: Vec<Plan>,
+    unmatched: Vec<Unmatched>,
 ) -> Result<(Vec<usize>, WriteSet, Vec<Option<Ready>>)> {
     let resolved = resolved(entries, steps);
     let mut order: Vec<usize> = (0..entries.len()).collect();
     order.sort_by_key(|index| phase_of(entries.get(*index)));
     let mut changed = Vec::with_capacity(order.len());
     let mut set = WriteSet {
-        guard: writes::guard(guards),
+        guard: writes::guard(unmatched.into_iter().map(|criteria| criteria.plan).collect()),
         changes: Vec::with_capacity(entries.len()),
         ..WriteSet::default()
     };
@@ -158,19 +117,6 @@ async fn write_set(
         }
     }
     Ok((changed, set, ready))
-}
-
-/// What references to entries become.
-fn resolved(entries: &[Entry<'_>], steps: &[Step]) -> Resolved {
-    let targets = entries.iter().zip(steps).filter_map(|(entry, step)| {
-        let target = match step {
-            Step::Write { of, id, .. } => format!("{of}/{id}"),
-            Step::Patch { version, .. } | Step::Keep(version) => format!("{}/{}", version.resource_type, version.id),
-            Step::Delete { .. } | Step::Nothing | Step::Read => return None,
-        };
-        Some((entry.full_url.clone()?, target))
-    });
-    targets.collect()
 }
 
 /// What the references of an entry's own resource become. One that leads nowhere says so by itself.
@@ -244,7 +190,7 @@ async fn change(
             };
             Ok(Some((change, Some(ready))))
         }
-        Step::Keep(_) | Step::Nothing | Step::Read => Ok(None),
+        Step::Keep(_) | Step::Repeat { .. } | Step::Nothing | Step::Read => Ok(None),
     }
 }
 
@@ -277,6 +223,8 @@ async fn answer(
     let of_entry: HashMap<usize, &Outcome> = order.iter().copied().zip(outcomes).collect();
     let bytes = ready.iter().flatten().map(|ready| ready.stored.len() + OF_ENTRY).sum();
     let mut response = Response::begin("transaction-response", bytes);
+    let repeated: HashSet<usize> = steps.iter().filter_map(Step::repeats).collect();
+    let mut created: HashMap<usize, Reply> = HashMap::new();
     for (index, (entry, step)) in entries.iter().zip(steps).enumerate() {
         let reply = match step {
             Step::Write { .. } | Step::Patch { .. } => {
@@ -296,6 +244,10 @@ async fn answer(
                 };
                 update::returned(&entry.call, reply)
             }
+            Step::Repeat { first, .. } => Reply {
+                status: StatusCode::OK,
+                ..created.get(&first).cloned().unwrap_or_default()
+            },
             Step::Delete { .. } | Step::Nothing => {
                 let written = of_entry.get(&index).and_then(|outcome| writes::written(outcome));
                 let version = written.map(|written| written.version);
@@ -311,6 +263,9 @@ async fn answer(
             }
         };
         response.push(&reply);
+        if repeated.contains(&index) {
+            created.insert(index, reply);
+        }
     }
     Ok(response.finish())
 }
