@@ -29,6 +29,14 @@ const LONG_LOG: u32 = 4_096;
 /// Pages from which on readers have to wait for that: so many of them overlap that the log wouldn't start again.
 const TOO_LONG_LOG: u32 = 8 * LONG_LOG;
 
+/// What waits, also if it comes as soon as others have had their turn: what shares a commit shares its pages.
+fn more(waiting: &mut mpsc::Receiver<Job>) -> Option<Job> {
+    waiting.try_recv().ok().or_else(|| {
+        std::thread::yield_now();
+        waiting.try_recv().ok()
+    })
+}
+
 /// What a set did.
 pub type Answer = Result<Vec<Outcome>, CommitError>;
 
@@ -131,11 +139,7 @@ impl Writer {
                     Some(Job::Work(work)) => break Some(work),
                     None => break None,
                 }
-                next = if sets.len() < BATCH {
-                    waiting.try_recv().ok()
-                } else {
-                    None
-                };
+                next = if sets.len() < BATCH { more(&mut waiting) } else { None };
             };
             if !sets.is_empty() {
                 self.commit(sets);
