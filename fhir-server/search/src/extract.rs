@@ -521,7 +521,7 @@ pub(crate) fn reference_text(text: &str, definitions: &'static Definitions, base
     }
     Some(match reference::literal(text, definitions) {
         Some(literal) if literal.base.is_none_or(|base| bases.iter().any(|own| own == base)) => {
-            format!("{}/{}", literal.resource_type.name(), literal.id)
+            [literal.resource_type.name(), "/", literal.id].concat()
         }
         _ => text.to_owned(),
     })

@@ -216,20 +216,31 @@ pub const URI: char = 'u';
 /// Of a value that is there, but that nothing can be searched for in: a code without a coding, say.
 pub const OTHER: &str = "x";
 
+/// Keys are made for every value of every resource: in one piece, without formatting.
+fn joined(form: char, parts: &[&str]) -> String {
+    let length: usize = parts.iter().map(|part| part.len()).sum();
+    let mut key = String::with_capacity(form.len_utf8() + length);
+    key.push(form);
+    for part in parts {
+        key.push_str(part);
+    }
+    key
+}
+
 /// A code in this very system; an empty system says that there is none, an empty code likewise. This alone is kept of a
 /// token: what is asked of a code or a system alone is answered from it.
 pub fn system_code(system: &str, code: &str) -> String {
-    format!("{TOKEN}{system}{BETWEEN}{code}")
+    joined(TOKEN, &[system, BETWEEN.encode_utf8(&mut [0; 4]), code])
 }
 
 /// Asks for a code in any system.
 pub fn code(code: &str) -> String {
-    format!("c{code}")
+    joined('c', &[code])
 }
 
 /// Asks for any code in this system, which isn't empty.
 pub fn system(system: &str) -> String {
-    format!("s{system}")
+    joined('s', &[system])
 }
 
 /// What a key asks for.
@@ -275,17 +286,17 @@ pub fn parts(kept: &str) -> Option<(&str, &str)> {
 
 /// A reference: `Type/id`, a URL, or the text of a reference that is neither.
 pub fn reference(text: &str) -> String {
-    format!("{REFERENCE}{text}")
+    joined(REFERENCE, &[text])
 }
 
 /// A URI; texts that begin with it are found as a range.
 pub fn uri(text: &str) -> String {
-    format!("{URI}{text}")
+    joined(URI, &[text])
 }
 
 /// A display or a text, folded; texts that begin with it are found as a range.
 pub fn display(folded: &str) -> String {
-    format!("t{folded}")
+    joined('t', &[folded])
 }
 
 /// The value of an identifier of this type.
