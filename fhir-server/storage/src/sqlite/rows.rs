@@ -4,10 +4,9 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use fhir_search::key::{self, Asked, TOKEN};
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Params};
 
 use crate::catalogue::Catalogue;
-use crate::owned::{OwnerDate, OwnerExact};
 use crate::rows::Rows;
 
 /// Texts whose numbers the writer remembers; then it forgets all of them.
@@ -149,109 +148,106 @@ impl Rows {
 
     /// Makes the rows of `pk` from `before` into these: only the difference is written.
     pub fn replace(&self, connection: &Connection, pk: i64, before: &Self) -> rusqlite::Result<()> {
-        let all = |sql: &str| connection.prepare_cached(sql);
-        if self.exact != before.exact {
-            let mut delete = all("DELETE FROM ix_exact WHERE param = ?1 AND val = ?2 AND pk = ?3 AND elem = ?4")?;
-            for (param, val, element) in before.exact.difference(&self.exact) {
-                delete.execute((param, val, pk, element))?;
-            }
-            let mut insert = all("INSERT INTO ix_exact (param, val, pk, elem) VALUES (?1, ?2, ?3, ?4)")?;
-            for (param, val, element) in self.exact.difference(&before.exact) {
-                insert.execute((param, val, pk, element))?;
-            }
-        }
-        if self.dates != before.dates {
-            let long = |low, high| i64::from(Self::is_long(low, high));
-            let mut delete = all(
-                "DELETE FROM ix_date WHERE param = ?1 AND long = ?2 AND lo = ?3 AND hi = ?4 AND pk = ?5 AND elem = ?6",
-            )?;
-            for (param, low, high, element) in before.dates.difference(&self.dates) {
-                delete.execute((param, long(*low, *high), low, high, pk, element))?;
-            }
-            let mut insert =
-                all("INSERT INTO ix_date (param, long, lo, hi, pk, elem) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
-            for (param, low, high, element) in self.dates.difference(&before.dates) {
-                insert.execute((param, long(*low, *high), low, high, pk, element))?;
-            }
-        }
-        if self.numbers != before.numbers {
-            let mut delete = all(
-                "DELETE FROM ix_number WHERE param = ?1 AND lo = ?2 AND hi = ?3 AND pk = ?4 AND system = ?5 \
-                 AND code = ?6 AND elem = ?7",
-            )?;
-            for (param, low, high, system, code, element) in before.numbers.difference(&self.numbers) {
-                delete.execute((param, low, high, pk, system, code, element))?;
-            }
-            let mut insert = all(
-                "INSERT INTO ix_number (param, lo, hi, pk, system, code, elem) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            )?;
-            for (param, low, high, system, code, element) in self.numbers.difference(&before.numbers) {
-                insert.execute((param, low, high, pk, system, code, element))?;
-            }
-        }
-        if self.strings != before.strings {
-            let mut delete =
-                all("DELETE FROM ix_string WHERE param = ?1 AND folded = ?2 AND pk = ?3 AND exact = ?4 AND elem = ?5")?;
-            for (param, folded, exact, element) in before.strings.difference(&self.strings) {
-                delete.execute((param, folded, pk, exact, element))?;
-            }
-            let mut insert = all("INSERT INTO ix_string (param, folded, pk, exact, elem) VALUES (?1, ?2, ?3, ?4, ?5)")?;
-            for (param, folded, exact, element) in self.strings.difference(&before.strings) {
-                insert.execute((param, folded, pk, exact, element))?;
-            }
-        }
+        let long = |low: &i64, high: &i64| i64::from(Self::is_long(*low, *high));
+        each(
+            connection,
+            "DELETE FROM ix_exact WHERE param = ?1 AND val = ?2 AND pk = ?3 AND elem = ?4",
+            before
+                .exact
+                .difference(&self.exact)
+                .map(|row| (row.0, row.1, pk, row.2)),
+        )?;
+        each(
+            connection,
+            "INSERT INTO ix_exact (param, val, pk, elem) VALUES (?1, ?2, ?3, ?4)",
+            self.exact
+                .difference(&before.exact)
+                .map(|row| (row.0, row.1, pk, row.2)),
+        )?;
+        let date =
+            |(param, low, high, element): &(i64, i64, i64, i64)| (*param, long(low, high), *low, *high, pk, *element);
+        each(
+            connection,
+            "DELETE FROM ix_date WHERE param = ?1 AND long = ?2 AND lo = ?3 AND hi = ?4 AND pk = ?5 AND elem = ?6",
+            before.dates.difference(&self.dates).map(date),
+        )?;
+        each(
+            connection,
+            "INSERT INTO ix_date (param, long, lo, hi, pk, elem) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            self.dates.difference(&before.dates).map(date),
+        )?;
+        let gone = before.numbers.difference(&self.numbers);
+        each(
+            connection,
+            "DELETE FROM ix_number WHERE param = ?1 AND lo = ?2 AND hi = ?3 AND pk = ?4 AND system = ?5 \
+             AND code = ?6 AND elem = ?7",
+            gone.map(|(param, low, high, system, code, element)| (param, low, high, pk, system, code, element)),
+        )?;
+        let new = self.numbers.difference(&before.numbers);
+        each(
+            connection,
+            "INSERT INTO ix_number (param, lo, hi, pk, system, code, elem) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            new.map(|(param, low, high, system, code, element)| (param, low, high, pk, system, code, element)),
+        )?;
+        let gone = before.strings.difference(&self.strings);
+        each(
+            connection,
+            "DELETE FROM ix_string WHERE param = ?1 AND folded = ?2 AND pk = ?3 AND exact = ?4 AND elem = ?5",
+            gone.map(|(param, folded, exact, element)| (param, folded, pk, exact, element)),
+        )?;
+        let new = self.strings.difference(&before.strings);
+        each(
+            connection,
+            "INSERT INTO ix_string (param, folded, pk, exact, elem) VALUES (?1, ?2, ?3, ?4, ?5)",
+            new.map(|(param, folded, exact, element)| (param, folded, pk, exact, element)),
+        )?;
         if self.places != before.places {
-            all("DELETE FROM ix_place WHERE pk = ?1")?.execute([pk])?;
-            let mut insert = all("INSERT INTO ix_place (param, latitude, longitude, pk) VALUES (?1, ?2, ?3, ?4)")?;
-            for (param, latitude, longitude) in &self.places {
-                insert.execute((param, latitude, longitude, pk))?;
-            }
+            let gone = (!before.places.is_empty()).then_some([pk]);
+            each(connection, "DELETE FROM ix_place WHERE pk = ?1", gone.into_iter())?;
+            each(
+                connection,
+                "INSERT INTO ix_place (param, latitude, longitude, pk) VALUES (?1, ?2, ?3, ?4)",
+                self.places.iter().map(|place| (place.0, place.1, place.2, pk)),
+            )?;
         }
         self.replace_owned(connection, pk, before)
     }
 
     /// The same of those that are made of others.
     fn replace_owned(&self, connection: &Connection, pk: i64, before: &Self) -> rusqlite::Result<()> {
-        let all = |sql: &str| connection.prepare_cached(sql);
-        if self.owner_dates != before.owner_dates {
-            let mut delete =
-                all("DELETE FROM ix_owner_date WHERE param = ?1 AND owner = ?2 AND long = ?3 AND hi = ?4 AND pk = ?5")?;
-            for row in before.owner_dates.difference(&self.owner_dates) {
-                delete.execute((row.param, row.owner, row.long, row.high, pk))?;
-            }
-            let mut insert = all(
-                "INSERT INTO ix_owner_date (param, owner, long, hi, pk, lo, via) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            )?;
-            for OwnerDate {
-                param,
-                owner,
-                long,
-                high,
-                low,
-                via,
-            } in self.owner_dates.difference(&before.owner_dates)
-            {
-                insert.execute((param, owner, long, high, pk, low, via))?;
-            }
-        }
-        if self.owner_exact != before.owner_exact {
-            let mut delete =
-                all("DELETE FROM ix_owner_exact WHERE param = ?1 AND val = ?2 AND owner = ?3 AND pk = ?4")?;
-            for row in before.owner_exact.difference(&self.owner_exact) {
-                delete.execute((row.param, row.value, row.owner, pk))?;
-            }
-            let mut insert =
-                all("INSERT INTO ix_owner_exact (param, val, owner, pk, via) VALUES (?1, ?2, ?3, ?4, ?5)")?;
-            for OwnerExact {
-                param,
-                value,
-                owner,
-                via,
-            } in self.owner_exact.difference(&before.owner_exact)
-            {
-                insert.execute((param, value, owner, pk, via))?;
-            }
-        }
-        Ok(())
+        let gone = before.owner_dates.difference(&self.owner_dates);
+        each(
+            connection,
+            "DELETE FROM ix_owner_date WHERE param = ?1 AND owner = ?2 AND long = ?3 AND hi = ?4 AND pk = ?5",
+            gone.map(|row| (row.param, row.owner, row.long, row.high, pk)),
+        )?;
+        let new = self.owner_dates.difference(&before.owner_dates);
+        each(
+            connection,
+            "INSERT INTO ix_owner_date (param, owner, long, hi, pk, lo, via) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            new.map(|row| (row.param, row.owner, row.long, row.high, pk, row.low, row.via)),
+        )?;
+        let gone = before.owner_exact.difference(&self.owner_exact);
+        each(
+            connection,
+            "DELETE FROM ix_owner_exact WHERE param = ?1 AND val = ?2 AND owner = ?3 AND pk = ?4",
+            gone.map(|row| (row.param, row.value, row.owner, pk)),
+        )?;
+        let new = self.owner_exact.difference(&before.owner_exact);
+        each(
+            connection,
+            "INSERT INTO ix_owner_exact (param, val, owner, pk, via) VALUES (?1, ?2, ?3, ?4, ?5)",
+            new.map(|row| (row.param, row.value, row.owner, pk, row.via)),
+        )
     }
+}
+
+/// Runs a statement for each row; one without rows isn't looked for.
+fn each<P: Params>(connection: &Connection, sql: &str, rows: impl Iterator<Item = P>) -> rusqlite::Result<()> {
+    let mut rows = rows.peekable();
+    if rows.peek().is_none() {
+        return Ok(());
+    }
+    let mut statement = connection.prepare_cached(sql)?;
+    rows.try_for_each(|row| statement.execute(row).map(|_| ()))
 }
