@@ -3,7 +3,7 @@
 
 use super::Checker;
 use crate::document::{Kind, Node};
-use crate::path::{Expression, Item, Rigour, World};
+use crate::path::{Expression, Item};
 
 const UCUM: &str = "http://unitsofmeasure.org";
 
@@ -68,19 +68,8 @@ pub fn read(end: End, of: &str, value: Node<'_>) -> Option<Bound> {
 impl<'a> Checker<'_, 'a> {
     /// Checks a value by its bounds.
     pub fn bounds(&mut self, bounds: &[Bound], item: Item<'a>) {
-        let knowledge = self.shared.knowledge;
+        let world = self.world();
         for bound in bounds {
-            let world = World {
-                definitions: knowledge.definitions,
-                now: knowledge.now,
-                resource: self.resource,
-                root: self.root,
-                bundle: self.shared.bundle,
-                terminology: knowledge.terminology,
-                conforms: None,
-                budget: self.shared.budget,
-                rigour: Rigour::Lenient,
-            };
             if let Ok(Some(false)) = bound.expression.holds(&world, item) {
                 self.error("value", format!("Value must be {}", bound.text));
             }

@@ -9,7 +9,23 @@ use crate::path::{Fault, Item, Rigour, World};
 use crate::validation::Severity;
 use crate::validation::location::Location;
 
-impl<'a> Checker<'_, 'a> {
+impl<'s, 'a> Checker<'s, 'a> {
+    /// What expressions see; `conformsTo()` knows the types of the FHIR version only.
+    pub fn world(&self) -> World<'s, 'a> {
+        let knowledge = self.shared.knowledge;
+        World {
+            definitions: knowledge.definitions,
+            now: knowledge.now,
+            resource: self.resource,
+            root: self.root,
+            bundle: self.shared.bundle,
+            terminology: knowledge.terminology,
+            conforms: None,
+            budget: self.shared.budget,
+            rigour: Rigour::Lenient,
+        }
+    }
+
     pub fn constraints(&mut self, constraints: &[Constraint], item: Item<'a>) {
         for constraint in constraints {
             self.constraint(constraint, item);
@@ -17,18 +33,10 @@ impl<'a> Checker<'_, 'a> {
     }
 
     pub fn constraint(&mut self, constraint: &Constraint, item: Item<'a>) {
-        let knowledge = self.shared.knowledge;
         let conforms = |node: Node<'_>, structure: Structure, url: &str| self.conforms(node, structure, url);
         let world = World {
-            definitions: knowledge.definitions,
-            now: knowledge.now,
-            resource: self.resource,
-            root: self.root,
-            bundle: self.shared.bundle,
-            terminology: knowledge.terminology,
             conforms: Some(&conforms),
-            budget: self.shared.budget,
-            rigour: Rigour::Lenient,
+            ..self.world()
         };
         // An empty result holds, as it does for Microsoft's server: what isn't known isn't wrong.
         let result = constraint.expression.holds(&world, item);

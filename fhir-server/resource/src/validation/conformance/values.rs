@@ -210,19 +210,7 @@ impl<'a> Checker<'_, 'a> {
 
     /// The values that a discriminator looks at; `None` if it can't be evaluated.
     pub fn looked_at(&self, discriminator: &super::rule::Discriminator, item: Item<'a>) -> Option<Vec<Item<'a>>> {
-        let knowledge = self.shared.knowledge;
-        let world = crate::path::World {
-            definitions: knowledge.definitions,
-            now: knowledge.now,
-            resource: self.resource,
-            root: self.root,
-            bundle: self.shared.bundle,
-            terminology: knowledge.terminology,
-            conforms: None,
-            budget: self.shared.budget,
-            rigour: crate::path::Rigour::Lenient,
-        };
-        let values = discriminator.expression.evaluate(&world, item).ok()?;
+        let values = discriminator.expression.evaluate(&self.world(), item).ok()?;
         // A path of a discriminator leads to elements: it has no functions that make values.
         let items = values.into_iter().filter_map(|value| match value {
             Value::Element(item) => Some((
