@@ -11,19 +11,16 @@ use fhir_resource::validation::{
     Findings, Issue, Knowledge, Lacking, Library, Profile, Profiles, Severity, findings, needs,
 };
 use fhir_resource::{Document, Limits, Micros};
-use fhir_search::parse::Target;
-use fhir_search::{Access, Handling, Plan, Sort};
+use fhir_search::Access;
 
 use crate::http::failure::{Failure, Result};
-use crate::interactions::search;
 use crate::server::Server;
 use crate::terminology::reader::Wanted;
 use crate::terminology::{self, reader};
 
 /// Profiles name others, which name others: what isn't known after so many rounds stays unknown.
 const MOST_ROUNDS: usize = 8;
-/// Canonical URLs that one query asks for, and resources that one answers with.
-const URLS_AT_ONCE: usize = 40;
+/// Profiles that are read with one URL, the latest ones.
 const MOST_FOUND: usize = 200;
 /// Profiles that one validation may look up.
 const MOST_PROFILES: usize = 400;
@@ -150,32 +147,16 @@ impl Stored {
 
     /// Reads the `StructureDefinition`s with these URLs.
     async fn read(&mut self, server: &Server, access: &Access, urls: &BTreeSet<String>) -> Result<()> {
-        let of = server
-            .definitions
-            .resource_type("StructureDefinition")
-            .ok_or_else(Failure::unknown_route)?;
-        let urls: Vec<&String> = urls.iter().collect();
-        for some in urls.chunks(URLS_AT_ONCE) {
-            let values: Vec<String> = some.iter().map(|url| fhir_search::escape(url)).collect();
-            let pairs = [("url".to_owned(), values.join(","))];
-            let search = server
-                .parser
-                .parse(&Target::Type(of), &pairs, Handling::Strict, access)
-                .map_err(|error| search::refusal(&error))?;
-            let plan = Plan {
-                sort: Sort::UpdatedDescending,
-                ..search.plan
+        let wanted: BTreeSet<&str> = urls.iter().map(String::as_str).collect();
+        for url in urls {
+            self.definitions.entry(url.clone()).or_default();
+        }
+        for version in reader::by_urls(server, access, "StructureDefinition", &wanted, MOST_FOUND).await? {
+            let document = Document::parse(version.body, Limits::default())?;
+            let Some(url) = document.root().text_of("url").map(std::borrow::Cow::into_owned) else {
+                continue;
             };
-            for url in some {
-                self.definitions.entry((*url).clone()).or_default();
-            }
-            for version in search::page(server, &plan, MOST_FOUND, None).await?.entries {
-                let document = Document::parse(version.body, Limits::default())?;
-                let Some(url) = document.root().text_of("url").map(std::borrow::Cow::into_owned) else {
-                    continue;
-                };
-                self.definitions.entry(url).or_default().push(document);
-            }
+            self.definitions.entry(url).or_default().push(document);
         }
         // what is stored goes before what the specification says
         for url in urls {

@@ -113,16 +113,7 @@ impl Call<'_> {
         let pairs = pairs.map(|(name, value)| (name.as_str(), value.as_str()));
         let query = query_string(pairs.chain(cursor.map(|cursor| (CURSOR, cursor))));
         let path = self.path.iter().filter(|segment| *segment != "_search");
-        let mut url = self.base.to_string();
-        for segment in path {
-            url.push('/');
-            url.push_str(segment);
-        }
-        if !query.is_empty() {
-            url.push('?');
-            url.push_str(&query);
-        }
-        url
+        url(&self.base, path.map(String::as_str), &query)
     }
 }
 
@@ -181,6 +172,20 @@ pub fn encode(text: &str) -> String {
         }
     }
     out
+}
+
+/// A URL below a base; an empty query is left out.
+pub fn url<'p>(base: &str, path: impl Iterator<Item = &'p str>, query: &str) -> String {
+    let mut url = base.to_owned();
+    for segment in path {
+        url.push('/');
+        url.push_str(segment);
+    }
+    if !query.is_empty() {
+        url.push('?');
+        url.push_str(query);
+    }
+    url
 }
 
 /// Pairs as a query string.

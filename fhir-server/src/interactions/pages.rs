@@ -8,7 +8,7 @@ use fhir_storage::{Cursor, KeptQuery};
 use http::Method;
 
 use super::search::storage;
-use crate::http::call::{CURSOR, Call, INCLUDES, Pairs, pairs, query_string};
+use crate::http::call::{self, CURSOR, Call, INCLUDES, Pairs, pairs, query_string};
 use crate::http::failure::{Failure, Result};
 use crate::http::place::BAD_PLACE;
 use crate::server::Server;
@@ -135,16 +135,7 @@ impl<'a> Links<'a> {
             .map(|(name, value)| (name.as_str(), value.as_str()))
             .chain(shown);
         let query = query_string(pairs.chain(place));
-        let mut url = self.call.base.to_string();
-        for segment in self.call.searched().chain(operation) {
-            url.push('/');
-            url.push_str(segment);
-        }
-        if !query.is_empty() {
-            url.push('?');
-            url.push_str(&query);
-        }
-        url
+        call::url(&self.call.base, self.call.searched().chain(operation), &query)
     }
 
     /// The parameters that further pages repeat: their name where they are kept.

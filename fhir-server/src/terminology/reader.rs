@@ -201,7 +201,7 @@ pub async fn extend(server: &Server, access: &Access, library: &mut Library, wan
             return Err(Failure::too_costly());
         }
         let mut found: BTreeMap<&str, Vec<_>> = value_sets.iter().map(|url| (*url, Vec::new())).collect();
-        for version in by_urls(server, access, "ValueSet", &value_sets).await? {
+        for version in by_urls(server, access, "ValueSet", &value_sets, MOST_VERSIONS).await? {
             let read = server.terminology.value_set(&version).await?;
             if let Some(list) = found.get_mut(read.url.as_str()) {
                 list.push((identity(&version), read));
@@ -213,7 +213,7 @@ pub async fn extend(server: &Server, access: &Access, library: &mut Library, wan
             library.add_value_sets(url, read);
         }
         let mut found: BTreeMap<&str, Vec<_>> = code_systems.iter().map(|url| (*url, Vec::new())).collect();
-        for version in by_urls(server, access, "CodeSystem", &code_systems).await? {
+        for version in by_urls(server, access, "CodeSystem", &code_systems, MOST_VERSIONS).await? {
             let read = server.terminology.code_system(&version).await?;
             if let Some(list) = found.get_mut(read.url.as_str()) {
                 list.push((identity(&version), read));
@@ -238,16 +238,22 @@ pub async fn extend(server: &Server, access: &Access, library: &mut Library, wan
     Ok(())
 }
 
-/// What is stored under these URLs.
-async fn by_urls(server: &Server, access: &Access, of: &str, urls: &BTreeSet<&str>) -> Result<Vec<Version>> {
+/// What is stored under these URLs, of each at most `most` resources.
+pub async fn by_urls(
+    server: &Server,
+    access: &Access,
+    of: &str,
+    urls: &BTreeSet<&str>,
+    most: usize,
+) -> Result<Vec<Version>> {
     let mut found = Vec::new();
     let urls: Vec<&str> = urls.iter().copied().collect();
     for some in urls.chunks(URLS_AT_ONCE) {
-        let versions = find_any(server, access, of, &[("url", some)]).await?;
+        let versions = find_any(server, access, of, &[("url", some)], most).await?;
         // Where the page is full, one URL may have taken the place of another.
-        if versions.len() == MOST_VERSIONS && some.len() > 1 {
+        if versions.len() == most && some.len() > 1 {
             for url in some {
-                found.extend(find_any(server, access, of, &[("url", &[*url])]).await?);
+                found.extend(find_any(server, access, of, &[("url", &[*url])], most).await?);
             }
         } else {
             found.extend(versions);
@@ -273,11 +279,17 @@ pub async fn find(
         .map(|(name, value)| (*name, [value.as_ref()]))
         .collect();
     let each: Vec<_> = each.iter().map(|(name, value)| (*name, &value[..])).collect();
-    find_any(server, access, of, &each).await
+    find_any(server, access, of, &each, MOST_VERSIONS).await
 }
 
-/// The same, with several values each, one of which is enough.
-async fn find_any(server: &Server, access: &Access, of: &str, parameters: &[(&str, &[&str])]) -> Result<Vec<Version>> {
+/// The same, with several values each, one of which is enough, and at most `most` resources.
+async fn find_any(
+    server: &Server,
+    access: &Access,
+    of: &str,
+    parameters: &[(&str, &[&str])],
+    most: usize,
+) -> Result<Vec<Version>> {
     let of = server
         .definitions
         .resource_type(of)
@@ -297,5 +309,5 @@ async fn find_any(server: &Server, access: &Access, of: &str, parameters: &[(&st
         sort: Sort::UpdatedDescending,
         ..search.plan
     };
-    Ok(search::page(server, &plan, MOST_VERSIONS, None).await?.entries)
+    Ok(search::page(server, &plan, most, None).await?.entries)
 }
