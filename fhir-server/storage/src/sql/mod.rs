@@ -6,6 +6,7 @@ pub mod conditions;
 pub mod dialect;
 pub mod driving;
 pub mod history;
+pub mod jobs;
 pub mod links;
 pub mod order;
 pub mod owner;
