@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use sqlx::{AssertSqlSafe, PgConnection, Row as _, SqlSafeStr as _, SqlStr};
 
-use super::rows::Columns;
+use super::rows::{Columns, Exact, Numbers, Places, Strings};
 use super::value;
 use crate::bodies;
 use crate::commit::Prepared;
@@ -220,14 +220,9 @@ fn bind_rows(query: Query, rows: Columns) -> Query {
         owner_dates,
         owner_keys,
     } = rows;
-    let query = query.bind(exact.0).bind(exact.1).bind(exact.2).bind(exact.3);
-    let query = query.bind(dates.0).bind(dates.1).bind(dates.2);
+    let query = bind_exact(query, exact).bind(dates.0).bind(dates.1).bind(dates.2);
     let query = query.bind(dates.3).bind(dates.4).bind(dates.5);
-    let query = query.bind(numbers.0).bind(numbers.1).bind(numbers.2).bind(numbers.3);
-    let query = query.bind(numbers.4).bind(numbers.5).bind(numbers.6);
-    let query = query.bind(strings.0).bind(strings.1).bind(strings.2);
-    let query = query.bind(strings.3).bind(strings.4);
-    let query = query.bind(places.0).bind(places.1).bind(places.2).bind(places.3);
+    let query = bind_others(query, numbers, strings, places);
     let query = query.bind(owner_dates.0).bind(owner_dates.1).bind(owner_dates.2);
     let query = query.bind(owner_dates.3).bind(owner_dates.4).bind(owner_dates.5);
     let query = query.bind(owner_dates.6);
@@ -235,6 +230,7 @@ fn bind_rows(query: Query, rows: Columns) -> Query {
     query.bind(owner_keys.3).bind(owner_keys.4)
 }
 
+/// Rows that go are found without what the rest of a row says: whether a date is long, the begin of an owner's date, via.
 fn bind_gone(query: Query, rows: Columns) -> Query {
     let Columns {
         exact,
@@ -245,20 +241,23 @@ fn bind_gone(query: Query, rows: Columns) -> Query {
         owner_dates,
         owner_keys,
     } = rows;
-    let query = query.bind(exact.0).bind(exact.1).bind(exact.2).bind(exact.3);
-    let query = query
-        .bind(dates.0)
-        .bind(dates.1)
-        .bind(dates.3)
-        .bind(dates.4)
-        .bind(dates.5);
-    let query = query.bind(numbers.0).bind(numbers.1).bind(numbers.2).bind(numbers.3);
-    let query = query.bind(numbers.4).bind(numbers.5).bind(numbers.6);
-    let query = query.bind(strings.0).bind(strings.1).bind(strings.2);
-    let query = query.bind(strings.3).bind(strings.4);
-    let query = query.bind(places.0).bind(places.1).bind(places.2).bind(places.3);
+    let query = bind_exact(query, exact).bind(dates.0).bind(dates.1);
+    let query = query.bind(dates.3).bind(dates.4).bind(dates.5);
+    let query = bind_others(query, numbers, strings, places);
     let query = query.bind(owner_dates.0).bind(owner_dates.1).bind(owner_dates.2);
     let query = query.bind(owner_dates.3).bind(owner_dates.4);
     let query = query.bind(owner_keys.0).bind(owner_keys.1);
     query.bind(owner_keys.2).bind(owner_keys.3)
+}
+
+fn bind_exact(query: Query, exact: Exact) -> Query {
+    query.bind(exact.0).bind(exact.1).bind(exact.2).bind(exact.3)
+}
+
+fn bind_others(query: Query, numbers: Numbers, strings: Strings, places: Places) -> Query {
+    let query = query.bind(numbers.0).bind(numbers.1).bind(numbers.2).bind(numbers.3);
+    let query = query.bind(numbers.4).bind(numbers.5).bind(numbers.6);
+    let query = query.bind(strings.0).bind(strings.1).bind(strings.2);
+    let query = query.bind(strings.3).bind(strings.4);
+    query.bind(places.0).bind(places.1).bind(places.2).bind(places.3)
 }

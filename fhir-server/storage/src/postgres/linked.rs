@@ -1,7 +1,7 @@
 //! From resources to those that they refer to, and back: what `_include` and `_revinclude` ask for. A round has two
 //! statements for an include, however many resources it begins with.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::ops::Range;
 
@@ -13,7 +13,7 @@ use super::texts::{Texts, Wanted};
 use super::value;
 use crate::catalogue::Catalogue;
 use crate::error::ReadError;
-use crate::linked::{Included, Name, ROUNDS};
+use crate::linked::{Included, Name, ROUNDS, Walked};
 use crate::sql::Sql;
 use crate::sql::dialect::Dialect;
 use crate::sql::resolve::resolve;
@@ -52,54 +52,43 @@ pub async fn included(
     let seen = match access.filter() {
         None => Sql::plain("TRUE"),
         Some(filter) => {
-            let mut wanted = Wanted::default();
-            wanted.add_filters(catalogue, std::slice::from_ref(&filter));
-            let numbers = texts.find(connection, &wanted).await?;
+            let numbers = texts
+                .of_filters(connection, catalogue, std::slice::from_ref(&filter))
+                .await?;
             let mut find = |param, asked: Asked<'_>| Ok::<_, Infallible>(numbers.of(param, asked));
             let Ok(condition) = resolve(catalogue, &filter, &mut find);
             condition.probe(Dialect::Postgres, "r.pk")
         }
     };
     let mut walk = Walk {
-        catalogue,
         sight: seen,
-        access,
-        window,
-        names: Vec::new(),
-        seen: page.iter().cloned().collect(),
-        found: Included::default(),
+        walked: Walked::from(page, catalogue, access, window),
     };
     let mut from = page.to_vec();
     for round in 0..ROUNDS {
-        let before = walk.names.len();
+        let before = walk.walked.count();
         for include in includes.iter().filter(|include| round == 0 || include.iterate) {
             if include.reverse {
                 walk.backwards(connection, texts, include, &from).await?;
             } else {
                 walk.forwards(connection, texts, include, &from).await?;
             }
-            if walk.found.cut {
-                return Ok(walk.found);
+            if walk.walked.is_cut() {
+                return Ok(walk.walked.finish());
             }
         }
-        from = walk.names[before..].to_vec();
+        from = walk.walked.since(before);
         if from.is_empty() {
             break;
         }
     }
-    Ok(walk.found)
+    Ok(walk.walked.finish())
 }
 
 struct Walk<'a> {
-    catalogue: &'a Catalogue,
-    access: &'a Access,
-    window: Range<usize>,
-    /// All that were found, in order.
-    names: Vec<Name>,
     /// The test of a resource `r` that is seen.
     sight: Sql,
-    seen: HashSet<Name>,
-    found: Included,
+    walked: Walked<'a>,
 }
 
 impl Walk<'_> {
@@ -113,7 +102,9 @@ impl Walk<'_> {
     ) -> Result<(), ReadError> {
         let mut by_type: HashMap<&str, Vec<i64>> = HashMap::new();
         for (of, _) in from {
-            by_type.entry(of).or_insert_with(|| self.numbers(include, Some(of)));
+            by_type
+                .entry(of)
+                .or_insert_with(|| self.walked.parameters(include, Some(of)));
         }
         let parameters: BTreeSet<i64> = by_type.values().flatten().copied().collect();
         let (types, ids) = self.columns(from.iter().filter(|(of, _)| !by_type[of.as_str()].is_empty()));
@@ -142,7 +133,7 @@ impl Walk<'_> {
                 );
             } else if let Some((of, id)) = text.split_once('/')
                 && include.target.is_none_or(|target| target == of)
-                && !self.is_known(of, id)
+                && !self.walked.is_known(of, id)
             {
                 wanted.push((of.to_owned(), id.to_owned()));
             }
@@ -163,7 +154,7 @@ impl Walk<'_> {
         include: &Include,
         targets: &[String],
     ) -> Result<Vec<(usize, Name)>, ReadError> {
-        let parameters = self.urls(include);
+        let parameters = self.walked.urls(include, None);
         let urls: Vec<(usize, String)> = targets
             .iter()
             .enumerate()
@@ -191,18 +182,12 @@ impl Walk<'_> {
         let mut found = Vec::new();
         for row in rows {
             let (at, of, id): (i64, i16, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-            let of = self.catalogue.type_name(of.into());
-            if !self.is_known(of, &id) {
+            let of = self.walked.catalogue.type_name(of.into());
+            if !self.walked.is_known(of, &id) {
                 found.push((usize::try_from(at).unwrap_or_default(), (of.to_owned(), id)));
             }
         }
         Ok(found)
-    }
-
-    /// The parameters that have URLs.
-    fn urls(&self, include: &Include) -> Vec<i64> {
-        let seen = include.urls.iter().filter(|(target, _)| self.access.sees(target));
-        seen.map(|(_, param)| self.catalogue.param(*param)).collect()
     }
 
     /// To what refers to resources.
@@ -220,8 +205,8 @@ impl Walk<'_> {
         let mut own: Vec<String> = targets()
             .map(|(of, id)| key::reference(&format!("{of}/{id}")))
             .collect();
-        let parameters = self.numbers(include, None);
-        let urls = self.urls(include);
+        let parameters = self.walked.parameters(include, None);
+        let urls = self.walked.urls(include, None);
         if !urls.is_empty() {
             let (types, ids) = self.columns(targets());
             let rows = sqlx::query(REFERENCES)
@@ -246,54 +231,36 @@ impl Walk<'_> {
         if values.is_empty() {
             return Ok(());
         }
-        let most = i64::try_from(self.seen.len().saturating_add(self.window.end).saturating_add(1)).unwrap_or(i64::MAX);
         let text = REFERRING.replace("SEEN", &value::numbered(&self.sight.text, 4));
         let query = sqlx::query(AssertSqlSafe(text))
             .bind(values)
             .bind(parameters)
-            .bind(most);
+            .bind(self.walked.most());
         let query = value::bind(query, self.sight.arguments.clone());
         let rows = query.fetch_all(connection).await?;
         self.take(&rows)
     }
 
-    /// The numbers of the include's parameters, of all types or of one.
-    fn numbers(&self, include: &Include, of: Option<&str>) -> Vec<i64> {
-        let wanted = include
-            .parameters
-            .iter()
-            .filter(|(source, _)| of.is_none_or(|of| of == *source) && self.access.sees(source));
-        wanted.map(|(_, param)| self.catalogue.param(*param)).collect()
-    }
-
     /// Numbers of types, and ids.
     fn columns<'n>(&self, names: impl Iterator<Item = &'n Name>) -> (Vec<i64>, Vec<String>) {
         names
-            .filter_map(|(of, id)| Some((self.catalogue.type_number(of)?, id.clone())))
+            .filter_map(|(of, id)| Some((self.walked.catalogue.type_number(of)?, id.clone())))
             .unzip()
-    }
-
-    fn is_known(&self, resource_type: &str, id: &str) -> bool {
-        !self.access.sees(resource_type) || self.seen.contains(&(resource_type.to_owned(), id.to_owned()))
     }
 
     fn take(&mut self, rows: &[sqlx::postgres::PgRow]) -> Result<(), ReadError> {
         for row in rows {
             let raw = Raw::of_row(row)?;
-            if self.is_known(self.catalogue.type_name(raw.type_number), &raw.id) {
+            if self
+                .walked
+                .is_known(self.walked.catalogue.type_name(raw.type_number), &raw.id)
+            {
                 continue;
             }
-            if self.names.len() >= self.window.end {
-                self.found.cut = true;
-                return Ok(());
+            self.walked.take(raw.serve(self.walked.catalogue)?);
+            if self.walked.is_cut() {
+                break;
             }
-            let version = raw.serve(self.catalogue)?;
-            let name = version.name();
-            if self.names.len() >= self.window.start {
-                self.found.entries.push(version);
-            }
-            self.seen.insert(name.clone());
-            self.names.push(name);
         }
         Ok(())
     }

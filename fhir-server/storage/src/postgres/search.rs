@@ -6,7 +6,7 @@ use fhir_search::key::Asked;
 use fhir_search::{Filter, Plan, Sight, Sort};
 use sqlx::{PgConnection, Row as _};
 
-use super::texts::{Texts, Wanted};
+use super::texts::Texts;
 use super::value;
 use crate::catalogue::Catalogue;
 use crate::cursor::{Cursor, Key};
@@ -118,10 +118,7 @@ pub async fn past(
     texts: &Texts,
     query: &HistoryQuery,
 ) -> Result<Vec<Raw>, ReadError> {
-    let seen = seen(query);
-    let mut wanted = Wanted::default();
-    wanted.add_filters(catalogue, &seen);
-    let numbers = texts.find(connection, &wanted).await?;
+    let numbers = texts.of_filters(connection, catalogue, &seen(query)).await?;
     let mut find = |param, asked: Asked<'_>| Ok::<_, Infallible>(numbers.of(param, asked));
     let Ok(statement) = history::statement(DIALECT, catalogue, query, &mut find);
     let Some(statement) = statement else {
@@ -138,10 +135,7 @@ pub async fn count_past(
     texts: &Texts,
     query: &HistoryQuery,
 ) -> Result<u64, ReadError> {
-    let seen = seen(query);
-    let mut wanted = Wanted::default();
-    wanted.add_filters(catalogue, &seen);
-    let numbers = texts.find(connection, &wanted).await?;
+    let numbers = texts.of_filters(connection, catalogue, &seen(query)).await?;
     let mut find = |param, asked: Asked<'_>| Ok::<_, Infallible>(numbers.of(param, asked));
     let Ok(statement) = history::count(DIALECT, catalogue, query, &mut find);
     let Some(statement) = statement else {
@@ -185,9 +179,7 @@ async fn conditions(
     texts: &Texts,
     plan: &Plan,
 ) -> sqlx::Result<Option<Conditions>> {
-    let mut wanted = Wanted::default();
-    wanted.add_filters(catalogue, &plan.filters);
-    let numbers = texts.find(connection, &wanted).await?;
+    let numbers = texts.of_filters(connection, catalogue, &plan.filters).await?;
     let mut find = |param, asked: Asked<'_>| Ok::<_, Infallible>(numbers.of(param, asked));
     let Ok(conditions) = conditions::conditions(catalogue, plan, &mut find);
     Ok(conditions)

@@ -102,7 +102,7 @@ impl<'a> Wanted<'a> {
     }
 
     /// The texts that filters look for.
-    pub fn add_filters(&mut self, catalogue: &Catalogue, filters: &'a [Filter]) {
+    fn add_filters(&mut self, catalogue: &Catalogue, filters: &'a [Filter]) {
         for filter in filters {
             match filter {
                 Filter::Any(filters) if are_shared(filters) => {
@@ -149,6 +149,18 @@ impl Texts {
     /// After a lost connection.
     pub fn forget(&self) {
         self.known().clear();
+    }
+
+    /// The numbers of what filters look for.
+    pub async fn of_filters(
+        &self,
+        connection: &mut PgConnection,
+        catalogue: &Catalogue,
+        filters: &[Filter],
+    ) -> sqlx::Result<Numbers> {
+        let mut wanted = Wanted::default();
+        wanted.add_filters(catalogue, filters);
+        self.find(connection, &wanted).await
     }
 
     /// The numbers of those that have one.

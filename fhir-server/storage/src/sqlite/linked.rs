@@ -1,6 +1,5 @@
 //! From resources to those that they refer to, and back: what `_include` and `_revinclude` ask for.
 
-use std::collections::HashSet;
 use std::ops::Range;
 
 use fhir_search::key::{self, Asked};
@@ -10,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension};
 use super::{read, rows, search};
 use crate::catalogue::Catalogue;
 use crate::error::ReadError;
-use crate::linked::{Included, Name, ROUNDS};
+use crate::linked::{Included, Name, ROUNDS, Walked};
 use crate::sql::dialect::Dialect;
 use crate::sql::resolve::resolve;
 use crate::sql::row::{COLUMNS, Raw};
@@ -28,16 +27,12 @@ pub fn included(
 ) -> Result<Included, ReadError> {
     let mut walk = Walk {
         connection,
-        catalogue,
         access,
-        window,
-        names: Vec::new(),
-        seen: page.iter().cloned().collect(),
-        found: Included::default(),
+        walked: Walked::from(page, catalogue, access, window),
     };
     let mut from = page.to_vec();
     for round in 0..ROUNDS {
-        let before = walk.names.len();
+        let before = walk.walked.count();
         for include in includes.iter().filter(|include| round == 0 || include.iterate) {
             for (resource_type, id) in &from {
                 if include.reverse {
@@ -45,35 +40,30 @@ pub fn included(
                 } else {
                     walk.forwards(include, resource_type, id)?;
                 }
-                if walk.found.cut {
-                    return Ok(walk.found);
+                if walk.walked.is_cut() {
+                    return Ok(walk.walked.finish());
                 }
             }
         }
-        from = walk.names[before..].to_vec();
+        from = walk.walked.since(before);
         if from.is_empty() {
             break;
         }
     }
-    Ok(walk.found)
+    Ok(walk.walked.finish())
 }
 
 struct Walk<'a> {
     connection: &'a Connection,
-    catalogue: &'a Catalogue,
     access: &'a Access,
-    window: Range<usize>,
-    /// All that were found, in order.
-    names: Vec<Name>,
-    seen: HashSet<Name>,
-    found: Included,
+    walked: Walked<'a>,
 }
 
 impl Walk<'_> {
     /// To what a resource refers to.
     fn forwards(&mut self, include: &Include, resource_type: &str, id: &str) -> Result<(), ReadError> {
-        let parameters = self.numbers(include, Some(resource_type));
-        let Some(number) = self.catalogue.type_number(resource_type) else {
+        let parameters = self.walked.parameters(include, Some(resource_type));
+        let Some(number) = self.walked.catalogue.type_number(resource_type) else {
             return Ok(());
         };
         if parameters.is_empty() {
@@ -97,11 +87,11 @@ impl Walk<'_> {
                 continue;
             };
             let wanted = include.target.is_none_or(|target| target == of);
-            if !wanted || self.is_known(of, id) {
+            if !wanted || self.walked.is_known(of, id) {
                 continue;
             }
             if let Some(version) = self.current(of, id)? {
-                self.take(version);
+                self.walked.take(version);
             }
         }
         Ok(())
@@ -109,7 +99,7 @@ impl Walk<'_> {
 
     /// To the resources that have a URL, of any version.
     fn by_url(&mut self, include: &Include, url: &str) -> Result<(), ReadError> {
-        let urls: Vec<i64> = self.urls(include, None);
+        let urls: Vec<i64> = self.walked.urls(include, None);
         let Some(value) = rows::find(self.connection, &key::uri(url))? else {
             return Ok(());
         };
@@ -122,11 +112,11 @@ impl Walk<'_> {
         let found = select.query_map([value], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))?;
         for target in found {
             let (of, id) = target?;
-            let of = self.catalogue.type_name(of);
-            if !self.is_known(of, &id)
+            let of = self.walked.catalogue.type_name(of);
+            if !self.walked.is_known(of, &id)
                 && let Some(version) = self.current(of, &id)?
             {
-                self.take(version);
+                self.walked.take(version);
             }
         }
         Ok(())
@@ -135,8 +125,8 @@ impl Walk<'_> {
     /// The keys that references to a resource have: by its type and id, and by its URLs.
     fn own(&self, include: &Include, resource_type: &str, id: &str) -> Result<Vec<String>, ReadError> {
         let mut own = vec![key::reference(&format!("{resource_type}/{id}"))];
-        let urls = self.urls(include, Some(resource_type));
-        if let (Some(number), [url]) = (self.catalogue.type_number(resource_type), urls.as_slice()) {
+        let urls = self.walked.urls(include, Some(resource_type));
+        if let (Some(number), [url]) = (self.walked.catalogue.type_number(resource_type), urls.as_slice()) {
             let text = "SELECT v.text FROM res r CROSS JOIN ix_exact x INDEXED BY ix_exact_pk ON x.pk = r.pk \
                         CROSS JOIN val v ON v.id = x.val WHERE r.type = ?1 AND r.id = ?2 AND x.param = ?3";
             let mut select = self.connection.prepare_cached(text)?;
@@ -148,28 +138,18 @@ impl Walk<'_> {
         Ok(own)
     }
 
-    /// The parameters that have URLs, of all types or of one.
-    fn urls(&self, include: &Include, of: Option<&str>) -> Vec<i64> {
-        let wanted = include
-            .urls
-            .iter()
-            .filter(|(target, _)| of.is_none_or(|of| of == *target));
-        let seen = wanted.filter(|(target, _)| self.access.sees(target));
-        seen.map(|(_, param)| self.catalogue.param(*param)).collect()
-    }
-
     /// The resource, if it is there and seen.
     fn current(&self, of: &str, id: &str) -> Result<Option<Version>, ReadError> {
         let filter = match self.access.of(of) {
             Sight::Nothing => return Ok(None),
             Sight::Everything => {
-                let found = read::current(self.connection, self.catalogue, of, id)?;
+                let found = read::current(self.connection, self.walked.catalogue, of, id)?;
                 return Ok(found.filter(Version::is_live));
             }
             Sight::Where(filter) => filter,
         };
         let plan = Plan::of_one(of, id, vec![filter]);
-        let page = search::page(self.connection, self.catalogue, &plan, 1, None)?;
+        let page = search::page(self.connection, self.walked.catalogue, &plan, 1, None)?;
         Ok(page.entries.into_iter().next())
     }
 
@@ -178,7 +158,7 @@ impl Walk<'_> {
         if include.target.is_some_and(|target| target != resource_type) {
             return Ok(());
         }
-        let parameters = self.numbers(include, None);
+        let parameters = self.walked.parameters(include, None);
         let mut values = Vec::new();
         for own in self.own(include, resource_type, id)? {
             values.extend(rows::find(self.connection, &own)?);
@@ -196,13 +176,12 @@ impl Walk<'_> {
         }
         if let Some(filter) = self.access.filter() {
             let mut find = |param, asked: Asked<'_>| rows::asked(self.connection, param, asked);
-            let seen = resolve(self.catalogue, &filter, &mut find)?;
+            let seen = resolve(self.walked.catalogue, &filter, &mut find)?;
             query.push(" AND EXISTS (SELECT 1 FROM res r WHERE r.pk = l.pk");
             query.and(seen.probe(Dialect::Sqlite, "r.pk"));
             query.push(")");
         }
-        let most = i64::try_from(self.seen.len().saturating_add(self.window.end).saturating_add(1)).unwrap_or(i64::MAX);
-        query.append(Sql::with(" ORDER BY l.pk LIMIT ?", most));
+        query.append(Sql::with(" ORDER BY l.pk LIMIT ?", self.walked.most()));
         let mut select = self.connection.prepare_cached(&query.text)?;
         let found = select.query_map(rusqlite::params_from_iter(query.arguments), |row| row.get(0))?;
         for pk in found {
@@ -212,37 +191,11 @@ impl Walk<'_> {
             let Some(raw) = select.query_row([pk], Raw::of).optional()? else {
                 continue;
             };
-            let version = raw.serve(self.catalogue)?;
-            if !self.is_known(&version.resource_type, &version.id) {
-                self.take(version);
+            let version = raw.serve(self.walked.catalogue)?;
+            if !self.walked.is_known(&version.resource_type, &version.id) {
+                self.walked.take(version);
             }
         }
         Ok(())
-    }
-
-    /// The numbers of the include's parameters, of all types or of one.
-    fn numbers(&self, include: &Include, of: Option<&str>) -> Vec<i64> {
-        let wanted = include
-            .parameters
-            .iter()
-            .filter(|(source, _)| of.is_none_or(|of| of == *source) && self.access.sees(source));
-        wanted.map(|(_, param)| self.catalogue.param(*param)).collect()
-    }
-
-    fn is_known(&self, resource_type: &str, id: &str) -> bool {
-        !self.access.sees(resource_type) || self.seen.contains(&(resource_type.to_owned(), id.to_owned()))
-    }
-
-    fn take(&mut self, version: Version) {
-        if self.names.len() >= self.window.end {
-            self.found.cut = true;
-            return;
-        }
-        let name = version.name();
-        if self.names.len() >= self.window.start {
-            self.found.entries.push(version);
-        }
-        self.seen.insert(name.clone());
-        self.names.push(name);
     }
 }
