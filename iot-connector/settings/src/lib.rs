@@ -120,7 +120,7 @@ pub struct FhirServer {
     pub ca_file: Option<PathBuf>,
     /// How long one request may take, in seconds
     pub timeout_seconds: u32,
-    /// Devices that are worked on at the same time
+    /// Requests under way at the same time, at most; each takes up to 64 reads or writes in a batch, and 429 or 503 makes them fewer
     pub concurrency: u32,
 }
 

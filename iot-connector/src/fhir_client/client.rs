@@ -1,18 +1,18 @@
-//! HTTP to the FHIR server: token file, certificate authorities, preconditions, Retry-After.
+//! The requests that the pipeline makes.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::path::PathBuf;
 
-use daemon::files::{LOOK_INTERVAL, Look, WatchedFile};
 use iot_connector_settings::FhirServer;
-use reqwest::{Certificate, Client, Method, RequestBuilder, Url, header};
+use reqwest::Url;
 use serde_json::Value;
 use thiserror::Error;
 
-use super::{FhirError, Wait};
+use super::{
+    FhirError,
+    ask::{Ask, Precondition},
+    connection::Connection,
+    flights::Flights,
+};
 
 /// Why a client can't be set up.
 #[derive(Debug, Error)]
@@ -47,57 +47,25 @@ pub struct Answer {
     pub body: Value,
 }
 
-/// Under which condition a resource is written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Precondition {
-    /// Nobody made it in the meantime.
-    Absent,
-    /// It still has this version.
-    Version(String),
-}
-
-/// Talks to one FHIR server.
+/// Talks to one FHIR server; requests that come together travel in a bundle (see [`super::flights`]).
 pub struct FhirClient {
-    client: Client,
     base: Url,
-    token: Option<Token>,
-}
-
-struct Token {
-    file: Mutex<(WatchedFile, Option<Instant>, Option<Arc<str>>)>,
+    flights: Flights,
 }
 
 impl FhirClient {
     /// Sets the client up; nothing is sent. Needs the TLS provider installed.
     pub fn new(settings: &FhirServer) -> Result<Self, ClientError> {
-        let wrong = || ClientError::Url {
-            url: settings.url.clone(),
-        };
-        let base = format!("{}/", settings.url.trim_end_matches('/'));
-        let base = Url::parse(&base).ok().filter(Url::has_host).ok_or_else(wrong)?;
-        let timeout = Duration::from_secs(u64::from(settings.timeout_seconds));
-        let mut builder = Client::builder()
-            .timeout(timeout)
-            .connect_timeout(timeout.min(Duration::from_secs(5)))
-            .pool_max_idle_per_host(settings.concurrency as usize)
-            .tcp_nodelay(true)
-            .user_agent(concat!("iot-connector/", env!("CARGO_PKG_VERSION")))
-            // Our token is for this server and no other.
-            .redirect(reqwest::redirect::Policy::none());
-        if let Some(path) = &settings.ca_file {
-            builder = builder.tls_certs_only(authorities(path)?);
-        }
+        let connection = Connection::new(settings)?;
         Ok(Self {
-            client: builder.build()?,
-            base,
-            token: settings.token_file.clone().map(Token::new),
+            base: connection.base.clone(),
+            flights: Flights::new(connection, settings.concurrency as usize),
         })
     }
 
     /// Reads a resource; `None` when it isn't there or was deleted.
     pub async fn read(&self, kind: &str, id: &str) -> Result<Option<Answer>, FhirError> {
-        let request = self.request(Method::GET, &[kind, id], &[]);
-        let (status, answer) = self.exchange(request).await?;
+        let (status, answer) = self.flights.send(Ask::get(self.url(&[kind, id], &[]))).await?;
         match status {
             200..=299 => Ok(Some(answer.into_answer(status))),
             410 => Ok(None),
@@ -108,8 +76,7 @@ impl FhirClient {
 
     /// Searches a type; gives the resources that match (never those included).
     pub async fn search(&self, kind: &str, parameters: &[(&str, &str)]) -> Result<Vec<Value>, FhirError> {
-        let request = self.request(Method::GET, &[kind], parameters);
-        let (status, answer) = self.exchange(request).await?;
+        let (status, answer) = self.flights.send(Ask::get(self.url(&[kind], parameters))).await?;
         if !(200..=299).contains(&status) {
             return Err(answer.into_error(status));
         }
@@ -127,17 +94,11 @@ impl FhirClient {
     }
 
     /// Writes a resource with its own id (PUT).
-    pub async fn put(&self, resource: &Value, precondition: &Precondition) -> Result<Answer, FhirError> {
+    pub async fn put(&self, resource: &Value, precondition: Precondition) -> Result<Answer, FhirError> {
         let text = |name| resource[name].as_str().unwrap_or_default();
-        let request = self
-            .request(Method::PUT, &[text("resourceType"), text("id")], &[])
-            .header(header::CONTENT_TYPE, "application/fhir+json")
-            .body(resource.to_string());
-        let request = match precondition {
-            Precondition::Absent => request.header(header::IF_NONE_MATCH, "*"),
-            Precondition::Version(version) => request.header(header::IF_MATCH, format!("W/\"{version}\"")),
-        };
-        let (status, answer) = self.exchange(request).await?;
+        let url = self.url(&[text("resourceType"), text("id")], &[]);
+        let ask = Ask::put(url, resource.to_string(), precondition);
+        let (status, answer) = self.flights.send(ask).await?;
         if (200..=299).contains(&status) {
             Ok(answer.into_answer(status))
         } else {
@@ -145,7 +106,7 @@ impl FhirClient {
         }
     }
 
-    fn request(&self, method: Method, path: &[&str], parameters: &[(&str, &str)]) -> RequestBuilder {
+    fn url(&self, path: &[&str], parameters: &[(&str, &str)]) -> Url {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(path);
@@ -153,156 +114,6 @@ impl FhirClient {
         if !parameters.is_empty() {
             url.query_pairs_mut().extend_pairs(parameters);
         }
-        let request = self
-            .client
-            .request(method, url)
-            .header(header::ACCEPT, "application/fhir+json");
-        match self.token.as_ref().and_then(Token::current) {
-            Some(token) => request.bearer_auth(token),
-            None => request,
-        }
-    }
-
-    async fn exchange(&self, request: RequestBuilder) -> Result<(u16, Received), FhirError> {
-        let failed = |error: reqwest::Error| FhirError::Temporary {
-            reason: format!(
-                "the FHIR server doesn't answer: {}",
-                daemon::process::describe(&error.without_url())
-            ),
-            wait: Wait::Server(None),
-        };
-        let response = request.send().await.map_err(failed)?;
-        let status = response.status().as_u16();
-        let text = |name| {
-            response
-                .headers()
-                .get(name)
-                .and_then(|value| value.to_str().ok())
-                .map(str::to_owned)
-        };
-        let (etag, retry_after) = (text(header::ETAG), text(header::RETRY_AFTER));
-        let body = response.bytes().await.map_err(failed)?;
-        let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-        let retry_after = retry_after.and_then(|text| delay(&text, jiff::Timestamp::now()));
-        Ok((
-            status,
-            Received {
-                etag,
-                retry_after,
-                body,
-            },
-        ))
-    }
-}
-
-struct Received {
-    etag: Option<String>,
-    retry_after: Option<Duration>,
-    body: Value,
-}
-
-impl Received {
-    fn is_outcome(&self) -> bool {
-        self.body["resourceType"] == "OperationOutcome"
-    }
-
-    fn into_answer(self, status: u16) -> Answer {
-        let version = self
-            .etag
-            .as_deref()
-            .and_then(|etag| etag.strip_prefix("W/\"")?.strip_suffix('"').map(str::to_owned));
-        let version = version.or_else(|| self.body["meta"]["versionId"].as_str().map(str::to_owned));
-        Answer {
-            status,
-            version,
-            body: self.body,
-        }
-    }
-
-    fn into_error(self, status: u16) -> FhirError {
-        let issues = self.body["issue"].as_array().map_or(&[][..], Vec::as_slice);
-        let said: Vec<&str> = issues
-            .iter()
-            .filter_map(|issue| {
-                issue["diagnostics"]
-                    .as_str()
-                    .or_else(|| issue["details"]["text"].as_str())
-            })
-            .take(5)
-            .collect();
-        let outcome = if said.is_empty() {
-            "no reason is given".to_owned()
-        } else {
-            said.join("; ")
-        };
-        FhirError::of_status(status, self.retry_after, outcome)
-    }
-}
-
-impl Token {
-    fn new(path: PathBuf) -> Self {
-        Self {
-            file: Mutex::new((WatchedFile::new(path), None, None)),
-        }
-    }
-
-    /// The token in the file, which is looked at now and then.
-    fn current(&self) -> Option<Arc<str>> {
-        let mut guard = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let (file, looked, token) = &mut *guard;
-        if token.is_none() || looked.is_none_or(|looked| looked.elapsed() >= LOOK_INTERVAL) {
-            *looked = Some(Instant::now());
-            match file.look() {
-                Ok(Look::Changed(text)) => *token = Some(String::from_utf8_lossy(text.trim_ascii()).into()),
-                Ok(Look::Missing) => *token = None,
-                // Without a new text the last one is the best there is; the server's 401 says the rest.
-                Ok(Look::Same) | Err(_) => {}
-            }
-        }
-        token.clone()
-    }
-}
-
-fn authorities(path: &Path) -> Result<Vec<Certificate>, ClientError> {
-    let pem = std::fs::read(path).map_err(|source| ClientError::Authorities {
-        path: path.to_owned(),
-        source,
-    })?;
-    Ok(Certificate::from_pem_bundle(&pem)?)
-}
-
-/// Retry-After (RFC 9110, section 10.2.3): seconds or a date; at most ten minutes are believed.
-fn delay(text: &str, now: jiff::Timestamp) -> Option<Duration> {
-    let most = Duration::from_mins(10);
-    if let Ok(seconds) = text.trim().parse::<u64>() {
-        return Some(Duration::from_secs(seconds).min(most));
-    }
-    let date = jiff::fmt::rfc2822::DateTimeParser::new()
-        .parse_timestamp(text.trim())
-        .ok()?;
-    Some(
-        Duration::try_from(date.duration_since(now))
-            .unwrap_or_default()
-            .min(most),
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use rstest::rstest;
-
-    use super::*;
-
-    #[rstest]
-    #[case("7", Some(7))]
-    #[case("99999", Some(600))]
-    #[case("Thu, 01 Jan 1970 00:00:30 GMT", Some(30))]
-    #[case("Wed, 31 Dec 1969 23:00:00 GMT", Some(0))]
-    #[case("soon", None)]
-    fn retry_after_is_seconds_or_a_date(#[case] text: &str, #[case] seconds: Option<u64>) {
-        assert_eq!(
-            delay(text, jiff::Timestamp::UNIX_EPOCH),
-            seconds.map(Duration::from_secs)
-        );
+        url
     }
 }

@@ -6,7 +6,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -96,7 +96,7 @@ impl IdentityError {
 
 /// Tries of a write that somebody else's write gets in the way of.
 const TRIES: u32 = 3;
-/// Names that are remembered at most.
+/// Names that are remembered before old ones are looked for and forgotten.
 const REMEMBERED: usize = 20_000;
 /// What was found is trusted for so long.
 const TRUST: Duration = Duration::from_secs(1);
@@ -107,8 +107,11 @@ pub struct Identities {
     compatibility: Compatibility,
     device_system: Option<String>,
     patient_system: Option<String>,
-    found: Mutex<HashMap<Names, (Instant, Identity)>>,
+    found: Mutex<HashMap<Names, Arc<Found>>>,
 }
+
+/// What was found for some names, and when; held while it is looked for, so that nobody else looks for the same.
+type Found = tokio::sync::Mutex<Option<(Instant, Identity)>>;
 
 impl Identities {
     /// As the settings say.
@@ -128,11 +131,14 @@ impl Identities {
         }
     }
 
-    /// Finds (or makes) what the names stand for.
+    /// Finds (or makes) what the names stand for; whoever asks for the same at the same time gets the same answer.
     pub async fn resolve(&self, fhir: &FhirClient, names: &Names) -> Result<Identity, IdentityError> {
-        if let Some(identity) = self.remembered(names) {
-            return Ok(identity);
+        let found = self.found(names);
+        let mut found = found.lock().await;
+        if let Some((_, identity)) = found.as_ref().filter(|(when, _)| when.elapsed() < TRUST) {
+            return Ok(identity.clone());
         }
+        *found = None;
         let mut tries = 0;
         let identity = loop {
             tries += 1;
@@ -142,13 +148,31 @@ impl Identities {
                 other => break other?,
             }
         };
-        self.remember(names, &identity);
+        *found = Some((Instant::now(), identity.clone()));
         Ok(identity)
     }
 
     /// Forgets what these names stood for.
     pub fn forget(&self, names: &Names) {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner).remove(names);
+        self.places().remove(names);
+    }
+
+    fn found(&self, names: &Names) -> Arc<Found> {
+        let mut places = self.places();
+        if places.len() >= REMEMBERED {
+            // what is held by nobody and old; what is being looked for stays
+            places.retain(|_, found| {
+                Arc::strong_count(found) > 1
+                    || found
+                        .try_lock()
+                        .is_ok_and(|found| found.as_ref().is_some_and(|(when, _)| when.elapsed() < TRUST))
+            });
+        }
+        places.entry(names.clone()).or_default().clone()
+    }
+
+    fn places(&self) -> MutexGuard<'_, HashMap<Names, Arc<Found>>> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn find(&self, fhir: &FhirClient, names: &Names) -> Result<Identity, IdentityError> {
@@ -197,7 +221,7 @@ impl Identities {
                 let patient = json!({
                     "resourceType": "Patient", "id": id, "identifier": [identifier(patient_system, patient_name)]
                 });
-                fhir.put(&patient, &Precondition::Absent).await?;
+                fhir.put(&patient, Precondition::Absent).await?;
                 id
             }
         };
@@ -209,7 +233,7 @@ impl Identities {
                     "resourceType": "Device", "id": id, "identifier": [identifier(device_system, &names.device)],
                     "patient": {"reference": format!("Patient/{patient}")}
                 });
-                fhir.put(&device, &Precondition::Absent).await?;
+                fhir.put(&device, Precondition::Absent).await?;
                 id
             }
             Some(device) if device["patient"]["reference"].is_null() => link(fhir, device, &patient).await?,
@@ -238,22 +262,6 @@ impl Identities {
             return Ok(());
         }
         Err(mismatch(names, name))
-    }
-
-    fn remembered(&self, names: &Names) -> Option<Identity> {
-        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        let (when, identity) = found.get(names)?;
-        (when.elapsed() < TRUST).then(|| identity.clone())
-    }
-
-    fn remember(&self, names: &Names, identity: &Identity) {
-        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        if found.len() >= REMEMBERED {
-            found.retain(|_, (when, _)| when.elapsed() < TRUST);
-        }
-        if found.len() < REMEMBERED {
-            found.insert(names.clone(), (Instant::now(), identity.clone()));
-        }
     }
 }
 
@@ -327,7 +335,7 @@ async fn find_encounter(fhir: &FhirClient, identifier: &str) -> Result<String, I
 async fn link(fhir: &FhirClient, mut device: Value, patient: &str) -> Result<String, IdentityError> {
     device["patient"] = json!({"reference": format!("Patient/{patient}")});
     let version = device["meta"]["versionId"].as_str().unwrap_or_default().to_owned();
-    fhir.put(&device, &Precondition::Version(version)).await?;
+    fhir.put(&device, Precondition::Version(version)).await?;
     Ok(id_of(&device))
 }
 

@@ -1,21 +1,22 @@
-//! One lane a device: its groups are written one after the other, devices side by side, and one that has to wait holds up
+//! One lane for each key: its jobs are done one after the other, lanes go side by side, and one that has to wait holds up
 //! nobody else.
 
 use std::{
     collections::{HashMap, VecDeque, hash_map::Entry},
     future::Future,
+    hash::Hash,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use tokio_util::task::TaskTracker;
 
-/// Jobs by device.
-pub struct Lanes<J> {
-    queues: Arc<Mutex<HashMap<String, VecDeque<J>>>>,
+/// Jobs by key.
+pub struct Lanes<K, J> {
+    queues: Arc<Mutex<HashMap<K, VecDeque<J>>>>,
     tasks: TaskTracker,
 }
 
-impl<J: Send + 'static> Lanes<J> {
+impl<K: Clone + Eq + Hash + Send + 'static, J: Send + 'static> Lanes<K, J> {
     /// No lane.
     pub fn new() -> Self {
         Self {
@@ -24,8 +25,8 @@ impl<J: Send + 'static> Lanes<J> {
         }
     }
 
-    /// Puts a job into its device's lane. `work` is asked for each job; `false` closes the lane and drops what waits in it.
-    pub fn add<F>(&self, device: String, job: J, work: impl Fn(J) -> F + Send + 'static)
+    /// Puts a job into its lane. `work` is asked for each job; `false` closes the lane and drops what waits in it.
+    pub fn add<F>(&self, key: K, job: J, work: impl Fn(J) -> F + Send + 'static)
     where
         F: Future<Output = bool> + Send,
     {
@@ -33,7 +34,7 @@ impl<J: Send + 'static> Lanes<J> {
             .queues
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .entry(device.clone())
+            .entry(key.clone())
         {
             Entry::Occupied(mut lane) => {
                 lane.get_mut().push_back(job);
@@ -48,12 +49,12 @@ impl<J: Send + 'static> Lanes<J> {
                 let goes_on = work(job).await;
                 let mut queues = queues.lock().unwrap_or_else(PoisonError::into_inner);
                 next = if goes_on {
-                    queues.get_mut(&device).and_then(VecDeque::pop_front)
+                    queues.get_mut(&key).and_then(VecDeque::pop_front)
                 } else {
                     None
                 };
                 if next.is_none() {
-                    queues.remove(&device);
+                    queues.remove(&key);
                 }
             }
         });

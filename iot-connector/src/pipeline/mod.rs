@@ -1,4 +1,4 @@
-//! From the spool to Observations: window → normalise → group → one lane a device → identity → create or merge →
+//! From the spool to Observations: window → normalise → group → one lane an Observation → identity → create or merge →
 //! acknowledge.
 
 mod batch;
@@ -20,7 +20,7 @@ use tokio::sync::{Semaphore, watch};
 use tracing::warn;
 
 use crate::{
-    fhir_client::{FhirClient, FhirError, Wait},
+    fhir_client::{ENTRIES, FhirClient, FhirError, Wait},
     mappings::Pair,
     metrics::ConnectorMetrics,
     spool::{Account, Fault, Message, Spool, SpoolError, Stage, Term},
@@ -51,6 +51,9 @@ pub enum PipelineError {
     Worker(#[from] tokio::task::JoinError),
 }
 
+/// What an Observation is found by, as far as the group tells: groups that could be the same one have the same place.
+type Place = (String, String, String);
+
 /// What the pipeline works with.
 pub struct Pipeline {
     spool: Arc<Spool>,
@@ -58,7 +61,7 @@ pub struct Pipeline {
     fhir: FhirClient,
     identities: Identities,
     gate: Gate,
-    /// Requests to the FHIR server at the same time.
+    /// Groups that are written at the same time.
     places: Semaphore,
     metrics: ConnectorMetrics,
     shutdown: Shutdown,
@@ -85,7 +88,7 @@ impl Pipeline {
             fhir,
             identities: Identities::new(settings),
             gate: Gate::new(report),
-            places: Semaphore::new(settings.fhir_server.concurrency as usize),
+            places: Semaphore::new(settings.fhir_server.concurrency as usize * ENTRIES),
             metrics,
             shutdown,
             in_work: Arc::default(),
@@ -105,7 +108,11 @@ impl Pipeline {
         result
     }
 
-    async fn work(self: &Arc<Self>, lanes: &Arc<Lanes<GroupJob>>, heartbeat: &Heartbeat) -> Result<(), PipelineError> {
+    async fn work(
+        self: &Arc<Self>,
+        lanes: &Arc<Lanes<Place, GroupJob>>,
+        heartbeat: &Heartbeat,
+    ) -> Result<(), PipelineError> {
         let mut window = Window::new(self.span, self.most);
         let mut pace = self.rate.map(Pace::new);
         let mut appended = self.spool.appended();
@@ -153,11 +160,11 @@ impl Pipeline {
         Ok(tokio::task::spawn_blocking(move || spool.read_after(after, limit)).await??)
     }
 
-    /// Normalises and groups a flush beside the event loop, and gives the groups to their devices' lanes.
+    /// Normalises and groups a flush beside the event loop, and gives the groups to their lanes.
     async fn begin(
         self: &Arc<Self>,
         messages: Vec<Message>,
-        lanes: &Arc<Lanes<GroupJob>>,
+        lanes: &Arc<Lanes<Place, GroupJob>>,
         pace: &mut Option<Pace>,
     ) -> Result<(), PipelineError> {
         let Some(pair) = self.mappings.borrow().clone() else {
@@ -174,7 +181,9 @@ impl Pipeline {
         self.spool.finish(batch.finished).await?;
         for job in batch.jobs {
             let pipeline = self.clone();
-            lanes.add(job.group.device.clone(), job, move |job| {
+            let group = &job.group;
+            let place = (group.device.clone(), group.type_name.clone(), group.segment.clone());
+            lanes.add(place, job, move |job| {
                 let pipeline = pipeline.clone();
                 async move { pipeline.write(job).await }
             });
@@ -212,7 +221,7 @@ impl Pipeline {
                     self.metrics.error(stage, "Temporary");
                     let pause = self.gate.failed(&error, tries);
                     if !pause.is_zero() {
-                        warn!(device = job.group.device, tries, "{error}; this device waits");
+                        warn!(device = job.group.device, tries, "{error}; this group waits");
                     }
                     drop(place);
                     tokio::select! {

@@ -109,7 +109,7 @@ async fn attempt(
     let Some(existing) = find(fhir, &identifier).await? else {
         let (mut observation, counts) = mapping.create(group, subject, Timestamp::now())?;
         observation["id"] = hashed_id(SYSTEM, &identifier).into();
-        fhir.put(&observation, &Precondition::Absent).await?;
+        fhir.put(&observation, Precondition::Absent).await?;
         return Ok((Operation::Created, counts));
     };
     let merged = mapping.merge(&existing, group)?;
@@ -117,7 +117,7 @@ async fn attempt(
         return Ok((Operation::NoOperation, merged.counts));
     }
     let version = existing["meta"]["versionId"].as_str().unwrap_or_default().to_owned();
-    fhir.put(&merged.observation, &Precondition::Version(version)).await?;
+    fhir.put(&merged.observation, Precondition::Version(version)).await?;
     Ok((Operation::Updated, merged.counts))
 }
 

@@ -1,5 +1,6 @@
 //! The connector as a whole: over real ports, against a FHIR server that can be told to fail.
 
+mod bundles;
 mod dead_letters;
 mod examples;
 mod ingest;

@@ -15,7 +15,7 @@ use axum::{
     extract::{Path as Segments, Query, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 use daemon::{Listener, Shutdown};
 use iot_connector_settings::{FhirServer, IdentityResolution, Settings, Spool, Window};
@@ -37,6 +37,8 @@ pub struct Fhir {
     always: Mutex<Option<Scripted>>,
     /// Whether a resource whose PUT is answered with a conflict is gone from then on.
     remove_at_conflict: Mutex<bool>,
+    /// Batches with more entries than this get this answer.
+    larger_batches: Mutex<Option<(usize, Scripted)>>,
     requests: Mutex<Vec<String>>,
     authorization: Mutex<Option<String>>,
 }
@@ -48,6 +50,7 @@ impl Fhir {
         let listener = Listener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.address());
         let router = Router::new()
+            .route("/", post(batch))
             .route("/{kind}", get(search))
             .route("/{kind}/{id}", get(read).put(update))
             .with_state(fhir.clone());
@@ -78,6 +81,11 @@ impl Fhir {
 
     pub fn always(&self, scripted: Option<Scripted>) {
         *self.always.lock().unwrap() = scripted;
+    }
+
+    /// Answers batches with more entries like this.
+    pub fn refuse_batches_beyond(&self, entries: usize, scripted: Scripted) {
+        *self.larger_batches.lock().unwrap() = Some((entries, scripted));
     }
 
     pub fn next_puts(&self, scripted: impl IntoIterator<Item = Option<Scripted>>) {
@@ -157,6 +165,59 @@ async fn search(
     let found = std::iter::repeat_n(format!("FOUND {kind}"), entries.len());
     fhir.requests.lock().unwrap().extend(found);
     Json(json!({"resourceType": "Bundle", "type": "searchset", "entry": entries})).into_response()
+}
+
+/// A batch: its writes, then its reads, each by itself.
+async fn batch(State(fhir): State<Arc<Fhir>>, headers: HeaderMap, Json(bundle): Json<Value>) -> Response {
+    if let Some(response) = fhir.note(format!("BATCH {}", bundle["entry"].as_array().unwrap().len()), &headers) {
+        return response;
+    }
+    let entries = bundle["entry"].as_array().unwrap();
+    let larger = fhir.larger_batches.lock().unwrap().clone();
+    if let Some((_, scripted)) = larger.filter(|(most, _)| entries.len() > *most) {
+        return scripted.into_response();
+    }
+    let mut answers = vec![Value::Null; entries.len()];
+    for method in ["PUT", "GET"] {
+        let all = entries.iter().zip(&mut answers);
+        for (entry, answer) in all.filter(|(entry, _)| entry["request"]["method"] == method) {
+            let request = &entry["request"];
+            let mut headers = headers.clone();
+            for (name, member) in [(header::IF_MATCH, "ifMatch"), (header::IF_NONE_MATCH, "ifNoneMatch")] {
+                if let Some(value) = request[member].as_str() {
+                    headers.insert(name, HeaderValue::from_str(value).unwrap());
+                }
+            }
+            let url = reqwest::Url::parse("http://fhir")
+                .unwrap()
+                .join(request["url"].as_str().unwrap())
+                .unwrap();
+            let path: Vec<String> = url.path_segments().unwrap().map(str::to_owned).collect();
+            let query = url.query_pairs().into_owned().collect();
+            let response = match (method, &path[..]) {
+                ("GET", [kind]) => search(State(fhir.clone()), Segments(kind.clone()), Query(query), headers).await,
+                ("GET", [kind, id]) => read(State(fhir.clone()), Segments((kind.clone(), id.clone())), headers).await,
+                (_, [kind, id]) => {
+                    let body = Bytes::from(entry["resource"].to_string());
+                    update(State(fhir.clone()), Segments((kind.clone(), id.clone())), headers, body).await
+                }
+                _ => panic!("{request}"),
+            };
+            let status = response.status().as_u16();
+            let etag = response
+                .headers()
+                .get(header::ETAG)
+                .map(|etag| etag.to_str().unwrap().to_owned());
+            let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+            let body: Value = serde_json::from_slice(&body).unwrap();
+            *answer = if status < 300 {
+                json!({"resource": body, "response": {"status": status.to_string(), "etag": etag}})
+            } else {
+                json!({"response": {"status": status.to_string(), "outcome": body}})
+            };
+        }
+    }
+    Json(json!({"resourceType": "Bundle", "type": "batch-response", "entry": answers})).into_response()
 }
 
 async fn read(
