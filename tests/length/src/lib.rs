@@ -1,8 +1,12 @@
 //! How long tests repeat themselves that try something at random: a few rounds, or with `LONG_TESTS=1` many, but no longer
 //! than `LONG_MINUTES` (30 unless it says otherwise). A long run shows how far it is, whatever becomes of a test's output.
 
+mod dice;
+
 use std::io::Write;
 use std::time::{Duration, Instant};
+
+pub use dice::{Dice, crash_seed};
 
 /// Minutes of a test in a long run, unless `LONG_MINUTES` says otherwise.
 pub const MINUTES: u64 = 30;

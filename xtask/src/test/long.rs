@@ -80,6 +80,10 @@ const TESTS: &[Long] = &[
         "fhir-cases",
         "synthea::bundles_load_with_exact_totals_and_resolved_references",
     ),
+    long(
+        "account",
+        "kills::every_message_and_reading_is_in_one_place_whatever_is_killed",
+    ),
     long("fuzz", "documents::json"),
     long("fuzz", "documents::xml"),
     long("fuzz", "documents::patches"),

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
-use super::dice::Dice;
 use crate::program::Program;
+use test_length::Dice;
 
 /// Resources of a client that are written again and again.
 const IDS: usize = 12;

@@ -4,7 +4,6 @@
 //! `LONG_TESTS=1` kills up to a thousand times, `CRASH_SEED` repeats the decisions of a run (not the moments of the kernel).
 
 mod client;
-mod dice;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,11 +11,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures::future::join_all;
 use reqwest::StatusCode;
 use tempfile::TempDir;
+use test_length::Dice;
 use test_postgres::PostgresServer;
 
 use crate::program::{self, Program};
 use client::Client;
-use dice::Dice;
 
 /// Who writes at a time, each to resources of its own but for conditional creates.
 const CLIENTS: u64 = 6;
@@ -26,11 +25,6 @@ const CHECK_EVERY: u32 = 10;
 const KILLS: (u32, u32) = (20, 1_000);
 /// Acknowledged writes before a kill, at most.
 const MOST: usize = 120;
-
-fn seed() -> u64 {
-    let given = std::env::var("CRASH_SEED").ok().and_then(|text| text.parse().ok());
-    given.unwrap_or_else(|| u64::from(std::process::id()))
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_killed_under_load_keeps_what_it_acknowledged() {
@@ -46,8 +40,7 @@ async fn on_postgresql_too_even_if_that_is_killed() {
 }
 
 async fn killed_under_load(database: String, postgres: Option<&PostgresServer>) {
-    let seed = seed();
-    println!("CRASH_SEED={seed}");
+    let seed = test_length::crash_seed();
     let mut dice = Dice::new(seed);
     let mut clients: Vec<Client> = (0..CLIENTS).map(|name| Client::new(name, seed)).collect();
     let name = if postgres.is_some() {

@@ -1,10 +1,12 @@
-//! Random decisions that a seed repeats.
+//! Random decisions that a seed repeats: `CRASH_SEED`, or the process's number.
 
 /// `SplitMix64`.
+#[derive(Debug)]
 pub struct Dice(u64);
 
 impl Dice {
-    pub fn new(seed: u64) -> Self {
+    /// Those of this seed.
+    pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
@@ -18,4 +20,12 @@ impl Dice {
         let end = u64::try_from(end.max(1)).unwrap_or(u64::MAX);
         usize::try_from(mixed % end).unwrap_or_default()
     }
+}
+
+/// The seed of this run, which it tells.
+pub fn crash_seed() -> u64 {
+    let given = std::env::var("CRASH_SEED").ok().and_then(|text| text.parse().ok());
+    let seed = given.unwrap_or_else(|| u64::from(std::process::id()));
+    println!("CRASH_SEED={seed}");
+    seed
 }

@@ -1,0 +1,88 @@
+//! kill -9 of connector and FHIR server at random moments while devices send: nothing is lost, nothing is twice.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use account::{Devices, Load, Pair, Terms, observations};
+use test_length::Dice;
+
+/// Devices, a tenth of whose messages is poison.
+const LOAD: Load = Load {
+    devices: 40,
+    rate: 200,
+    steps: 3,
+    poison: 10,
+};
+/// Kills of a short and of a long run.
+const KILLS: (u32, u32) = (6, 300);
+/// The next kill is so many milliseconds away, and up to so many more.
+const PAUSE: (u64, usize) = (200, 3_000);
+
+/// The programs of this checkout, built like this test.
+fn programs() -> PathBuf {
+    let status = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "-p", "fhir-server", "-p", "iot-connector", "--bins"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status()
+        .unwrap();
+    assert!(status.success(), "the programs aren't built");
+    let test = std::env::current_exe().unwrap();
+    test.parent().and_then(Path::parent).unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_message_and_reading_is_in_one_place_whatever_is_killed() {
+    daemon::tls::install_provider();
+    let mut dice = Dice::new(test_length::crash_seed());
+    let folder = tempfile::tempdir().unwrap();
+    let mut pair = Pair::start(&programs(), folder.path()).await.unwrap();
+    let mut devices = Devices::new(LOAD);
+    for _ in test_length::rounds("kills of connector and FHIR server", KILLS.0, KILLS.1) {
+        let url = pair.messages_url.clone();
+        let pause = Duration::from_millis(PAUSE.0 + dice.below(PAUSE.1) as u64);
+        let sending = tokio::spawn(async move {
+            devices.send(&url, pause * 2).await;
+            devices
+        });
+        tokio::time::sleep(pause).await;
+        let which = dice.below(3);
+        if which != 0 {
+            pair.connector.kill().unwrap();
+        }
+        if which != 1 {
+            pair.fhir.kill().unwrap();
+        }
+        pair.fhir.start_again().await.unwrap();
+        pair.connector.start_again().await.unwrap();
+        devices = sending.await.unwrap();
+    }
+    let terms = Terms::settled(&pair.management_url).await.unwrap();
+    let found = observations(&pair.fhir_url).await.unwrap();
+    let sent = devices.sent;
+    let about = format!(
+        "{sent:?}\n{terms:?}\n{} heart rates, {} steps",
+        found.heart_rates, found.steps
+    );
+    assert!(terms.balances(), "{about}");
+    // what was sent twice, since its acknowledgement was lost, may have been accepted twice
+    assert!(terms.messages >= sent.messages(), "{about}");
+    assert!(terms.messages <= sent.messages() + sent.repeated, "{about}");
+    assert_eq!(
+        (found.heart_rates, found.steps),
+        (sent.heart_rates, sent.steps),
+        "{about}"
+    );
+    // what was written when its message wasn't finished yet was there already the second time
+    assert!(terms.points <= sent.heart_rates + sent.steps, "{about}");
+    assert_eq!(
+        terms.readings - terms.dead_readings,
+        terms.points + terms.duplicates,
+        "{about}"
+    );
+    // a text where a number belongs is noticed only when the Observation is made
+    assert!(terms.dead + terms.dead_readings >= sent.poison, "{about}");
+    assert!(terms.unmatched >= sent.unmatched, "{about}");
+}

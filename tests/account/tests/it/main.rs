@@ -1,0 +1,3 @@
+//! The account balances, whatever is killed.
+
+mod kills;
