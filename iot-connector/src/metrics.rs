@@ -26,6 +26,13 @@ pub struct ErrorLabels {
     pub reason: String,
 }
 
+/// Label of a source.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct SourceLabels {
+    /// `http` or the source's kind.
+    pub source: String,
+}
+
 /// Label of a saved resource.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct SavedLabels {
@@ -38,6 +45,8 @@ pub struct SavedLabels {
 pub struct ConnectorMetrics {
     /// Messages accepted.
     pub device_event: Counter,
+    /// Messages that were taken in before.
+    pub device_event_repeated: Family<SourceLabels, Counter>,
     /// Requests refused.
     pub refused: Family<ErrorLabels, Counter>,
     /// Messages normalised.
@@ -66,6 +75,7 @@ impl ConnectorMetrics {
         let latency = || Histogram::new([5.0, 20.0, 100.0, 500.0, 1e3, 2e3, 5e3, 1e4, 3e4, 6e4, 3e5, 9e5]);
         let metrics = Self {
             device_event: Counter::default(),
+            device_event_repeated: Family::default(),
             refused: Family::default(),
             normalized_event: Counter::default(),
             measurement: Counter::default(),
@@ -79,6 +89,11 @@ impl ConnectorMetrics {
         };
         let all = metrics.clone();
         registry.register("device_event", "Messages accepted", all.device_event);
+        registry.register(
+            "device_event_repeated",
+            "Messages that were taken in before and weren't stored again",
+            all.device_event_repeated,
+        );
         registry.register(
             "device_event_refused",
             "Requests with messages that were refused",
@@ -115,6 +130,14 @@ impl ConnectorMetrics {
         );
         registry.register_collector(Box::new(SpoolFigures { spool: spool.clone() }));
         metrics
+    }
+
+    /// Counts messages that came again.
+    pub fn repeated(&self, source: &str, count: u64) {
+        let labels = SourceLabels {
+            source: source.to_owned(),
+        };
+        self.device_event_repeated.get_or_create(&labels).inc_by(count);
     }
 
     /// Counts an error.

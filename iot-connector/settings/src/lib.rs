@@ -104,7 +104,7 @@ pub enum LogFormat {
 pub struct Spool {
     /// The file; it is created, locked, and kept on a volume
     pub path: PathBuf,
-    /// Unfinished messages may take this many bytes; beyond it ingest answers 503
+    /// Unfinished messages may take this many bytes; beyond it ingest answers 429 and sources are read no further
     pub max_bytes: u64,
 }
 

@@ -6,7 +6,7 @@ use axum::{
     Extension, Json, Router,
     body::Bytes,
     extract::{DefaultBodyLimit, FromRequest, Request, State},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
     routing::post,
 };
@@ -14,6 +14,7 @@ use daemon::Peer;
 use iot_connector_settings::{DeadLetters, KEY_HEADER, MESSAGES_PATH};
 use jiff::Timestamp;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use tracing::warn;
 
 use super::refusal;
@@ -24,7 +25,7 @@ use crate::{
         keys::{KeyError, Keys},
     },
     metrics::{ConnectorMetrics, ErrorLabels},
-    spool::{NewMessage, Spool},
+    spool::{Appended, NewMessage, RequestKey, Spool},
     status::SharedReport,
 };
 
@@ -34,6 +35,11 @@ const MAX_REQUEST: usize = 64 << 20;
 const LARGE: usize = 64 << 10;
 /// Seconds that a device is asked to wait when the queue is full.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("10");
+
+/// A sender that repeats a request with the same key gets the first answer, and nothing is stored twice.
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// Bytes of such a key, at most.
+const MAX_KEY: usize = 255;
 
 /// What ingest works with.
 pub struct Ingest {
@@ -161,6 +167,10 @@ async fn accept(
             return refusal(rejection.status(), rejection.body_text());
         }
     };
+    let key = match request_key(&headers, connection.as_deref(), &body) {
+        Ok(key) => key,
+        Err(response) => return *response,
+    };
     let split = move || {
         let limits = BodyLimits::default();
         let plain = body::decompress(body, encoding.as_deref(), &limits)?;
@@ -190,12 +200,60 @@ async fn accept(
             context: context.clone(),
         })
         .collect();
-    if let Err(error) = ingest.spool.append(messages, now.as_microsecond()).await {
-        return refuse_full(&ingest, Full::Queue(daemon::process::describe(&error)));
+    let received = now.as_microsecond();
+    let appended = match key {
+        Some(key) => ingest.spool.append_once(key, messages, received).await,
+        None => ingest
+            .spool
+            .append(messages, received)
+            .await
+            .map(|()| Appended::Stored { repeated: 0 }),
+    };
+    match appended {
+        Ok(Appended::Stored { .. }) => {
+            ingest.metrics.device_event.inc_by(count as u64);
+            ingest.report.accepted(count);
+            (StatusCode::ACCEPTED, Json(json!({"accepted": count}))).into_response()
+        }
+        Ok(Appended::Before(count)) => {
+            ingest.metrics.repeated("http", count);
+            (StatusCode::ACCEPTED, Json(json!({"accepted": count}))).into_response()
+        }
+        Ok(Appended::OtherRequest) => {
+            ingest.count_refusal("key_of_another_request");
+            let text = format!(
+                "the `{IDEMPOTENCY_KEY}` was used for a request with another body: use a key for one request only"
+            );
+            refusal(StatusCode::UNPROCESSABLE_ENTITY, text)
+        }
+        Err(error) => {
+            ingest.count_refusal("disk");
+            refuse_for_now(StatusCode::SERVICE_UNAVAILABLE, daemon::process::describe(&error))
+        }
     }
-    ingest.metrics.device_event.inc_by(count as u64);
-    ingest.report.accepted(count);
-    (StatusCode::ACCEPTED, Json(json!({"accepted": count}))).into_response()
+}
+
+/// The key that the sender gave this request, if any. Senders with different connection keys don't share theirs.
+fn request_key(
+    headers: &HeaderMap,
+    connection: Option<&str>,
+    body: &[u8],
+) -> Result<Option<RequestKey>, Box<Response>> {
+    let Some(key) = headers.get(IDEMPOTENCY_KEY) else {
+        return Ok(None);
+    };
+    if key.is_empty() || key.len() > MAX_KEY {
+        let text = format!("`{IDEMPOTENCY_KEY}` has 1 to {MAX_KEY} bytes");
+        return Err(Box::new(refusal(StatusCode::BAD_REQUEST, text)));
+    }
+    let id = Sha256::new()
+        .chain_update(connection.unwrap_or_default())
+        .chain_update([0])
+        .chain_update(key.as_bytes());
+    Ok(Some(RequestKey {
+        id: id.finalize().to_vec(),
+        digest: Sha256::digest(body).to_vec(),
+    }))
 }
 
 async fn not_allowed() -> Response {
@@ -240,11 +298,15 @@ fn unauthorized(error: KeyError) -> Response {
 
 fn refuse_full(ingest: &Ingest, full: Full) -> Response {
     let (status, name) = match full {
-        Full::Queue(_) => (StatusCode::SERVICE_UNAVAILABLE, "queue_full"),
+        Full::Queue(_) => (StatusCode::TOO_MANY_REQUESTS, "queue_full"),
         Full::DeadLetters(_) => (StatusCode::INSUFFICIENT_STORAGE, "dead_letters_full"),
     };
     ingest.count_refusal(name);
-    let mut response = refusal(status, full.reason());
+    refuse_for_now(status, full.reason())
+}
+
+fn refuse_for_now(status: StatusCode, reason: String) -> Response {
+    let mut response = refusal(status, reason);
     response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
     response
 }

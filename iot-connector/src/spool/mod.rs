@@ -9,6 +9,7 @@ mod dead_letter;
 mod error;
 mod figures;
 mod schema;
+mod seen;
 mod writer;
 
 use std::{
@@ -25,8 +26,9 @@ pub use account::{Account, Term};
 pub use dead_letter::{DeadLetter, DeadLetterFilter, Fault, Stage};
 pub use error::SpoolError;
 pub use figures::Figures;
+pub use seen::{Appended, Position, RequestKey, WINDOW};
 
-use writer::Command;
+use writer::{Batch, Command};
 
 /// Microseconds since the Unix epoch, UTC.
 pub type Micros = i64;
@@ -119,12 +121,32 @@ impl Spool {
 
     /// Puts messages into the queue; when this returns they are on disk.
     pub async fn append(&self, messages: Vec<NewMessage>, received: Micros) -> Result<(), SpoolError> {
-        self.ask(|reply| Command::Append {
-            messages,
-            received,
-            reply,
-        })
-        .await
+        self.hand_in(Batch::Anyway(messages), received).await.map(drop)
+    }
+
+    /// Puts the messages of a request into the queue, unless the request was taken in before.
+    pub async fn append_once(
+        &self,
+        key: RequestKey,
+        messages: Vec<NewMessage>,
+        received: Micros,
+    ) -> Result<Appended, SpoolError> {
+        self.hand_in(Batch::Once(key, messages), received).await
+    }
+
+    /// Puts messages of a source into the queue, but for those that were taken in before. When this returns, all of them
+    /// may be acknowledged. A message without a position is never one that was there before.
+    pub async fn append_of(
+        &self,
+        source: Arc<str>,
+        messages: Vec<(Option<Position>, NewMessage)>,
+        received: Micros,
+    ) -> Result<Appended, SpoolError> {
+        self.hand_in(Batch::Of(source, messages), received).await
+    }
+
+    async fn hand_in(&self, batch: Batch, received: Micros) -> Result<Appended, SpoolError> {
+        self.ask(|reply| Command::Append { batch, received, reply }).await
     }
 
     /// Takes finished messages out of the queue. Returns when that is handed over; if writing fails it is repeated.

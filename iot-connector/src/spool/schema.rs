@@ -13,7 +13,7 @@ use rusqlite::Connection;
 use super::{Account, Figures, SpoolError, Term};
 
 /// Raised with every change of the tables.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 const TABLES: &str = "
     CREATE TABLE messages (
@@ -41,6 +41,19 @@ const TABLES: &str = "
     CREATE TABLE figures (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 ";
 
+/// What was taken in from a source or with an idempotency key, the latest of each source.
+const SEEN: &str = "
+    CREATE TABLE seen (
+        seq    INTEGER PRIMARY KEY AUTOINCREMENT,
+        source TEXT    NOT NULL,
+        id     BLOB    NOT NULL,
+        digest BLOB,                 -- of a request: what was sent with the key
+        count  INTEGER NOT NULL,     -- messages taken in with it
+        UNIQUE (source, id)
+    ) STRICT;
+    CREATE INDEX seen_by_age ON seen (source, seq);
+";
+
 pub(super) fn configure(connection: &Connection) -> Result<(), SpoolError> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -55,9 +68,12 @@ pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), Sp
     let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     match found {
         VERSION => Ok(()),
-        0 => {
+        0 | 1 => {
             let transaction = connection.transaction()?;
-            transaction.execute_batch(TABLES)?;
+            if found == 0 {
+                transaction.execute_batch(TABLES)?;
+            }
+            transaction.execute_batch(SEEN)?;
             transaction.pragma_update(None, "user_version", VERSION)?;
             transaction.commit()?;
             Ok(())

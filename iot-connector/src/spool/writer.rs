@@ -12,16 +12,17 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info};
 
 use super::{
-    Account, DeadLetterFilter, Figures, Finished, Micros, NewMessage, SpoolError, Term, dead_letter::CONDITION,
+    Account, Appended, DeadLetterFilter, Figures, Finished, Micros, NewMessage, Position, RequestKey, SpoolError, Term,
+    dead_letter::CONDITION, seen,
 };
 
 type Reply<T> = oneshot::Sender<Result<T, SpoolError>>;
 
 pub(super) enum Command {
     Append {
-        messages: Vec<NewMessage>,
+        batch: Batch,
         received: Micros,
-        reply: Reply<()>,
+        reply: Reply<Appended>,
     },
     Finish(Vec<Finished>),
     Replay {
@@ -36,6 +37,23 @@ pub(super) enum Command {
     Flush {
         reply: Reply<()>,
     },
+}
+
+/// Messages that are handed in together.
+pub(super) enum Batch {
+    /// Whatever was there before.
+    Anyway(Vec<NewMessage>),
+    /// All, unless the request was taken in before.
+    Once(RequestKey, Vec<NewMessage>),
+    /// Those of a source that weren't taken in before.
+    Of(Arc<str>, Vec<(Option<Position>, NewMessage)>),
+}
+
+/// What a command came to.
+#[derive(Clone, Copy)]
+enum Outcome {
+    Count(u64),
+    Appended(Appended),
 }
 
 /// How a transaction changes the figures, applied when it is committed.
@@ -100,8 +118,8 @@ impl Writer {
         match self.apply(&commands) {
             Ok((change, replies)) => {
                 self.publish(&change);
-                for (command, count) in commands.into_iter().zip(replies) {
-                    answer(command, Ok(count));
+                for (command, outcome) in commands.into_iter().zip(replies) {
+                    answer(command, Ok(outcome));
                 }
             }
             Err(error) => {
@@ -145,17 +163,21 @@ impl Writer {
         }
     }
 
-    fn apply(&mut self, commands: &[Command]) -> Result<(Change, Vec<u64>), rusqlite::Error> {
+    fn apply(&mut self, commands: &[Command]) -> Result<(Change, Vec<Outcome>), rusqlite::Error> {
         let transaction = self.connection.transaction()?;
         let mut change = Change::default();
         let mut replies = Vec::with_capacity(commands.len());
         for command in commands {
             replies.push(match command {
-                Command::Append { messages, received, .. } => append(&transaction, messages, *received, &mut change)?,
-                Command::Finish(finished) => finish(&transaction, finished, &mut change)?,
-                Command::Replay { filter, queued, .. } => replay(&transaction, filter, *queued, &mut change)?,
-                Command::Discard { filter, .. } => discard(&transaction, filter, &mut change)?,
-                Command::Flush { .. } => 0,
+                Command::Append { batch, received, .. } => {
+                    Outcome::Appended(append(&transaction, batch, *received, &mut change)?)
+                }
+                Command::Finish(finished) => Outcome::Count(finish(&transaction, finished, &mut change)?),
+                Command::Replay { filter, queued, .. } => {
+                    Outcome::Count(replay(&transaction, filter, *queued, &mut change)?)
+                }
+                Command::Discard { filter, .. } => Outcome::Count(discard(&transaction, filter, &mut change)?),
+                Command::Flush { .. } => Outcome::Count(0),
             });
         }
         store_account(&transaction, &change)?;
@@ -185,14 +207,25 @@ impl Writer {
     }
 }
 
-fn answer(command: Command, result: Result<u64, String>) {
+fn answer(command: Command, result: Result<Outcome, String>) {
+    let count = |outcome| match outcome {
+        Outcome::Count(count) => count,
+        Outcome::Appended(_) => 0,
+    };
     // Whoever asked may have gone away; what was written stays written.
     match command {
-        Command::Append { reply, .. } | Command::Flush { reply } => {
+        Command::Append { reply, .. } => {
+            let appended = |outcome| match outcome {
+                Outcome::Appended(appended) => appended,
+                Outcome::Count(_) => Appended::Stored { repeated: 0 },
+            };
+            let _ = reply.send(result.map(appended).map_err(SpoolError::Write));
+        }
+        Command::Flush { reply } => {
             let _ = reply.send(result.map(drop).map_err(SpoolError::Write));
         }
         Command::Replay { reply, .. } | Command::Discard { reply, .. } => {
-            let _ = reply.send(result.map_err(SpoolError::Write));
+            let _ = reply.send(result.map(count).map_err(SpoolError::Write));
         }
         Command::Finish(_) => {}
     }
@@ -200,21 +233,50 @@ fn answer(command: Command, result: Result<u64, String>) {
 
 fn append(
     transaction: &Transaction<'_>,
-    messages: &[NewMessage],
+    batch: &Batch,
     received: Micros,
     change: &mut Change,
-) -> Result<u64, rusqlite::Error> {
+) -> Result<Appended, rusqlite::Error> {
+    let mut repeated = 0;
+    match batch {
+        Batch::Anyway(messages) => store(transaction, messages, received, change)?,
+        Batch::Once(key, messages) => {
+            if let Some(before) = seen::request(transaction, key, messages.len() as u64)? {
+                return Ok(before);
+            }
+            store(transaction, messages, received, change)?;
+        }
+        Batch::Of(source, messages) => {
+            let mut fresh = Vec::with_capacity(messages.len());
+            for (position, message) in messages {
+                match position {
+                    Some(position) if seen::message(transaction, source, position)? => repeated += 1,
+                    _ => fresh.push(message),
+                }
+            }
+            store(transaction, fresh, received, change)?;
+        }
+    }
+    Ok(Appended::Stored { repeated })
+}
+
+fn store<'a>(
+    transaction: &Transaction<'_>,
+    messages: impl IntoIterator<Item = &'a NewMessage>,
+    received: Micros,
+    change: &mut Change,
+) -> Result<(), rusqlite::Error> {
     let mut insert =
         transaction.prepare_cached("INSERT INTO messages (queued, received, body, context) VALUES (?1, ?1, ?2, ?3)")?;
     for message in messages {
         insert.execute(params![received, &message.body[..], &*message.context])?;
         change.bytes += size(message.body.len() + message.context.len());
+        change.messages += 1;
+        change.account.add(Term::Messages, 1);
+        change.last_received = Some(received);
+        change.last_seq = Some(transaction.last_insert_rowid());
     }
-    change.messages += size(messages.len());
-    change.account.add(Term::Messages, messages.len() as u64);
-    change.last_received = Some(received);
-    change.last_seq = Some(transaction.last_insert_rowid());
-    Ok(messages.len() as u64)
+    Ok(())
 }
 
 fn finish(transaction: &Transaction<'_>, finished: &[Finished], change: &mut Change) -> Result<u64, rusqlite::Error> {

@@ -3,6 +3,7 @@
 mod bundles;
 mod dead_letters;
 mod examples;
+mod idempotency;
 mod ingest;
 mod kill;
 mod mappings;

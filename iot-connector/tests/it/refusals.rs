@@ -85,7 +85,7 @@ async fn a_full_queue_asks_for_patience() {
     let connector = Running::start(settings).await;
     assert_eq!(connector.send("{}").await, 202);
     let refused = send(&connector, Method::POST, "/messages", ("x-device-id", "d"), "{}").await;
-    assert_eq!(refused.status(), 503);
+    assert_eq!(refused.status(), 429);
     assert_eq!(refused.headers()["retry-after"], "10");
     let error = error_of(refused).await;
     assert!(error.contains("send it again later"), "{error}");

@@ -1,0 +1,196 @@
+//! What was taken in before: a redelivered message or a repeated request is recognised by its id and not stored twice.
+//!
+//! Of each source the latest [`WINDOW`] ids are remembered, in the same file and transaction as the messages themselves, so
+//! that a crash between storing and acknowledging makes no difference.
+
+use rusqlite::{OptionalExtension, Transaction, params};
+
+/// Ids remembered of each source, at least.
+pub const WINDOW: i64 = 100_000;
+/// Old ids are forgotten once in so many new ones.
+const TRIM_EVERY: i64 = 1024;
+
+/// Where a message stands in its source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// Tells it from the other messages of its source.
+    pub id: Vec<u8>,
+    /// Whether the source may have delivered it before. If not, an equal id is another message's, which is done with.
+    pub redelivered: bool,
+}
+
+/// A request that its sender may repeat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestKey {
+    /// Tells it from all other requests.
+    pub id: Vec<u8>,
+    /// SHA-256 of what it holds.
+    pub digest: Vec<u8>,
+}
+
+/// What became of messages that were handed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Appended {
+    /// They are on disk, but for so many that were there before.
+    Stored {
+        /// Recognised and left out.
+        repeated: u64,
+    },
+    /// The request was taken in before, with so many messages.
+    Before(u64),
+    /// The key was used before for a request with other content.
+    OtherRequest,
+}
+
+/// The source name of HTTP requests.
+const REQUESTS: &str = "http";
+
+/// What is known of a request; if nothing, it is remembered with its number of messages.
+pub(super) fn request(
+    transaction: &Transaction<'_>,
+    key: &RequestKey,
+    count: u64,
+) -> Result<Option<Appended>, rusqlite::Error> {
+    let mut find = transaction.prepare_cached("SELECT digest, count FROM seen WHERE source = ?1 AND id = ?2")?;
+    let found = find
+        .query_row(params![REQUESTS, key.id], |row| {
+            Ok((row.get::<_, Option<Vec<u8>>>(0)?, row.get::<_, i64>(1)?))
+        })
+        .optional()?;
+    if let Some((digest, count)) = found {
+        let same = digest.as_ref() == Some(&key.digest);
+        return Ok(Some(if same {
+            Appended::Before(count.unsigned_abs())
+        } else {
+            Appended::OtherRequest
+        }));
+    }
+    let mut insert =
+        transaction.prepare_cached("INSERT INTO seen (source, id, digest, count) VALUES (?1, ?2, ?3, ?4)")?;
+    let count = i64::try_from(count).unwrap_or(i64::MAX);
+    insert.execute(params![REQUESTS, key.id, key.digest, count])?;
+    trim(transaction, REQUESTS)?;
+    Ok(None)
+}
+
+/// Whether a message was taken in before; if not, it is remembered.
+pub(super) fn message(
+    transaction: &Transaction<'_>,
+    source: &str,
+    position: &Position,
+) -> Result<bool, rusqlite::Error> {
+    let sql = if position.redelivered {
+        "INSERT INTO seen (source, id, count) VALUES (?1, ?2, 1) ON CONFLICT DO NOTHING"
+    } else {
+        "INSERT OR REPLACE INTO seen (source, id, count) VALUES (?1, ?2, 1)"
+    };
+    let before = transaction.prepare_cached(sql)?.execute(params![source, position.id])? == 0;
+    if !before {
+        trim(transaction, source)?;
+    }
+    Ok(before)
+}
+
+/// Forgets what is older than the window, now and then.
+fn trim(transaction: &Transaction<'_>, source: &str) -> Result<(), rusqlite::Error> {
+    if transaction.last_insert_rowid() % TRIM_EVERY != 0 {
+        return Ok(());
+    }
+    let mut delete = transaction.prepare_cached(
+        "DELETE FROM seen WHERE source = ?1
+         AND seq < (SELECT seq FROM seen WHERE source = ?1 ORDER BY seq DESC LIMIT 1 OFFSET ?2)",
+    )?;
+    delete.execute(params![source, WINDOW - 1])?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use rstest::rstest;
+
+    use super::*;
+    use crate::spool::{NewMessage, Spool, Term};
+
+    fn delivery(id: &str, redelivered: bool) -> (Option<Position>, NewMessage) {
+        let position = Position {
+            id: id.as_bytes().to_vec(),
+            redelivered,
+        };
+        let message = NewMessage {
+            body: Bytes::from_static(b"{}"),
+            context: "{}".into(),
+        };
+        (Some(position), message)
+    }
+
+    #[rstest]
+    #[case::first(&[("a", true), ("b", true)], 0)]
+    #[case::again(&[("a", true), ("b", true), ("a", true)], 1)]
+    #[case::again_after_a_first_delivery(&[("a", false), ("a", true)], 1)]
+    #[case::the_id_was_given_to_another_message(&[("a", false), ("a", false)], 0)]
+    #[tokio::test]
+    async fn a_redelivered_message_is_stored_once(#[case] deliveries: &[(&str, bool)], #[case] expected: u64) {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::open(&folder.path().join("spool")).unwrap();
+        let source: Arc<str> = "mqtt".into();
+        let mut found = 0;
+        for (id, redelivered) in deliveries {
+            let batch = vec![delivery(id, *redelivered)];
+            match spool.append_of(source.clone(), batch, 1).await.unwrap() {
+                Appended::Stored { repeated } => found += repeated,
+                other => panic!("{other:?}"),
+            }
+            // Another source's ids are its own.
+            let other = spool.append_of("nats".into(), vec![delivery(id, false)], 1).await;
+            assert_eq!(other.unwrap(), Appended::Stored { repeated: 0 });
+        }
+        assert_eq!(found, expected);
+        let stored = spool.figures().account().get(Term::Messages);
+        assert_eq!(stored, 2 * deliveries.len() as u64 - expected);
+    }
+
+    #[test]
+    fn the_latest_ids_of_a_source_are_remembered_and_no_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("spool");
+        drop(Spool::open(&path).unwrap());
+        let mut connection = rusqlite::Connection::open(&path).unwrap();
+        let transaction = connection.transaction().unwrap();
+        let at = |number: i64| Position {
+            id: number.to_be_bytes().to_vec(),
+            redelivered: true,
+        };
+        let all = WINDOW + 2 * TRIM_EVERY;
+        for number in 1..=all {
+            assert!(!message(&transaction, "mqtt", &at(number)).unwrap());
+        }
+        assert!(message(&transaction, "mqtt", &at(all - WINDOW + 1)).unwrap());
+        assert!(!message(&transaction, "mqtt", &at(1)).unwrap());
+        let kept: i64 = transaction
+            .query_row("SELECT count(*) FROM seen", [], |row| row.get(0))
+            .unwrap();
+        assert!((WINDOW..WINDOW + TRIM_EVERY + 2).contains(&kept), "{kept}");
+    }
+
+    #[test]
+    fn a_spool_of_the_release_before_is_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("spool");
+        drop(Spool::open(&path).unwrap());
+        let connection = rusqlite::Connection::open(&path).unwrap();
+        connection
+            .execute_batch("DROP TABLE seen; PRAGMA user_version = 1;")
+            .unwrap();
+        drop(connection);
+        let reopened = loop {
+            match Spool::open(&path) {
+                Err(crate::spool::SpoolError::InUse { .. }) => std::thread::yield_now(),
+                other => break other,
+            }
+        };
+        assert!(reopened.is_ok());
+    }
+}
