@@ -15,7 +15,7 @@ use fhir_storage::{CommitError, Effort, Filling, Job, NewJob, Scanned, State};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Stop, advance};
+use super::{LEASE, Stop, advance};
 use crate::server::Server;
 use crate::writes;
 
@@ -128,9 +128,7 @@ pub async fn run(server: &Arc<Server>, job: &Job) -> Result<(), Stop> {
         position.done += scanned;
         server.metrics.reindexed(scanned);
         report(server, job, &position).await?;
-        if input.delay_milliseconds > 0 {
-            tokio::time::sleep(Duration::from_millis(input.delay_milliseconds.into())).await;
-        }
+        pause(server, job, &position, Duration::from_millis(input.delay_milliseconds.into())).await?;
     }
     activate(server, &position.definitions).await
 }
@@ -144,6 +142,20 @@ pub async fn progress(server: &Server) -> Option<Reindex> {
         done: job.done,
         total: job.total,
     })
+}
+
+/// Waits between two reads. Meanwhile the job stays this server's, and a wait that is cancelled is soon over.
+async fn pause(server: &Server, job: &Job, position: &Position, delay: Duration) -> Result<(), Stop> {
+    let mut left = delay;
+    while !left.is_zero() {
+        let part = left.min(LEASE / 3);
+        tokio::time::sleep(part).await;
+        left -= part;
+        if !left.is_zero() {
+            report(server, job, position).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn report(server: &Server, job: &Job, position: &Position) -> Result<(), Stop> {

@@ -226,8 +226,8 @@ fn memory() -> Option<u64> {
     line.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// HL7's own profiles are there: blood pressure is a vital sign with two components. STU3's differential leaves their number
-/// to the snapshot.
+/// HL7's own profiles are there: blood pressure is a vital sign with two components, which STU3 describes (`min` 0, in its
+/// snapshot too) and R4 demands.
 #[rstest]
 #[case::right(FhirVersion::R4, json!({}), &["information informational "])]
 #[case::right_in_stu3(FhirVersion::Stu3, json!({}), &["information informational "])]
@@ -236,6 +236,8 @@ fn memory() -> Option<u64> {
 #[case::another_code(FhirVersion::R4, json!({"code": {"coding": [{"system": "http://loinc.org", "code": "8867-4"}]}}),
     &["error required Observation.code.coding"])]
 #[case::no_time(FhirVersion::R4, json!({"effectiveDateTime": null}), &["error required Observation.effective"])]
+#[case::only_the_upper_in_stu3(FhirVersion::Stu3, json!({"component": [component("8480-6", 120)]}),
+    &["information informational "])]
 #[case::no_time_in_stu3(FhirVersion::Stu3, json!({"effectiveDateTime": null}), &["error required Observation.effective"])]
 #[tokio::test]
 async fn profiles_of_the_specification(
