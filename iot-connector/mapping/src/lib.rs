@@ -8,6 +8,7 @@ mod device;
 mod dry_run;
 mod fhir;
 mod grouping;
+pub mod jmespath;
 pub mod json;
 pub mod jsonpath;
 mod measurement;

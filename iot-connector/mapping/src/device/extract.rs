@@ -2,9 +2,13 @@
 
 use jiff::Timestamp;
 
-use super::{DeviceMapping, DeviceTemplate, Expression};
+use super::{
+    DeviceMapping, DeviceTemplate, Expression,
+    token::{Seen, Token, Trouble},
+};
 use crate::{
-    json::{Document, Id, Value},
+    jmespath::{self, EvaluationError, Rcvar},
+    json::Document,
     jsonpath::Scope,
     measurement::{Fault, Measurement, Message, Normalised},
     template::Compatibility,
@@ -17,11 +21,11 @@ enum Lack {
     Missing,
     /// What it finds can't be used.
     Unusable(String),
-    /// It finds several tokens.
-    Ambiguous,
+    /// The expression finds several tokens, or can't be computed.
+    Failed(String),
 }
 
-const AMBIGUOUS: &str = "Path returned multiple tokens.";
+const SEVERAL: &str = "Path returned multiple tokens.";
 
 impl DeviceMapping {
     /// Applies every template to a message.
@@ -43,18 +47,40 @@ impl DeviceMapping {
             }
         };
         let mut normalised = Normalised::default();
-        for template in &self.templates {
-            for matched in Scope::at(&document, 0).select(&template.type_match.path) {
-                match template.measure(&document, matched, self.compatibility) {
+        let mut root: Option<Rcvar> = None;
+        let scanned = self.scans.run(&document);
+        for (template, scan) in self.templates.iter().zip(&self.scan_of) {
+            let mut add = |measured: Result<Measurement, Fault>| {
+                match measured {
                     Ok(measurement) => normalised.measurements.push(measurement),
-                    Err(fault) => {
-                        normalised.faults.push(fault);
-                        // Upstream gives the message up at its first error.
-                        if self.compatibility == Compatibility::Upstream {
-                            return normalised;
-                        }
+                    Err(fault) => normalised.faults.push(fault),
+                }
+                // Upstream gives the message up at its first error.
+                self.compatibility == Compatibility::Standard || normalised.faults.is_empty()
+            };
+            let goes_on = match &template.type_match {
+                Expression::JsonPath(path) => {
+                    let mut measure = |matched| {
+                        let seen = Seen::of_node(&document, matched, template.sees_root);
+                        add(template.measure(&seen, self.compatibility))
+                    };
+                    match scan {
+                        Some(scan) => scanned.select(*scan).all(&mut measure),
+                        None => Scope::at(&document, 0).select(path).into_iter().all(&mut measure),
                     }
                 }
+                Expression::JmesPath(query) => {
+                    let root = root.get_or_insert_with(|| jmespath::variable(&document, 0));
+                    match query.select(root) {
+                        Ok(matched) => matched
+                            .into_iter()
+                            .all(|matched| add(template.measure_variable(root, matched, self.compatibility))),
+                        Err(error) => add(Err(template.unmatchable(&error))),
+                    }
+                }
+            };
+            if !goes_on {
+                return normalised;
             }
         }
         normalised
@@ -62,22 +88,47 @@ impl DeviceMapping {
 }
 
 impl DeviceTemplate {
-    fn measure(
+    /// A match that JMESPath found; expressions in JSONPath see its text.
+    fn measure_variable(
         &self,
-        document: &Document<'_>,
-        matched: Id,
+        root: &Rcvar,
+        matched: Rcvar,
         compatibility: Compatibility,
     ) -> Result<Measurement, Fault> {
-        let scope = if self.sees_root && *document.value(0) == Value::Object {
-            Scope::with_matched(document, matched)
-        } else if self.sees_root {
-            Scope::at(document, 0)
+        let seen = if self.sees_root {
+            jmespath::with_matched(root, matched)
         } else {
-            Scope::at(document, matched)
+            matched
         };
+        let has_paths = self.inner().any(|inner| matches!(inner, Expression::JsonPath(_)));
+        let text = if has_paths { seen.to_string() } else { "null".to_owned() };
+        match Document::parse(text.as_bytes()) {
+            Ok(document) => self.measure(&Seen::of_variable(&document, seen), compatibility),
+            Err(error) => {
+                let detail = format!("what the match gives is too large for JSONPath: {error}");
+                Err(self.fault("TemplateExpression", detail, self.type_match.text().to_owned()))
+            }
+        }
+    }
+
+    fn unmatchable(&self, error: &EvaluationError) -> Fault {
+        let path = self.type_match.text().to_owned();
+        let detail = format!("Unable to match using {path}: {error}");
+        self.fault("TemplateExpression", detail, path)
+    }
+
+    fn fault(&self, reason: &'static str, detail: String, path: String) -> Fault {
+        Fault {
+            reason,
+            detail,
+            template: Some(self.type_name.clone()),
+            path: Some(path),
+        }
+    }
+
+    fn measure(&self, seen: &Seen<'_>, compatibility: Compatibility) -> Result<Measurement, Fault> {
         let reader = Reader {
-            document,
-            scope,
+            seen,
             template: self,
             compatibility,
         };
@@ -122,14 +173,13 @@ impl DeviceTemplate {
     }
 }
 
-struct Reader<'d> {
-    document: &'d Document<'d>,
-    scope: Scope<'d>,
-    template: &'d DeviceTemplate,
+struct Reader<'s, 'd> {
+    seen: &'s Seen<'d>,
+    template: &'s DeviceTemplate,
     compatibility: Compatibility,
 }
 
-impl<'d> Reader<'d> {
+impl<'d> Reader<'_, 'd> {
     /// The first expression that gives a usable value; a blank text isn't one.
     fn required<T: Blank>(
         &self,
@@ -151,8 +201,8 @@ impl<'d> Reader<'d> {
                 Err(Lack::Unusable(detail)) => {
                     unusable.get_or_insert(("IncompatibleData", detail));
                 }
-                Err(Lack::Ambiguous) => {
-                    unusable.get_or_insert(("TemplateExpression", AMBIGUOUS.to_owned()));
+                Err(Lack::Failed(detail)) => {
+                    unusable.get_or_insert(("TemplateExpression", detail));
                 }
             }
         }
@@ -163,64 +213,60 @@ impl<'d> Reader<'d> {
             reason = cause;
             detail = format!("{detail}: {inner}");
         }
-        Err(self.fault(reason, detail, paths))
+        Err(self.template.fault(reason, detail, paths))
     }
 
-    /// What isn't usable is left out; an expression that finds several tokens is an error of the mapping in any case.
+    /// What isn't usable is left out; an expression that finds several tokens, or can't be
+    /// computed, is an error in any case.
     fn optional(&self, name: &str, expression: &Expression) -> Result<Option<String>, Fault> {
         match self.text(expression) {
             Ok(text) if self.compatibility == Compatibility::Upstream || !text.trim().is_empty() => Ok(Some(text)),
-            Err(Lack::Ambiguous) => {
-                let detail = format!(
-                    "Unable to extract value for [{name}] using {}: {AMBIGUOUS}",
-                    expression.text()
-                );
-                Err(self.fault("TemplateExpression", detail, expression.text().to_owned()))
+            Err(Lack::Failed(cause)) => {
+                let path = expression.text().to_owned();
+                let detail = format!("Unable to extract value for [{name}] using {path}: {cause}");
+                Err(self.template.fault("TemplateExpression", detail, path))
             }
             Ok(_) | Err(Lack::Missing | Lack::Unusable(_)) => Ok(None),
         }
     }
 
-    fn fault(&self, reason: &'static str, detail: String, path: String) -> Fault {
-        Fault {
-            reason,
-            detail,
-            template: Some(self.template.type_name.clone()),
-            path: Some(path),
-        }
-    }
-
     fn text(&self, expression: &Expression) -> Result<String, Lack> {
         match self.token(expression)? {
-            Value::String(text) if self.compatibility == Compatibility::Upstream && time::is_date_token(text) => {
-                Ok(time::parse(text).map_or_else(|| text.to_string(), time::american_text))
+            Token::Text(text) if self.compatibility == Compatibility::Upstream && time::is_date_token(&text) => {
+                Ok(time::parse(&text).map_or_else(|| text.to_string(), time::american_text))
             }
-            Value::String(text) => Ok(text.to_string()),
-            Value::Number(text) if self.compatibility == Compatibility::Upstream => Ok(shortest(text)),
-            Value::Number(text) => Ok((*text).to_owned()),
-            Value::Bool(true) => Ok("True".to_owned()),
-            Value::Bool(false) => Ok("False".to_owned()),
-            Value::Null => Err(Lack::Missing),
-            Value::Array | Value::Object => Err(incompatible("an object or a list isn't a value".to_owned())),
+            Token::Number(text) if self.compatibility == Compatibility::Upstream => Ok(shortest(&text)),
+            Token::Text(text) | Token::Number(text) => Ok(text.into_owned()),
+            Token::Bool(true) => Ok("True".to_owned()),
+            Token::Bool(false) => Ok("False".to_owned()),
+            Token::Null => Err(Lack::Missing),
+            Token::Composite => Err(incompatible("an object or a list isn't a value".to_owned())),
         }
     }
 
     fn time(&self, expression: &Expression) -> Result<Timestamp, Lack> {
         match self.token(expression)? {
-            Value::String(text) if text.trim().is_empty() => {
+            Token::Text(text) if text.trim().is_empty() => {
                 Err(incompatible("A null or empty value was supplied for a time".to_owned()))
             }
-            Value::String(text) => time::parse(text).ok_or_else(|| incompatible(format!("`{text}` isn't a time"))),
-            Value::Null => Err(Lack::Missing),
+            Token::Text(text) => time::parse(&text).ok_or_else(|| incompatible(format!("`{text}` isn't a time"))),
+            Token::Null => Err(Lack::Missing),
             _ => Err(incompatible("only a text is a time".to_owned())),
         }
     }
 
-    fn token(&self, expression: &Expression) -> Result<&'d Value<'d>, Lack> {
-        match self.scope.select_one(&expression.path) {
-            Ok(Some(id)) => Ok(self.document.value(id)),
+    fn token(&self, expression: &Expression) -> Result<Token<'d>, Lack> {
+        match self.seen.one(expression) {
+            Ok(Some(token)) => Ok(token),
             Ok(None) => Err(Lack::Missing),
-            Err(()) => Err(Lack::Ambiguous),
+            Err(Trouble::Several) => Err(Lack::Failed(SEVERAL.to_owned())),
+            // a function that got `null` for a missing member: what isn't needed is left out
+            Err(Trouble::Evaluation(EvaluationError::Type(detail)))
+                if self.compatibility == Compatibility::Standard =>
+            {
+                Err(Lack::Unusable(detail))
+            }
+            Err(Trouble::Evaluation(error)) => Err(Lack::Failed(error.to_string())),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{DeviceMapping, DeviceTemplate, Expression, Loaded, ValueTemplate};
 use crate::{
+    jmespath::Query,
     json::{Document, Id, Value},
     jsonpath::Path,
     template::{Compatibility, Inner, Loader, Member, Problem, TemplateError, is_type},
@@ -43,12 +44,12 @@ impl DeviceMapping {
                 errors: loader.errors,
             };
         }
-        let templates = inner.iter().filter_map(|inner| loader.device_template(inner)).collect();
+        let templates = inner
+            .iter()
+            .filter_map(|inner| loader.device_template(inner, compatibility))
+            .collect();
         Loaded {
-            mapping: Some(Self {
-                templates,
-                compatibility,
-            }),
+            mapping: Some(Self::compile(templates, compatibility)),
             errors: loader.errors,
         }
     }
@@ -56,7 +57,7 @@ impl DeviceMapping {
 
 impl Loader<'_> {
     /// `None` when something is wrong, which is recorded.
-    fn device_template(&mut self, inner: &Inner) -> Option<DeviceTemplate> {
+    fn device_template(&mut self, inner: &Inner, compatibility: Compatibility) -> Option<DeviceTemplate> {
         let kinds = [
             ("CalculatedContent", Kind::Calculated),
             ("JsonPathContent", Kind::JsonPath),
@@ -76,17 +77,26 @@ impl Loader<'_> {
             return None;
         }
         let before = self.errors.len();
-        self.only(inner.id, &inner.path, name, known(kind));
-        let template = self.members(inner, kind);
+        self.only(inner.id, &inner.path, name, &known(kind, compatibility));
+        let template = self.members(inner, kind, compatibility);
         if self.errors.len() == before { template } else { None }
     }
 
-    fn members(&mut self, inner: &Inner, kind: Kind) -> Option<DeviceTemplate> {
-        let language = self.language(inner, kind);
+    fn members(&mut self, inner: &Inner, kind: Kind, compatibility: Compatibility) -> Option<DeviceTemplate> {
+        let has_languages = kind == Kind::Calculated || compatibility == Compatibility::Standard;
+        let rules = Rules {
+            compatibility,
+            has_languages,
+            language: if has_languages {
+                self.language(inner)
+            } else {
+                Language::JsonPath
+            },
+        };
         let own = matches!(kind, Kind::Calculated | Kind::JsonPath);
         let mut expression = |name, title, required| {
             let member = Member { name, title, required };
-            self.expression(inner.id, &inner.path, member, kind, language)
+            self.expression(inner.id, &inner.path, member, rules)
         };
         let type_match = expression("typeMatchExpression", "TypeMatchExpression", true);
         let device_id = if own {
@@ -106,7 +116,7 @@ impl Loader<'_> {
             paths
                 .iter()
                 .filter_map(|path| Path::parse(path).ok())
-                .map(|path| Expression { path })
+                .map(Expression::JsonPath)
                 .collect()
         };
         let (device_id, timestamp) = match kind {
@@ -121,7 +131,7 @@ impl Loader<'_> {
             Kind::IotCentral => (fixed(&["$.deviceId"]), fixed(&["$.enqueuedTime"])),
         };
         let type_name = self.text(inner.id, &inner.path, Member::required("typeName", "TypeName"));
-        let values = self.values(inner, kind, language);
+        let values = self.values(inner, rules);
         Some(DeviceTemplate {
             type_name: type_name?.into(),
             type_match: type_match?,
@@ -135,13 +145,13 @@ impl Loader<'_> {
         })
     }
 
-    fn values(&mut self, inner: &Inner, kind: Kind, language: Language) -> Vec<ValueTemplate> {
+    fn values(&mut self, inner: &Inner, rules: Rules) -> Vec<ValueTemplate> {
         let mut values = Vec::new();
         for (id, path) in self.list(inner.id, &inner.path, "values") {
             self.only(id, &path, "value", &["valueName", "valueExpression", "required"]);
             let name = self.text(id, &path, Member::required("valueName", "ValueName"));
             let member = Member::required("valueExpression", "ValueExpression");
-            let expression = self.expression(id, &path, member, kind, language);
+            let expression = self.expression(id, &path, member, rules);
             let required = self.required(id, &path);
             if let (Some(name), Some(expression)) = (name, expression) {
                 values.push(ValueTemplate {
@@ -173,10 +183,7 @@ impl Loader<'_> {
         false
     }
 
-    fn language(&mut self, inner: &Inner, kind: Kind) -> Language {
-        if kind != Kind::Calculated {
-            return Language::JsonPath;
-        }
+    fn language(&mut self, inner: &Inner) -> Language {
         let member = Member::optional("defaultExpressionLanguage", "DefaultExpressionLanguage");
         let name = self.text(inner.id, &inner.path, member);
         self.named_language(name, inner.id, &format!("{}.defaultExpressionLanguage", inner.path))
@@ -195,15 +202,8 @@ impl Loader<'_> {
         }
     }
 
-    /// A text, or in `CalculatedContent` an object `{value, language}`.
-    fn expression(
-        &mut self,
-        object: Id,
-        path: &str,
-        member: Member,
-        kind: Kind,
-        default: Language,
-    ) -> Option<Expression> {
+    /// A text, or an object `{value, language}` where languages can be chosen.
+    fn expression(&mut self, object: Id, path: &str, member: Member, rules: Rules) -> Option<Expression> {
         let document = self.document;
         let found = document
             .member_any_case(object, member.name)
@@ -216,17 +216,17 @@ impl Loader<'_> {
         };
         let place = format!("{path}.{}", member.name);
         let (text, language) = match document.value(id) {
-            Value::Object if kind == Kind::Calculated => {
+            Value::Object if rules.has_languages => {
                 let text = self.text(id, &place, Member::required("value", "Value"))?;
                 let named = self.text(id, &place, Member::optional("language", "Language"));
                 let language = if named.is_none() {
-                    default
+                    rules.language
                 } else {
                     self.named_language(named, id, &place)
                 };
                 (text, language)
             }
-            Value::String(text) => (text.to_string(), default),
+            Value::String(text) => (text.to_string(), rules.language),
             _ => {
                 let problem = Problem::WrongKind {
                     member: member.title.to_owned(),
@@ -243,19 +243,28 @@ impl Loader<'_> {
             }
             return None;
         }
-        if language == Language::JmesPath {
-            let problem = "JMESPath expressions aren't supported by this release: write it as JsonPath".to_owned();
-            self.refuse(id, place, Problem::Refused(problem));
-            return None;
-        }
-        match Path::parse(&text) {
-            Ok(path) => Some(Expression { path }),
-            Err(error) => {
-                self.refuse(id, place, Problem::Expression(error.to_string()));
-                None
-            }
-        }
+        let compiled = match language {
+            Language::JsonPath => Path::parse(&text)
+                .map(Expression::JsonPath)
+                .map_err(|error| error.to_string()),
+            Language::JmesPath => Query::parse(&text, rules.compatibility)
+                .map(Expression::JmesPath)
+                .map_err(|error| error.to_string()),
+        };
+        compiled
+            .map_err(|problem| self.refuse(id, place, Problem::Expression(problem)))
+            .ok()
     }
+}
+
+/// How the expressions of a template are read.
+#[derive(Clone, Copy)]
+struct Rules {
+    compatibility: Compatibility,
+    /// iomt-fhir lets only `CalculatedContent` choose.
+    has_languages: bool,
+    /// The one of expressions that name none.
+    language: Language,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -264,36 +273,21 @@ enum Language {
     JmesPath,
 }
 
-fn known(kind: Kind) -> &'static [&'static str] {
-    match kind {
-        Kind::Calculated => &[
-            "typeName",
-            "typeMatchExpression",
-            "deviceIdExpression",
-            "timestampExpression",
-            "patientIdExpression",
-            "encounterIdExpression",
-            "correlationIdExpression",
-            "defaultExpressionLanguage",
-            "values",
-        ],
-        Kind::JsonPath => &[
-            "typeName",
-            "typeMatchExpression",
-            "deviceIdExpression",
-            "timestampExpression",
-            "patientIdExpression",
-            "encounterIdExpression",
-            "correlationIdExpression",
-            "values",
-        ],
-        Kind::Iot | Kind::IotCentral => &[
-            "typeName",
-            "typeMatchExpression",
-            "patientIdExpression",
-            "encounterIdExpression",
-            "correlationIdExpression",
-            "values",
-        ],
+/// The members that a template of this type may have.
+fn known(kind: Kind, compatibility: Compatibility) -> Vec<&'static str> {
+    let mut known = vec![
+        "typeName",
+        "typeMatchExpression",
+        "patientIdExpression",
+        "encounterIdExpression",
+        "correlationIdExpression",
+        "values",
+    ];
+    if matches!(kind, Kind::Calculated | Kind::JsonPath) {
+        known.extend(["deviceIdExpression", "timestampExpression"]);
     }
+    if kind == Kind::Calculated || compatibility == Compatibility::Standard {
+        known.push("defaultExpressionLanguage");
+    }
+    known
 }

@@ -1,14 +1,17 @@
-//! Device mappings: from messages to measurements.
+//! Device mappings: from messages to measurements. A collection is compiled once: matches by existence of members, which
+//! most are, are found together in one walk of the message ([`Scans`]); everything else is interpreted.
 
 mod extract;
 mod load;
+mod token;
 
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use crate::{
-    jsonpath::Path,
+    jmespath::Query,
+    jsonpath::{Path, Scans},
     template::{Compatibility, TemplateError},
 };
 
@@ -17,6 +20,10 @@ use crate::{
 pub struct DeviceMapping {
     templates: Vec<DeviceTemplate>,
     compatibility: Compatibility,
+    /// The matches that one walk of a message finds together.
+    scans: Scans,
+    /// Their numbers, by template; `None`: its match is found alone.
+    scan_of: Vec<Option<usize>>,
 }
 
 /// A mapping with what is wrong with it; templates without errors are usable.
@@ -37,6 +44,32 @@ impl DeviceMapping {
                 errors,
             } if errors.is_empty() => Ok(mapping),
             Loaded { errors, .. } => Err(errors),
+        }
+    }
+
+    /// Usable templates, compiled into one program.
+    fn compile(templates: Vec<DeviceTemplate>, compatibility: Compatibility) -> Self {
+        let mut scans = Scans::default();
+        let scan = |template: &DeviceTemplate| match &template.type_match {
+            Expression::JsonPath(path) => scans.add(path),
+            Expression::JmesPath(_) => None,
+        };
+        let scan_of = templates.iter().map(scan).collect();
+        Self {
+            templates,
+            compatibility,
+            scans,
+            scan_of,
+        }
+    }
+
+    /// The same mapping, each of whose templates looks through the message by itself: what the program is compared with.
+    #[must_use]
+    pub fn uncompiled(self) -> Self {
+        Self {
+            scans: Scans::default(),
+            scan_of: vec![None; self.templates.len()],
+            ..self
         }
     }
 
@@ -70,12 +103,20 @@ pub struct DeviceTemplate {
 }
 
 impl DeviceTemplate {
+    /// All its expressions but the one that finds matches.
+    fn inner(&self) -> impl Iterator<Item = &Expression> {
+        let optional = [&self.patient_id, &self.encounter_id, &self.correlation_id];
+        let values = self.values.iter().map(|value| &value.expression);
+        let required = self.device_id.iter().chain(&self.timestamp);
+        required.chain(optional.into_iter().flatten()).chain(values)
+    }
+
     /// What was understood of the template, for people and tests.
     pub fn describe(&self) -> Value {
         let expression = |expression: Option<&Expression>| {
             expression.map_or(
                 Value::Null,
-                |expression| json!({"value": expression.text(), "language": Expression::LANGUAGE}),
+                |expression| json!({"value": expression.text(), "language": expression.language()}),
             )
         };
         let values: Vec<Value> = self
@@ -112,16 +153,27 @@ pub struct ValueTemplate {
 
 /// A compiled expression.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Expression {
-    path: Path,
+pub enum Expression {
+    /// In Newtonsoft.Json's JSONPath.
+    JsonPath(Path),
+    /// In JMESPath with iomt-fhir's functions.
+    JmesPath(Query),
 }
 
 impl Expression {
     /// As written.
     pub fn text(&self) -> &str {
-        self.path.text()
+        match self {
+            Self::JsonPath(path) => path.text(),
+            Self::JmesPath(query) => query.text(),
+        }
     }
 
     /// The language, as templates name it.
-    pub const LANGUAGE: &'static str = "JsonPath";
+    pub fn language(&self) -> &'static str {
+        match self {
+            Self::JsonPath(_) => "JsonPath",
+            Self::JmesPath(_) => "JmesPath",
+        }
+    }
 }

@@ -1,0 +1,295 @@
+//! JMESPath as iomt-fhir uses it: the language of <https://jmespath.org/specification.html> by the `jmespath` crate, which
+//! runs the official compliance tests itself, and eight functions of its own.
+//!
+//! Here is what the crate leaves open: unknown functions and wrong numbers of arguments are found when an expression is
+//! compiled; an expression that projects (`[*]`, `*`, `[]`, a slice or a filter, outermost or behind the last pipe) gives
+//! each element of its result as a match, any other one its result as a whole.
+
+mod arithmetic;
+mod arity;
+mod functions;
+mod literals;
+
+use std::sync::LazyLock;
+
+use ::jmespath::{ErrorReason, JmespathError, Runtime, RuntimeError, ast::Ast};
+use thiserror::Error;
+
+use crate::{
+    json::{Document, Id, Value},
+    template::Compatibility,
+};
+
+pub use ::jmespath::{Rcvar, Variable};
+
+/// Steps and operators of an expression, and brackets in brackets: what is too deep for the stack would end the process.
+const STEPS: usize = 192;
+const DEPTH: usize = 32;
+
+static STANDARD: LazyLock<Runtime> = LazyLock::new(|| functions::runtime(Compatibility::Standard));
+static UPSTREAM: LazyLock<Runtime> = LazyLock::new(|| functions::runtime(Compatibility::Upstream));
+
+/// Why a text isn't an expression.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{problem} at position {position} of the JMESPath expression")]
+pub struct QueryError {
+    /// What is wrong.
+    pub problem: String,
+    /// Characters before it.
+    pub position: usize,
+}
+
+/// Why an expression gives nothing on this data.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum EvaluationError {
+    /// A function got an argument of a kind that it isn't for, often `null`.
+    #[error("{0}")]
+    Type(String),
+    /// A function can't compute its result: too large, divided by zero, out of range.
+    #[error("{0}")]
+    Function(String),
+}
+
+/// A compiled expression.
+#[derive(Clone)]
+pub struct Query {
+    text: String,
+    ast: Ast,
+    runtime: &'static Runtime,
+    projects: bool,
+}
+
+impl std::fmt::Debug for Query {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_tuple("Query").field(&self.text()).finish()
+    }
+}
+
+impl PartialEq for Query {
+    fn eq(&self, other: &Self) -> bool {
+        self.text() == other.text()
+    }
+}
+
+impl Query {
+    /// Compiles an expression.
+    pub fn parse(text: &str, compatibility: Compatibility) -> Result<Self, QueryError> {
+        let runtime: &'static Runtime = match compatibility {
+            Compatibility::Standard => &STANDARD,
+            Compatibility::Upstream => &UPSTREAM,
+        };
+        bounded(text)?;
+        let mut ast = ::jmespath::parse(text).map_err(|error| QueryError::of(&error))?;
+        literals::numbers(&mut ast);
+        arity::check(&mut ast, runtime).map_err(|(position, problem)| QueryError { problem, position })?;
+        let (text, projects) = (text.to_owned(), projects(&ast));
+        Ok(Self {
+            text,
+            ast,
+            runtime,
+            projects,
+        })
+    }
+
+    /// As written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Everything that it selects: nothing for `null`.
+    pub fn select(&self, data: &Rcvar) -> Result<Vec<Rcvar>, EvaluationError> {
+        let found = self.evaluate(data)?;
+        Ok(match &*found {
+            Variable::Null => Vec::new(),
+            Variable::Array(elements) if self.projects => elements.clone(),
+            _ => vec![found],
+        })
+    }
+
+    /// The result as it is, `null` where there is none.
+    pub fn evaluate(&self, data: &Rcvar) -> Result<Rcvar, EvaluationError> {
+        let mut context = ::jmespath::Context::new(self.text(), self.runtime);
+        ::jmespath::interpret(data, &self.ast, &mut context).map_err(|error| EvaluationError::of(&error))
+    }
+}
+
+/// Whatever is quoted counts too, which is on the safe side.
+fn bounded(text: &str) -> Result<(), QueryError> {
+    let (mut steps, mut depth) = (0_usize, 0_usize);
+    for (position, character) in text.chars().enumerate() {
+        match character {
+            '[' | '(' | '{' => depth += 1,
+            ']' | ')' | '}' => depth = depth.saturating_sub(1),
+            '.' | '|' | '!' | '&' => {}
+            _ => continue,
+        }
+        steps += 1;
+        if steps > STEPS || depth > DEPTH {
+            let problem = format!(
+                "there are more than {STEPS} steps and operators, or more than {DEPTH} brackets in brackets: write it simpler"
+            );
+            return Err(QueryError { problem, position });
+        }
+    }
+    Ok(())
+}
+
+impl QueryError {
+    fn of(error: &JmespathError) -> Self {
+        let (problem, position) = (reason(&error.reason), error.offset);
+        Self { problem, position }
+    }
+}
+
+impl EvaluationError {
+    fn of(error: &JmespathError) -> Self {
+        let text = reason(&error.reason);
+        match &error.reason {
+            // our own functions say so what they can't do
+            ErrorReason::Parse(_) | ErrorReason::Runtime(RuntimeError::InvalidSlice) => Self::Function(text),
+            ErrorReason::Runtime(_) => Self::Type(text),
+        }
+    }
+}
+
+fn reason(reason: &ErrorReason) -> String {
+    match reason {
+        ErrorReason::Parse(text) => text.trim().to_owned(),
+        ErrorReason::Runtime(RuntimeError::InvalidType {
+            expected,
+            actual,
+            position,
+        }) => format!("argument {} of a function is {actual}, not {expected}", position + 1),
+        ErrorReason::Runtime(error) => error.to_string(),
+    }
+}
+
+/// Whether the elements of the result are matches of their own.
+fn projects(ast: &Ast) -> bool {
+    match ast {
+        Ast::Projection { .. } | Ast::Flatten { .. } | Ast::ObjectValues { .. } => true,
+        Ast::Subexpr { rhs, .. } => projects(rhs),
+        _ => false,
+    }
+}
+
+/// A node of a document as JMESPath sees it.
+pub fn variable(document: &Document<'_>, id: Id) -> Rcvar {
+    let value = match document.value(id) {
+        Value::Null => Variable::Null,
+        Value::Bool(truth) => Variable::Bool(*truth),
+        Value::Number(text) => number(text).map_or(Variable::Null, Variable::Number),
+        Value::String(text) => Variable::String(text.to_string()),
+        Value::Array => Variable::Array(document.children(id).map(|child| variable(document, child)).collect()),
+        Value::Object => {
+            let member = |child| {
+                (
+                    document.key(child).unwrap_or_default().to_owned(),
+                    variable(document, child),
+                )
+            };
+            Variable::Object(document.children(id).map(member).collect())
+        }
+    };
+    Rcvar::new(value)
+}
+
+/// A whole number as such, as long as 64 bits hold it.
+fn number(text: &str) -> Option<serde_json::Number> {
+    text.parse::<i64>()
+        .map(Into::into)
+        .or_else(|_| text.parse::<u64>().map(Into::into))
+        .ok()
+        .or_else(|| serde_json::Number::from_f64(text.parse().ok()?))
+}
+
+/// What `CalculatedContent` sees of a match: the message with `matchedToken`. A message that isn't an object has no
+/// members, so it is seen as it is.
+pub fn with_matched(root: &Rcvar, matched: Rcvar) -> Rcvar {
+    match &**root {
+        Variable::Object(members) => {
+            let mut members = members.clone();
+            members.insert("matchedToken".to_owned(), matched);
+            Rcvar::new(Variable::Object(members))
+        }
+        _ => root.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    fn select(expression: &str, data: &serde_json::Value) -> serde_json::Value {
+        let query = Query::parse(expression, Compatibility::Standard).unwrap();
+        let text = data.to_string();
+        let document = Document::parse(text.as_bytes()).unwrap();
+        let found = query.select(&variable(&document, 0)).unwrap();
+        found.iter().map(|found| serde_json::to_value(found).unwrap()).collect()
+    }
+
+    #[rstest]
+    #[case::a_field("a", json!({"a": 1}), json!([1]))]
+    #[case::nothing("b", json!({"a": 1}), json!([]))]
+    #[case::null("a", json!({"a": null}), json!([]))]
+    #[case::a_list_is_one("a", json!({"a": [1, 2]}), json!([[1, 2]]))]
+    #[case::a_projection_is_many("a[*]", json!({"a": [1, 2]}), json!([1, 2]))]
+    #[case::a_projection_of_members("a[*].b", json!({"a": [{"b": 1}, {"c": 2}, {"b": 3}]}), json!([1, 3]))]
+    #[case::values_of_an_object("*", json!({"a": 1, "b": 2}), json!([1, 2]))]
+    #[case::a_slice("a[1:]", json!({"a": [1, 2, 3]}), json!([2, 3]))]
+    #[case::a_filter("to_array(@)[?a]", json!({"a": 1}), json!([{"a": 1}]))]
+    #[case::flattened("a[]", json!({"a": [[1], [2]]}), json!([1, 2]))]
+    #[case::behind_a_pipe("a | [*]", json!({"a": [1, 2]}), json!([1, 2]))]
+    #[case::a_pipe_ends_it("a[*] | [0]", json!({"a": [1, 2]}), json!([1]))]
+    #[case::a_list_of_its_own("[a, b]", json!({"a": 1, "b": 2}), json!([[1, 2]]))]
+    #[case::a_projection_of_nothing("a[*]", json!({"a": 5}), json!([]))]
+    #[case::a_space_at_the_end("to_array(@.Body) | [? deviceId && starts_with(deviceId, 'B')].data[] ",
+        json!({"Body": {"deviceId": "B1", "data": [1, 2]}}), json!([1, 2]))]
+    #[case::quoted("\"a-b\".\"c d\"", json!({"a-b": {"c d": "ü"}}), json!(["ü"]))]
+    fn projections_select_many(
+        #[case] expression: &str,
+        #[case] data: serde_json::Value,
+        #[case] expected: serde_json::Value,
+    ) {
+        assert_eq!(select(expression, &data), expected);
+    }
+
+    #[rstest]
+    #[case("a.", 2)]
+    #[case("a[", 2)]
+    #[case("", 0)]
+    #[case("nothing(a)", 7)]
+    #[case("a.nothing(@)", 9)]
+    #[case("add(a)", 3)]
+    #[case("a[?length(@, b) > `1`]", 9)]
+    #[case("sort_by(a, &nothing(@))", 19)]
+    fn errors_are_found_when_it_is_compiled(#[case] expression: &str, #[case] position: usize) {
+        let error = Query::parse(expression, Compatibility::Standard).unwrap_err();
+        assert_eq!(error.position, position, "{error}");
+    }
+
+    #[test]
+    fn what_is_too_deep_is_refused_and_the_rest_can_be_evaluated() {
+        for text in ["a.".repeat(300), "(".repeat(40)] {
+            let refused = Query::parse(&text, Compatibility::Standard).unwrap_err();
+            assert!(refused.problem.contains("simpler"), "{refused}");
+        }
+        for part in ["a.", "!", "a[0].", "a[*].", "a||", "a|", "a&&", "&", "*.", "[a]|"] {
+            let count = STEPS
+                / part
+                    .chars()
+                    .filter(|character| ".[]|!&".contains(*character))
+                    .count()
+                    .max(1);
+            if let Ok(query) = Query::parse(&format!("{}a", part.repeat(count)), Compatibility::Standard) {
+                let _ = query.select(&Rcvar::new(Variable::Null));
+            }
+        }
+        let nested = format!("{}a{}", "not_null(".repeat(DEPTH), ")".repeat(DEPTH));
+        let query = Query::parse(&nested, Compatibility::Standard).unwrap();
+        assert_eq!(query.select(&Rcvar::new(Variable::Null)), Ok(vec![]));
+    }
+}
