@@ -128,7 +128,13 @@ pub async fn run(server: &Arc<Server>, job: &Job) -> Result<(), Stop> {
         position.done += scanned;
         server.metrics.reindexed(scanned);
         report(server, job, &position).await?;
-        pause(server, job, &position, Duration::from_millis(input.delay_milliseconds.into())).await?;
+        pause(
+            server,
+            job,
+            &position,
+            Duration::from_millis(input.delay_milliseconds.into()),
+        )
+        .await?;
     }
     activate(server, &position.definitions).await
 }

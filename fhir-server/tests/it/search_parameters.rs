@@ -225,7 +225,12 @@ async fn a_parameter_that_is_not_filled_is_ignored_unless_it_is_tried() {
     // whoever is cancelled doesn't sleep until his delay is over, and the parameter gets its turn
     let in_force = async {
         let strict = [("prefer", "handling=strict")];
-        while service.send(Method::GET, "Patient?tier=gold", &strict, None).await.status != 200 {
+        while service
+            .send(Method::GET, "Patient?tier=gold", &strict, None)
+            .await
+            .status
+            != 200
+        {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };

@@ -75,6 +75,12 @@ impl<'a> Document<'a> {
         parse::envelope(body, context)
     }
 
+    /// How many nodes there are.
+    #[expect(clippy::len_without_is_empty, reason = "there is always the root")]
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
     /// What a node is.
     pub fn value(&self, id: Id) -> &Value<'a> {
         &self.nodes[id].value

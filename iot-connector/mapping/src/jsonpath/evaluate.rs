@@ -69,6 +69,11 @@ impl<'d> Scope<'d> {
         if flow.is_break() { Err(()) } else { Ok(found) }
     }
 
+    /// Whether a path from a node finds anything.
+    pub(super) fn has(&self, id: Id, segments: &[Segment]) -> bool {
+        self.walk(id, segments, &mut |_| ControlFlow::Break(())).is_break()
+    }
+
     /// From `$`: the one place that has the matched token as a member.
     fn walk_root(&self, segments: &[Segment], visit: Visit<'_>) -> ControlFlow<()> {
         let (Some(matched), Some((segment, rest))) = (self.matched, segments.split_first()) else {

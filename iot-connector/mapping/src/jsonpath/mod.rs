@@ -8,11 +8,13 @@ mod compare;
 mod evaluate;
 mod parse;
 mod query;
+mod scan;
 
 use regex::Regex;
 
 pub use evaluate::Scope;
 pub use parse::PathError;
+pub use scan::{Scanned, Scans};
 
 /// A compiled path.
 #[derive(Debug, Clone, PartialEq)]
