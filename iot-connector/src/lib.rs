@@ -1,6 +1,6 @@
 //! Turns device messages into FHIR Observations for one IoTConnector.
 //!
-//! Messages come in by HTTP and are acknowledged when they are on disk ([`spool`]); the [`pipeline`] makes measurements of
+//! Messages come in by HTTP or from a source and are acknowledged when they are on disk ([`spool`]); the [`pipeline`] makes measurements of
 //! them and writes Observations; what can't be used is a dead letter with its reason.
 
 pub mod cli;
@@ -12,6 +12,7 @@ pub mod ingest;
 mod mappings;
 mod metrics;
 pub mod pipeline;
+mod source;
 pub mod spool;
 mod status;
 
@@ -139,6 +140,7 @@ pub async fn start(settings: Settings) -> Result<Connector, StartError> {
         metrics,
         report: report.clone(),
     });
+    source::start(&settings, &ingest, &mut supervisor)?;
     let mut listener = Listener::bind(&settings.listen).await?;
     if let Some(tls) = &settings.tls {
         let files = CertificateFiles {

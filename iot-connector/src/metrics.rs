@@ -9,7 +9,7 @@ use prometheus_client::{
         MetricType,
         counter::{ConstCounter, Counter},
         family::Family,
-        gauge::ConstGauge,
+        gauge::{ConstGauge, Gauge},
         histogram::Histogram,
     },
     registry::Registry,
@@ -47,6 +47,8 @@ pub struct ConnectorMetrics {
     pub device_event: Counter,
     /// Messages that were taken in before.
     pub device_event_repeated: Family<SourceLabels, Counter>,
+    /// Whether a source is connected, 0 or 1.
+    pub source_connected: Family<SourceLabels, Gauge>,
     /// Requests refused.
     pub refused: Family<ErrorLabels, Counter>,
     /// Messages normalised.
@@ -76,6 +78,7 @@ impl ConnectorMetrics {
         let metrics = Self {
             device_event: Counter::default(),
             device_event_repeated: Family::default(),
+            source_connected: Family::default(),
             refused: Family::default(),
             normalized_event: Counter::default(),
             measurement: Counter::default(),
@@ -93,6 +96,11 @@ impl ConnectorMetrics {
             "device_event_repeated",
             "Messages that were taken in before and weren't stored again",
             all.device_event_repeated,
+        );
+        registry.register(
+            "source_connected",
+            "Whether the source beside HTTP is connected",
+            all.source_connected,
         );
         registry.register(
             "device_event_refused",
@@ -138,6 +146,23 @@ impl ConnectorMetrics {
             source: source.to_owned(),
         };
         self.device_event_repeated.get_or_create(&labels).inc_by(count);
+    }
+
+    /// Whether a source is connected.
+    pub fn source_connected(&self, source: &str, connected: bool) {
+        let labels = SourceLabels {
+            source: source.to_owned(),
+        };
+        self.source_connected.get_or_create(&labels).set(i64::from(connected));
+    }
+
+    /// Counts a broken or refused connection.
+    pub fn source_error(&self, source: &str) {
+        let labels = ErrorLabels {
+            stage: "source".to_owned(),
+            reason: source.to_owned(),
+        };
+        self.total_errors.get_or_create(&labels).inc();
     }
 
     /// Counts an error.

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use iot_connector_settings::{FhirState, MappingState, StatusPage};
+use iot_connector_settings::{FhirState, MappingState, SourceState, SourceStatus, StatusPage};
 use jiff::Timestamp;
 
 use crate::spool::{Micros, Spool};
@@ -17,6 +17,7 @@ pub struct Report {
     fhir: Mutex<(FhirState, Option<String>)>,
     mappings: Mutex<(MappingState, Option<String>)>,
     accepted: Mutex<Rate>,
+    source: Mutex<Option<SourceStatus>>,
 }
 
 impl Default for Report {
@@ -25,6 +26,7 @@ impl Default for Report {
             fhir: Mutex::new((FhirState::Unknown, None)),
             mappings: Mutex::new((MappingState::Missing, None)),
             accepted: Mutex::default(),
+            source: Mutex::default(),
         }
     }
 }
@@ -43,6 +45,15 @@ impl Report {
     /// The state of the mapping files.
     pub fn mappings(&self, state: MappingState, message: Option<String>) {
         *self.mappings.lock().unwrap_or_else(PoisonError::into_inner) = (state, message);
+    }
+
+    /// How reading the source goes.
+    pub fn source(&self, kind: &str, state: SourceState, message: Option<String>) {
+        *self.source.lock().unwrap_or_else(PoisonError::into_inner) = Some(SourceStatus {
+            kind: kind.to_owned(),
+            state,
+            message,
+        });
     }
 
     /// Messages were accepted.
@@ -73,6 +84,7 @@ impl Report {
             mapping_message,
             fhir,
             fhir_message,
+            source: self.source.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             ingest_refused: refused,
         }
     }

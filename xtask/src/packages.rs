@@ -39,6 +39,10 @@ const BUILD: &[Needed] = &[
         proof: "/usr/lib/postgresql",
         package: "postgresql",
     },
+    Needed {
+        proof: "/usr/sbin/mosquitto",
+        package: "mosquitto",
+    },
 ];
 
 const CLUSTER: &[Needed] = &[

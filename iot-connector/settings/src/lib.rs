@@ -4,6 +4,7 @@
 //! the file, environment variables `IOT_CONNECTOR_…` and flags, and warns about options that it doesn't know.
 
 mod keys;
+mod source;
 mod status;
 
 use std::path::PathBuf;
@@ -14,7 +15,8 @@ use serde_json::Value;
 use thiserror::Error;
 
 pub use keys::{ConnectionKey, ConnectionKeys, KEY_HEADER};
-pub use status::{FhirState, MappingState, Moment, StatusPage};
+pub use source::{Endpoint, Mqtt, MqttVersion, Source};
+pub use status::{FhirState, MappingState, Moment, SourceState, SourceStatus, StatusPage};
 
 /// Prefix of the environment variables.
 pub const ENVIRONMENT_PREFIX: &str = "IOT_CONNECTOR";
@@ -39,6 +41,8 @@ pub struct Settings {
     pub log: Log,
     /// How long a shutdown waits for requests and writes in flight, in seconds
     pub drain_seconds: u32,
+    /// Where messages come from beside HTTP
+    pub source: Source,
     /// Where messages are kept until their readings are Observations
     pub spool: Spool,
     /// File with the device mapping (`CollectionContent`); may appear later, messages are kept until then
@@ -185,6 +189,7 @@ impl Default for Settings {
             tls: None,
             log: Log::default(),
             drain_seconds: 20,
+            source: Source::default(),
             spool: Spool::default(),
             device_mapping: None,
             fhir_mapping: None,
@@ -298,6 +303,9 @@ impl Settings {
             256,
         )?;
         within("deadLetters.maxCount", self.dead_letters.max_count, 1, 10_000_000)?;
+        if let Some(mqtt) = &self.source.mqtt {
+            mqtt.validate()?;
+        }
         if let Some(rate) = self.capacity.messages_per_second {
             within("capacity.messagesPerSecond", u64::from(rate), 200, 10_000)?;
         }
@@ -346,6 +354,10 @@ mod tests {
 
     use super::*;
 
+    fn with_mqtt(mqtt: &Value) -> Value {
+        json!({"anonymous": true, "fhirServer": {"url": "http://x"}, "source": {"mqtt": mqtt}})
+    }
+
     #[test]
     fn the_file_holds_only_what_differs() {
         let mut settings = Settings::default();
@@ -363,6 +375,10 @@ mod tests {
     #[case::no_url(json!({"anonymous": true}), "fhirServer.url")]
     #[case::not_http(json!({"anonymous": true, "fhirServer": {"url": "ftp://x"}}), "fhirServer.url")]
     #[case::nobody_may_send(json!({"fhirServer": {"url": "http://x"}}), "keys")]
+    #[case::mqtt_address(with_mqtt(&json!({"address": "broker", "topics": ["t"], "clientId": "c"})), "source.mqtt.address")]
+    #[case::mqtt_topics(with_mqtt(&json!({"address": "mqtt://b", "clientId": "c"})), "source.mqtt.topics")]
+    #[case::mqtt_client(with_mqtt(&json!({"address": "mqtt://b", "topics": ["t"]})), "source.mqtt.clientId")]
+    #[case::mqtt_user(with_mqtt(&json!({"address": "mqtt://b", "topics": ["t"], "clientId": "c", "passwordFile": "p"})), "source.mqtt.usernameFile")]
     #[case::window(json!({"anonymous": true, "fhirServer": {"url": "http://x"}, "window": {"flushSeconds": 901}}), "window.flushSeconds")]
     #[case::capacity(json!({"anonymous": true, "fhirServer": {"url": "http://x"}, "capacity": {"messagesPerSecond": 199}}), "capacity.messagesPerSecond")]
     fn bounds_are_kept(#[case] file: Value, #[case] option: &str) {

@@ -34,9 +34,36 @@ pub struct StatusPage {
     /// Why the FHIR server is waited for
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fhir_message: Option<String>,
+    /// The source beside HTTP; absent: there is none
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceStatus>,
     /// Why messages are refused at present; absent: they are accepted
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingest_refused: Option<String>,
+}
+
+/// How reading a source goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceStatus {
+    /// `mqtt`
+    pub kind: String,
+    /// How it goes
+    pub state: SourceState,
+    /// Why it isn't read; without secrets
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// How reading a source goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum SourceState {
+    /// There is no connection: it is tried again
+    Connecting,
+    /// Messages are read
+    Connected,
+    /// It is connected and not read until the queue has room
+    Waiting,
 }
 
 /// The mapping pair that a connector works with.

@@ -28,7 +28,18 @@ pub fn of_request(method: &Method, uri: &Uri, headers: &HeaderMap, connection: O
     if let Some(kind) = text(header::CONTENT_TYPE.as_str()) {
         system.insert("content-type".to_owned(), Value::from(kind));
     }
-    if let Some(device) = text(DEVICE_HEADER).or(connection) {
+    let device = text(DEVICE_HEADER).or(connection);
+    of(properties, system, device, now)
+}
+
+/// JSON text of an object with these `Properties` and `SystemProperties`, and what IoT Hub adds to them.
+pub fn of(
+    properties: Map<String, Value>,
+    mut system: Map<String, Value>,
+    device: Option<&str>,
+    now: Timestamp,
+) -> String {
+    if let Some(device) = device {
         system.insert("iothub-connection-device-id".to_owned(), Value::from(device));
     }
     system.insert("iothub-enqueuedtime".to_owned(), Value::from(now.to_string()));

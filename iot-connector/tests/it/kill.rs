@@ -12,14 +12,14 @@ use crate::support::{Fhir, get_json, settings, until};
 /// Messages of each round; the process is killed in the middle of them.
 const MESSAGES: u32 = 120;
 
-struct Process {
+pub struct Process {
     child: Child,
     messages: String,
-    management: String,
+    pub management: String,
 }
 
 impl Process {
-    fn start(settings: &std::path::Path) -> Self {
+    pub fn start(settings: &std::path::Path) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_iot-connector"))
             .args(["run", "--log-format", "json", "--settings"])
             .arg(settings)
@@ -42,7 +42,7 @@ impl Process {
     }
 
     /// SIGKILL: nothing is flushed, nobody is told.
-    fn kill(&mut self) {
+    pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }

@@ -7,6 +7,9 @@ mod idempotency;
 mod ingest;
 mod kill;
 mod mappings;
+mod mosquitto;
+mod mqtt;
+mod redelivery;
 mod refusals;
 mod waiting;
 

@@ -108,6 +108,7 @@ fn page(rate: f64, backlog: u64, last: &str) -> StatusPage {
         mapping_message: None,
         fhir: FhirState::Reachable,
         fhir_message: None,
+        source: None,
         ingest_refused: None,
     }
 }

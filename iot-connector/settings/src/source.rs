@@ -1,0 +1,175 @@
+//! Where messages come from beside HTTP.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{SettingsError, within};
+
+/// Where messages come from beside HTTP; at most one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Source {
+    /// An MQTT broker to subscribe to
+    pub mqtt: Option<Mqtt>,
+}
+
+/// An MQTT broker to subscribe to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Mqtt {
+    /// `mqtt://HOST:PORT` (1883), or `mqtts://HOST:PORT` (8883) for TLS
+    pub address: String,
+    /// The protocol's version
+    pub version: MqttVersion,
+    /// Topic filters, plain or shared (`$share/GROUP/FILTER`)
+    pub topics: Vec<String>,
+    /// Names the session that the broker keeps for this connector; no other client of the broker may use it
+    pub client_id: String,
+    /// File with the user name, read at every connect; absent: none is sent
+    pub username_file: Option<PathBuf>,
+    /// File with the password, read at every connect
+    pub password_file: Option<PathBuf>,
+    /// PEM file with the authorities to trust instead of the system's, read at every connect
+    pub ca_file: Option<PathBuf>,
+    /// Messages that the broker may deliver before the first of them is acknowledged (MQTT 5)
+    pub receive_maximum: u16,
+    /// The level of the topic, from 1, that is the device's id; absent: the id is in the message only
+    pub device_level: Option<u16>,
+}
+
+/// A version of MQTT.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum MqttVersion {
+    /// MQTT 3.1.1
+    #[serde(rename = "3.1.1")]
+    V3,
+    /// MQTT 5
+    #[default]
+    #[serde(rename = "5")]
+    V5,
+}
+
+impl Default for Mqtt {
+    fn default() -> Self {
+        Self {
+            address: String::new(),
+            version: MqttVersion::default(),
+            topics: Vec::new(),
+            client_id: String::new(),
+            username_file: None,
+            password_file: None,
+            ca_file: None,
+            receive_maximum: 1000,
+            device_level: None,
+        }
+    }
+}
+
+/// What an address says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Name or IP address, without brackets.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// Whether TLS is spoken.
+    pub tls: bool,
+}
+
+impl Mqtt {
+    /// The address taken apart.
+    pub fn endpoint(&self) -> Result<Endpoint, SettingsError> {
+        let wrong = || SettingsError {
+            option: "source.mqtt.address",
+            reason: "has to be `mqtt://HOST:PORT`, or `mqtts://HOST:PORT` for TLS".to_owned(),
+        };
+        let (scheme, rest) = self.address.split_once("://").ok_or_else(wrong)?;
+        let (tls, usual) = match scheme {
+            "mqtt" => (false, 1883),
+            "mqtts" => (true, 8883),
+            _ => return Err(wrong()),
+        };
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        // An IPv6 address has colons of its own, in brackets.
+        let (host, port) = match rest.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, port.parse().map_err(|_| wrong())?),
+            _ => (rest, usual),
+        };
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let host = bare.unwrap_or(host);
+        if host.is_empty() || host.contains(['/', '@', '[', ']']) || (bare.is_none() && host.contains(':')) {
+            return Err(wrong());
+        }
+        Ok(Endpoint {
+            host: host.to_owned(),
+            port,
+            tls,
+        })
+    }
+
+    pub(crate) fn validate(&self) -> Result<(), SettingsError> {
+        let refuse = |option, reason: &str| {
+            Err(SettingsError {
+                option,
+                reason: reason.to_owned(),
+            })
+        };
+        self.endpoint()?;
+        if self.topics.is_empty() || self.topics.iter().any(String::is_empty) {
+            return refuse(
+                "source.mqtt.topics",
+                "name at least one topic filter, like `devices/+/readings`",
+            );
+        }
+        if self.client_id.is_empty() {
+            return refuse(
+                "source.mqtt.clientId",
+                "is required: the broker keeps messages for the session of this name while the connector is away",
+            );
+        }
+        if self.password_file.is_some() && self.username_file.is_none() {
+            return refuse("source.mqtt.usernameFile", "is required with a password");
+        }
+        let maximum = u64::from(self.receive_maximum);
+        within("source.mqtt.receiveMaximum", maximum, 1, 65_535)?;
+        within(
+            "source.mqtt.deviceLevel",
+            u64::from(self.device_level.unwrap_or(1)),
+            1,
+            65_535,
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::plain("mqtt://broker", Some(("broker", 1883, false)))]
+    #[case::tls("mqtts://broker.example/", Some(("broker.example", 8883, true)))]
+    #[case::port("mqtt://10.0.0.1:1884", Some(("10.0.0.1", 1884, false)))]
+    #[case::ipv6("mqtts://[::1]:8884", Some(("::1", 8884, true)))]
+    #[case::ipv6_without_port("mqtt://[::1]", Some(("::1", 1883, false)))]
+    #[case::no_scheme("broker:1883", None)]
+    #[case::other_scheme("http://broker", None)]
+    #[case::no_host("mqtt://:1883", None)]
+    #[case::secret_in_the_address("mqtt://user:password@broker", None)]
+    #[case::path("mqtt://broker/topic", None)]
+    fn an_address_is_taken_apart(#[case] address: &str, #[case] expected: Option<(&str, u16, bool)>) {
+        let mqtt = Mqtt {
+            address: address.to_owned(),
+            ..Mqtt::default()
+        };
+        let expected = expected.map(|(host, port, tls)| Endpoint {
+            host: host.to_owned(),
+            port,
+            tls,
+        });
+        assert_eq!(mqtt.endpoint().ok(), expected);
+    }
+}

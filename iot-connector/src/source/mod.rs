@@ -1,0 +1,188 @@
+//! Sources beside HTTP: messages are read, put on disk, and only then acknowledged.
+//!
+//! A source that is read no further keeps its messages, so a full queue stops reading and nothing is dropped. What a
+//! source delivers again after a broken connection or a crash is recognised by its position ([`crate::spool::Position`]).
+
+mod mqtt;
+
+use std::{fmt, future::Future, sync::Arc, time::Duration};
+
+use iot_connector_settings::{Settings, SettingsError, SourceState};
+use jiff::Timestamp;
+use tokio::time::{Instant, sleep};
+use tracing::{info, warn};
+
+use crate::{
+    http::Ingest,
+    spool::{Appended, NewMessage, Position},
+};
+use daemon::{Shutdown, Supervisor};
+
+/// A message that a source delivered, and what acknowledges it.
+struct Delivery<A> {
+    /// Where it stands; `None` where the source can't deliver it twice.
+    position: Option<Position>,
+    message: NewMessage,
+    ack: A,
+}
+
+/// Why a source can't be read. The text holds no secret.
+#[derive(Debug)]
+struct SourceError(String);
+
+impl fmt::Display for SourceError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// Something that can be connected to and read.
+trait Source: Send + 'static {
+    /// Its name in metrics, status and the spool.
+    const KIND: &'static str;
+    type Connection: Connection;
+
+    /// Connects once; returns when messages can arrive.
+    fn connect(&self) -> impl Future<Output = Result<Self::Connection, SourceError>> + Send;
+}
+
+/// One connection, until it breaks. Dropping it acknowledges nothing.
+trait Connection: Send {
+    type Ack: Send;
+
+    /// The next messages, at least one. Dropping the future loses none.
+    fn next(&mut self) -> impl Future<Output = Result<Vec<Delivery<Self::Ack>>, SourceError>> + Send;
+
+    /// Tells the source that these are on disk.
+    fn acknowledge(&mut self, acks: Vec<Self::Ack>) -> impl Future<Output = Result<(), SourceError>> + Send;
+
+    /// Ends it in order: what was acknowledged arrives there.
+    fn close(self) -> impl Future<Output = ()> + Send;
+}
+
+/// Starts to read the source of the settings, if there is one.
+pub fn start(settings: &Settings, ingest: &Arc<Ingest>, supervisor: &mut Supervisor) -> Result<(), SettingsError> {
+    if let Some(mqtt) = &settings.source.mqtt {
+        let source = mqtt::Broker::new(mqtt.clone())?;
+        let reader = Reader::new(source, ingest.clone(), supervisor.shutdown());
+        supervisor.critical("source", reader.run());
+    }
+    Ok(())
+}
+
+/// The first wait after a broken connection; it doubles up to the longest.
+const SHORTEST: Duration = Duration::from_millis(200);
+const LONGEST: Duration = Duration::from_secs(30);
+/// How often it is looked whether a full queue has room again.
+const LOOK: Duration = Duration::from_millis(500);
+
+struct Reader<S> {
+    source: S,
+    name: Arc<str>,
+    ingest: Arc<Ingest>,
+    shutdown: Shutdown,
+}
+
+impl<S: Source> Reader<S> {
+    fn new(source: S, ingest: Arc<Ingest>, shutdown: Shutdown) -> Self {
+        Self {
+            source,
+            name: S::KIND.into(),
+            ingest,
+            shutdown,
+        }
+    }
+
+    async fn run(self) -> Result<(), SourceError> {
+        let mut wait = SHORTEST;
+        self.tell(SourceState::Connecting, None);
+        while !self.shutdown.is_requested() {
+            let begin = Instant::now();
+            let error = match self.connect_and_read().await {
+                Ok(()) => break,
+                Err(error) => error,
+            };
+            if begin.elapsed() > LONGEST {
+                wait = SHORTEST;
+            }
+            warn!(source = S::KIND, %error, "the source can't be read; trying again");
+            self.ingest.metrics.source_error(S::KIND);
+            self.tell(SourceState::Connecting, Some(error.0));
+            tokio::select! {
+                () = sleep(wait) => {}
+                () = self.shutdown.requested() => {}
+            }
+            wait = (wait * 2).min(LONGEST);
+        }
+        Ok(())
+    }
+
+    /// Returns without an error when the shutdown is asked for.
+    async fn connect_and_read(&self) -> Result<(), SourceError> {
+        let mut connection = tokio::select! {
+            connection = self.source.connect() => connection?,
+            () = self.shutdown.requested() => return Ok(()),
+        };
+        info!(source = S::KIND, "the source is connected");
+        self.tell(SourceState::Connected, None);
+        loop {
+            let deliveries = tokio::select! {
+                () = self.shutdown.requested() => {
+                    connection.close().await;
+                    return Ok(());
+                }
+                deliveries = self.next(&mut connection) => deliveries?,
+            };
+            let acks = self.store(deliveries).await?;
+            connection.acknowledge(acks).await?;
+        }
+    }
+
+    /// The next messages, once there is room for them.
+    async fn next(
+        &self,
+        connection: &mut S::Connection,
+    ) -> Result<Vec<Delivery<<S::Connection as Connection>::Ack>>, SourceError> {
+        let mut waited = false;
+        while let Some(full) = self.ingest.full() {
+            self.tell(SourceState::Waiting, Some(full.reason()));
+            waited = true;
+            sleep(LOOK).await;
+        }
+        if waited {
+            self.tell(SourceState::Connected, None);
+        }
+        connection.next().await
+    }
+
+    /// Puts messages on disk; gives what may be acknowledged then.
+    async fn store<A>(&self, deliveries: Vec<Delivery<A>>) -> Result<Vec<A>, SourceError> {
+        let count = deliveries.len() as u64;
+        let mut acks = Vec::with_capacity(deliveries.len());
+        let mut messages = Vec::with_capacity(deliveries.len());
+        for delivery in deliveries {
+            acks.push(delivery.ack);
+            messages.push((delivery.position, delivery.message));
+        }
+        let now = Timestamp::now().as_microsecond();
+        let appended = self.ingest.spool.append_of(self.name.clone(), messages, now).await;
+        let repeated = match appended {
+            Ok(Appended::Stored { repeated } | Appended::Before(repeated)) => repeated,
+            Ok(Appended::OtherRequest) => 0,
+            Err(error) => return Err(SourceError(daemon::process::describe(&error))),
+        };
+        self.ingest.metrics.repeated(S::KIND, repeated);
+        let fresh = count - repeated;
+        self.ingest.metrics.device_event.inc_by(fresh);
+        self.ingest
+            .report
+            .accepted(usize::try_from(fresh).unwrap_or(usize::MAX));
+        Ok(acks)
+    }
+
+    fn tell(&self, state: SourceState, message: Option<String>) {
+        let connected = state != SourceState::Connecting;
+        self.ingest.metrics.source_connected(S::KIND, connected);
+        self.ingest.report.source(S::KIND, state, message);
+    }
+}
