@@ -49,6 +49,11 @@ impl Program {
 
     /// Starts it where it isn't running, and waits until it is ready.
     pub async fn start_again(&mut self) -> Result<()> {
+        if let Some(child) = &mut self.child
+            && child.try_wait()?.is_none()
+        {
+            return Ok(());
+        }
         let log = std::fs::OpenOptions::new().create(true).append(true).open(&self.log)?;
         let child = Command::new(&self.path)
             .args(&self.arguments)
