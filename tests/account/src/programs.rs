@@ -109,6 +109,7 @@ pub struct Pair {
 impl Pair {
     /// Starts both with what `programs` holds, everything kept in `folder`, messages flushed after a second.
     pub async fn start(programs: &Path, folder: &Path) -> Result<Self> {
+        daemon::tls::install_provider();
         let (fhir, connector, management) = (free()?, free()?, free()?);
         let text = |path: PathBuf| path.to_string_lossy().into_owned();
         let database = format!("sqlite:{}", text(folder.join("fhir.db")));

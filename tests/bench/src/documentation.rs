@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 
 use crate::fhir::{self, growth};
 use crate::report::Report;
+use crate::{connector, mapping};
 
 /// What is measured, and where the tables go.
 #[derive(Debug, Clone, clap::Args)]
@@ -19,11 +20,11 @@ pub struct Options {
     /// Resources of the databases whose growth is measured
     #[arg(long, value_delimiter = ',', default_value = "20000,200000")]
     sizes: Vec<usize>,
-    /// Only these tables: sqlite, postgres, growth, growth-postgres
+    /// Only these tables: sqlite, postgres, growth, growth-postgres, mapping, connector
     #[arg(
         long,
         value_delimiter = ',',
-        default_value = "sqlite,postgres,growth,growth-postgres"
+        default_value = "sqlite,postgres,growth,growth-postgres,mapping,connector"
     )]
     only: Vec<String>,
 }
@@ -38,7 +39,13 @@ pub async fn write(programs: &Path, options: &Options) -> Result<()> {
             "postgres" | "growth-postgres" => (table.as_str(), "postgres"),
             _ => (table.as_str(), "sqlite"),
         };
-        let command = if name.starts_with("growth") {
+        let command = if name == "mapping" {
+            mapping::run(&mut report)?;
+            "mapping".to_owned()
+        } else if name == "connector" {
+            connector::run(programs, &connector::Options::default(), &mut report).await?;
+            "connector".to_owned()
+        } else if name.starts_with("growth") {
             let options = growth::Options {
                 database: database.to_owned(),
                 ..growth::Options::of(options.sizes.clone())

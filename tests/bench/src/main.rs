@@ -3,6 +3,7 @@
 
 #![expect(clippy::cast_precision_loss, reason = "figures for people")]
 
+mod connector;
 mod documentation;
 mod fhir;
 mod load;
@@ -41,6 +42,8 @@ enum What {
     Growth(fhir::growth::Options),
     /// Device mapping: messages a second on one core
     Mapping,
+    /// Devices, connector and FHIR server together: latency, CPU, memory, and whether everything arrives
+    Connector(connector::Options),
     /// All tables of docs/performance.md, on SQLite and on a PostgreSQL that it starts
     Docs(documentation::Options),
 }
@@ -66,6 +69,7 @@ async fn run() -> Result<()> {
         Some(What::Fhir(options)) => fhir::run(programs, &options, &mut report).await?,
         Some(What::Growth(options)) => grows = fhir::growth::run(programs, &options, &mut report).await?,
         Some(What::Mapping) => mapping::run(&mut report)?,
+        Some(What::Connector(options)) => connector::run(programs, &options, &mut report).await?,
         Some(What::Docs(options)) => return documentation::write(programs, &options).await,
         None => {
             mapping::run(&mut report)?;

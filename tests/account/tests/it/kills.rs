@@ -35,7 +35,6 @@ fn programs() -> PathBuf {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_message_and_reading_is_in_one_place_whatever_is_killed() {
-    daemon::tls::install_provider();
     let mut dice = Dice::new(test_length::crash_seed());
     let folder = tempfile::tempdir().unwrap();
     let mut pair = Pair::start(&programs(), folder.path()).await.unwrap();
