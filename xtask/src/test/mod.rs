@@ -70,7 +70,13 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
             run.cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
         })?;
         run.stage("unit, property, case and HTTP tests", |run| {
-            run.cargo_test(&["test", "--workspace", "--exclude", "e2e", "--no-fail-fast"], &[])
+            // built for the tests of their own packages, with the same features: nothing is built a second time
+            let programs = crate::target_folder(run.root)?.join("debug");
+            let environment = [("TEST_PROGRAMS".to_owned(), programs.into())];
+            run.cargo_test(
+                &["test", "--workspace", "--exclude", "e2e", "--no-fail-fast"],
+                &environment,
+            )
         })?;
         run.stage("HTTP tests on PostgreSQL", |run| {
             // the workspace again, so that nothing has to be built with other features

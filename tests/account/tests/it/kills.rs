@@ -21,8 +21,11 @@ const KILLS: (u32, u32) = (6, 300);
 /// The next kill is so many milliseconds away, and up to so many more.
 const PAUSE: (u64, usize) = (200, 3_000);
 
-/// The programs of this checkout, built like this test.
+/// The folder of the programs: `TEST_PROGRAMS`, or that of this test, after they are built.
 fn programs() -> PathBuf {
+    if let Some(folder) = std::env::var_os("TEST_PROGRAMS") {
+        return folder.into();
+    }
     let status = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "-p", "fhir-server", "-p", "iot-connector", "--bins"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
