@@ -142,3 +142,30 @@ async fn a_full_queue_is_not_acknowledged_to_and_loses_nothing() {
     assert_eq!(connector.account("messages").await, 2);
     connector.stop().await;
 }
+
+#[tokio::test]
+async fn what_the_disk_refuses_is_not_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_fhir, url) = Fhir::start().await;
+    let broker = Broker::start().await;
+    let settings = broker.settings(folder.path(), &url);
+    let spool = settings.spool.path.clone();
+    let connector = Running::start(settings).await;
+    let mut session = broker.accept().await;
+    // Whoever holds the file's lock keeps everybody else from writing.
+    let lock = rusqlite::Connection::open(spool).unwrap();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    session.publish("{}", false).await;
+    let said = session.stream.read_u8().await;
+    assert!(
+        said.is_err(),
+        "{said:?}: the connection ends without an acknowledgement"
+    );
+    lock.execute_batch("ROLLBACK").unwrap();
+
+    let mut session = broker.accept().await;
+    session.publish("{}", true).await;
+    session.acknowledged().await;
+    assert_eq!(connector.account("messages").await, 1);
+    connector.stop().await;
+}
