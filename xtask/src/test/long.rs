@@ -90,6 +90,10 @@ const TESTS: &[Long] = &[
     long("fuzz", "paths::fhirpath"),
     long("fuzz", "queries::queries_become_plans_that_run"),
     long("fuzz", "queries::places_of_pages"),
+    long("fuzz", "mappings::messages"),
+    long("fuzz", "mappings::device_templates"),
+    long("fuzz", "mappings::fhir_templates"),
+    long("fuzz", "mappings::expressions"),
     long("fuzz", "tokens::no_token_but_a_good_one_gets_in"),
 ];
 

@@ -1,6 +1,7 @@
 //! One target a file. Each is given the cases' input and what becomes of it at random.
 
 mod documents;
+mod mappings;
 mod memory;
 mod paths;
 mod queries;
