@@ -187,6 +187,17 @@ mod tests {
         assert!(Document::parse(text.as_bytes()).is_err());
     }
 
+    #[rstest]
+    #[case(r#""\ud83d\ude00""#, "😀")]
+    #[case(r#""\ud800\u0000""#, "\u{fffd}")]
+    #[case(r#""\ud800\udfff""#, "\u{103ff}")]
+    #[case(r#""\ud800\ue000""#, "\u{fffd}")]
+    #[case(r#""\ud800x""#, "\u{fffd}x")]
+    #[case(r#""\udc00""#, "\u{fffd}")]
+    fn half_a_character_is_replaced(#[case] text: &str, #[case] expected: &str) {
+        assert_eq!(Document::parse(text.as_bytes()).unwrap().string(0), Some(expected));
+    }
+
     #[test]
     fn templates_may_be_lenient() {
         let text = "{ // note\n 'a': [1, 2,], /* more */ b: 'x', }";

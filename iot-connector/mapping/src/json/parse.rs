@@ -248,9 +248,8 @@ impl<'a> Parser<'a> {
                 if (0xd800..0xdc00).contains(&first) && self.bytes[self.at..].starts_with(b"\\u") {
                     self.at += 2;
                     let second = self.hex()?;
-                    let low = second.wrapping_sub(0xdc00);
-                    char::from_u32(0x10000 + ((first - 0xd800) << 10) + low)
-                        .filter(|_| low < 0x400)
+                    let low = second.checked_sub(0xdc00).filter(|low| *low < 0x400);
+                    low.and_then(|low| char::from_u32(0x10000 + ((first - 0xd800) << 10) + low))
                         .unwrap_or('\u{fffd}')
                 } else {
                     char::from_u32(first).unwrap_or('\u{fffd}')
