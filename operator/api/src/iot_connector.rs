@@ -58,8 +58,8 @@ pub struct IoTConnectorSpec {
     /// The `FhirService` in the same namespace that Observations are written to; immutable.
     #[schemars(length(min = 3, max = 24))]
     pub fhir_service: String,
-    /// How a device is tied to a Device and a Patient resource; absent: `Lookup`. `LookupWithEncounter` isn't supported
-    /// by this release.
+    /// How a device is tied to a Device and a Patient resource; absent: `Lookup`. `LookupWithEncounter` also
+    /// needs an Encounter in every message, and finds it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identity_resolution: Option<IdentityResolution>,
     /// Identifier system of Device resources.

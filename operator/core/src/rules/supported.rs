@@ -1,8 +1,6 @@
 //! Fields whose type is final and that this release doesn't act on are refused, never silently ignored.
 
-use fhir_operator_api::{
-    FhirService, FhirServiceSpec, IdentityResolution, IoTConnector, IoTConnectorSpec, Reason, Role,
-};
+use fhir_operator_api::{FhirService, FhirServiceSpec, IoTConnector, IoTConnectorSpec, Reason, Role};
 
 use super::Verdict;
 use crate::Refusal;
@@ -75,9 +73,6 @@ pub(crate) fn unsupported_of_connector(spec: &IoTConnectorSpec) -> Vec<String> {
     let mut unsupported = Vec::new();
     if spec.source.as_ref().is_some_and(|source| source.managed.is_some()) {
         unsupported.push("spec.source.managed".to_owned());
-    }
-    if spec.identity_resolution == Some(IdentityResolution::LookupWithEncounter) {
-        unsupported.push("spec.identityResolution LookupWithEncounter".to_owned());
     }
     unsupported
 }

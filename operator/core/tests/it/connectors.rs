@@ -185,7 +185,6 @@ fn without_place() -> fhir_operator_core::api::FhirService {
 }
 
 #[rstest]
-#[case::encounter("identityResolution: LookupWithEncounter")]
 #[case::managed("source: {managed: {}}")]
 fn what_is_not_supported_is_refused(#[case] spec: &str) {
     let connector = connector(spec);
