@@ -113,9 +113,12 @@ fn describe(report: &DryRun) -> String {
         for template in &message.templates {
             let name = template["typeName"].as_str().unwrap_or_default();
             let expression = template["typeMatchExpression"].as_str().unwrap_or_default();
+            let reason = template["reason"].as_str().map(|reason| format!(", {reason}"));
+            let matched = &template["matched"];
+            let reason = reason.unwrap_or_default();
             line(
                 1,
-                format!("template `{name}` ({expression}): {} matched", template["matched"]),
+                format!("template `{name}` ({expression}): {matched} matched{reason}"),
             );
         }
         for measurement in &message.measurements {

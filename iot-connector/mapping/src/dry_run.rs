@@ -34,6 +34,9 @@ pub struct Finding {
     /// Line in the template, counted from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<usize>,
+    /// Bytes from the beginning of that line, counted from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<usize>,
 }
 
 /// What became of a message.
@@ -42,7 +45,7 @@ pub struct Finding {
 pub struct MessageReport {
     /// The message's number, counted from 1.
     pub message: usize,
-    /// Each device template and how many tokens of the message it matched.
+    /// Each device template, how many tokens of the message it matched, and why none.
     pub templates: Vec<Value>,
     /// What came out.
     pub measurements: Vec<Value>,
@@ -115,6 +118,7 @@ impl DryRun {
             message: error.to_string(),
             category,
             line: Some(error.line),
+            position: Some(error.position),
         }));
     }
 }
@@ -127,6 +131,7 @@ fn mapping_warnings(device: &DeviceMapping, fhir: &FhirMapping) -> Vec<Finding> 
             message,
             category: Side::FhirTransformation,
             line: None,
+            position: None,
         });
     };
     for template in device.templates() {
@@ -186,9 +191,15 @@ fn try_message(
             .iter()
             .filter(|fault| fault.template.as_deref().is_some_and(same))
             .count();
-        report.templates.push(json!({
+        let mut tried = json!({
             "typeName": &*template.type_name, "typeMatchExpression": template.type_match.text(), "matched": measured + failed
-        }));
+        });
+        if measured + failed == 0
+            && let Some(reason) = template.why_unmatched(message)
+        {
+            tried["reason"] = reason.into();
+        }
+        report.templates.push(tried);
     }
     if report.measurements.is_empty() && report.errors.is_empty() {
         let message = "No measurements were produced for the given device data.".to_owned();
@@ -196,6 +207,7 @@ fn try_message(
             message,
             category: Side::Normalization,
             line: None,
+            position: None,
         });
     }
     if let Some(fhir) = fhir {
@@ -231,6 +243,7 @@ fn transform(report: &mut MessageReport, measurements: Vec<Measurement>, fhir: &
                 message: error.to_string(),
                 category: Side::FhirTransformation,
                 line: None,
+                position: None,
             }),
         }
     }
@@ -241,6 +254,7 @@ fn finding(fault: &Fault, category: Side) -> Finding {
         message: fault.detail.clone(),
         category,
         line: None,
+        position: None,
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use thiserror::Error;
 
-use crate::json::{Document, Id, Value};
+use crate::json::{Document, Id, JsonError, Value};
 
 /// Whose decisions hold where iomt-fhir, its documents and good sense differ.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -18,12 +18,14 @@ pub enum Compatibility {
 
 /// What is wrong with a template, and where.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{problem} ({path}, line {line})")]
+#[error("{problem} ({path}, line {line}, position {position})")]
 pub struct TemplateError {
     /// JSON path, from the mapping's root.
     pub path: String,
     /// Counted from 1.
     pub line: usize,
+    /// Bytes from the beginning of the line, counted from 1.
+    pub position: usize,
     /// What is wrong.
     pub problem: Problem,
 }
@@ -81,6 +83,18 @@ pub enum Problem {
     Refused(String),
 }
 
+impl TemplateError {
+    /// The text isn't JSON.
+    pub(crate) fn not_json(error: &JsonError) -> Self {
+        Self {
+            path: "$".to_owned(),
+            line: error.line,
+            position: error.column,
+            problem: Problem::NotJson(error.problem.to_owned()),
+        }
+    }
+}
+
 /// A place in a mapping that is being loaded, and the errors found so far.
 pub(crate) struct Loader<'d> {
     pub(crate) document: &'d Document<'d>,
@@ -96,11 +110,19 @@ impl<'d> Loader<'d> {
     }
 
     pub(crate) fn refuse(&mut self, id: Id, path: impl fmt::Display, problem: Problem) {
+        let (line, position) = self.document.place(id);
         self.errors.push(TemplateError {
             path: path.to_string(),
-            line: self.document.line(id),
+            line,
+            position,
             problem,
         });
+    }
+
+    /// What was found, in the order of the text.
+    pub(crate) fn finish(mut self) -> Vec<TemplateError> {
+        self.errors.sort_by_key(|error| (error.line, error.position));
+        self.errors
     }
 
     /// The inner templates of a collection: `{templateType, template: [{templateType, template}, …]}`.

@@ -24,15 +24,9 @@ impl DeviceMapping {
         let document = match Document::parse_lenient(text.as_bytes()) {
             Ok(document) => document,
             Err(error) => {
-                let line = error.line;
-                let problem = Problem::NotJson(error.to_string());
                 return Loaded {
                     mapping: None,
-                    errors: vec![TemplateError {
-                        path: "$".to_owned(),
-                        line,
-                        problem,
-                    }],
+                    errors: vec![TemplateError::not_json(&error)],
                 };
             }
         };
@@ -41,7 +35,7 @@ impl DeviceMapping {
         if !loader.errors.is_empty() && inner.is_empty() {
             return Loaded {
                 mapping: None,
-                errors: loader.errors,
+                errors: loader.finish(),
             };
         }
         let templates = inner
@@ -50,7 +44,7 @@ impl DeviceMapping {
             .collect();
         Loaded {
             mapping: Some(Self::compile(templates, compatibility)),
-            errors: loader.errors,
+            errors: loader.finish(),
         }
     }
 }
@@ -186,7 +180,8 @@ impl Loader<'_> {
     fn language(&mut self, inner: &Inner) -> Language {
         let member = Member::optional("defaultExpressionLanguage", "DefaultExpressionLanguage");
         let name = self.text(inner.id, &inner.path, member);
-        self.named_language(name, inner.id, &format!("{}.defaultExpressionLanguage", inner.path))
+        let place = self.document.member_any_case(inner.id, member.name).unwrap_or(inner.id);
+        self.named_language(name, place, &format!("{}.{}", inner.path, member.name))
     }
 
     fn named_language(&mut self, name: Option<String>, id: Id, path: &str) -> Language {

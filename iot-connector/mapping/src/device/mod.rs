@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::{
     jmespath::Query,
     jsonpath::{Path, Scans},
+    measurement::Message,
     template::{Compatibility, TemplateError},
 };
 
@@ -109,6 +110,15 @@ impl DeviceTemplate {
         let values = self.values.iter().map(|value| &value.expression);
         let required = self.device_id.iter().chain(&self.timestamp);
         required.chain(optional.into_iter().flatten()).chain(values)
+    }
+
+    /// What a message lacks that none of it matches, as a sentence; `None` where it isn't JSON.
+    pub fn why_unmatched(&self, message: Message<'_>) -> Option<String> {
+        let document = message.parse().ok()?;
+        match &self.type_match {
+            Expression::JsonPath(path) => path.missing(&document),
+            Expression::JmesPath(_) => Some("the expression gives nothing".to_owned()),
+        }
     }
 
     /// What was understood of the template, for people and tests.

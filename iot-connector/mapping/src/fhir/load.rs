@@ -20,15 +20,9 @@ impl FhirMapping {
         let document = match Document::parse_lenient(text.as_bytes()) {
             Ok(document) => document,
             Err(error) => {
-                let line = error.line;
-                let problem = Problem::NotJson(error.to_string());
                 return Loaded {
                     mapping: None,
-                    errors: vec![TemplateError {
-                        path: "$".to_owned(),
-                        line,
-                        problem,
-                    }],
+                    errors: vec![TemplateError::not_json(&error)],
                 };
             }
         };
@@ -37,7 +31,7 @@ impl FhirMapping {
         if !loader.errors.is_empty() && inner.is_empty() {
             return Loaded {
                 mapping: None,
-                errors: loader.errors,
+                errors: loader.finish(),
             };
         }
         let mut seen = HashSet::new();
@@ -59,7 +53,7 @@ impl FhirMapping {
                 templates,
                 compatibility,
             }),
-            errors: loader.errors,
+            errors: loader.finish(),
         }
     }
 }

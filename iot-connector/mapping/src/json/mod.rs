@@ -6,7 +6,7 @@ mod parse;
 
 use std::borrow::Cow;
 
-use memchr::memchr_iter;
+use memchr::{memchr_iter, memrchr};
 use thiserror::Error;
 
 /// Names a node of its document.
@@ -136,9 +136,12 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// The line that a node begins on, counted from 1.
-    pub fn line(&self, id: Id) -> usize {
-        memchr_iter(b'\n', &self.text.as_bytes()[..self.nodes[id].offset]).count() + 1
+    /// The line that a node begins on, and the bytes from the line's beginning, both counted from 1.
+    pub fn place(&self, id: Id) -> (usize, usize) {
+        let before = &self.text.as_bytes()[..self.nodes[id].offset];
+        let line = memchr_iter(b'\n', before).count() + 1;
+        let position = before.len() - memrchr(b'\n', before).map_or(0, |end| end + 1) + 1;
+        (line, position)
     }
 
     /// A node as it would be written in JSON.
@@ -203,7 +206,7 @@ mod tests {
         let text = "{ // note\n 'a': [1, 2,], /* more */ b: 'x', }";
         let document = Document::parse_lenient(text.as_bytes()).unwrap();
         assert_eq!(document.to_json(0), serde_json::json!({"a": [1, 2], "b": "x"}));
-        assert_eq!(document.line(document.member(0, "b").unwrap()), 2);
+        assert_eq!(document.place(document.member(0, "b").unwrap()), (2, 30));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod compare;
 mod evaluate;
+mod missing;
 mod parse;
 mod query;
 mod scan;

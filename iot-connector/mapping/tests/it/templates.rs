@@ -89,3 +89,49 @@ fn templates_are_read_as_newtonsoft_reads_them() {
     }";
     assert_eq!(DeviceMapping::parse(text, Standard).unwrap().templates().len(), 1);
 }
+
+#[test]
+fn all_errors_are_told_at_once_with_their_places() {
+    let text = r#"{"templateType": "CollectionContent", "template": [
+  {"templateType": "CalculatedContent", "template": {
+    "typeName": "a", "typeMatchExpression": {"value": "to_array(@)[?a", "language": "JmesPath"},
+    "timestampExpression": "$.time", "colour": 1, "defaultExpressionLanguage": "XPath",
+    "values": [{"valueName": "v", "valueExpression": "$.v["}, {"valueExpression": " ", "required": 7}]
+  }},
+  {"templateType": "Content", "template": {}},
+  {"templateType": "JsonPathContent", "template": {
+    "typeName": "b", "typeMatchExpression": "$..[?(@b)]", "deviceIdExpression": "$.d", "timestampExpression": "$.t", "values": []}}
+]}"#;
+    let loaded = DeviceMapping::load(text, Standard);
+    let errors: Vec<String> = loaded.errors.iter().map(ToString::to_string).collect();
+    let expected = [
+        "Required property 'DeviceIdExpression' not found in JSON. ($.template[0].template, line 2, position 53)",
+        "Expected ']' -- found Eof at position 14 of the JMESPath expression ($.template[0].template.typeMatchExpression, line 3, position 45)",
+        "Could not find member 'colour' on object of type 'CalculatedContent'. ($.template[0].template.colour, line 4, position 48)",
+        "`XPath` isn't an expression language: use JsonPath or JmesPath ($.template[0].template.defaultExpressionLanguage, line 4, position 80)",
+        "`$.v[` isn't a JSONPath: it ends too early at position 5 ($.template[0].template.values[0].valueExpression, line 5, position 54)",
+        "Required property 'ValueName' not found in JSON. ($.template[0].template.values[1], line 5, position 63)",
+        "An expression must be set for [ValueExpression] ($.template[0].template.values[1].valueExpression, line 5, position 83)",
+        "'required' has to be true or false. ($.template[0].template.values[1].required, line 5, position 100)",
+        "No match found for template type Content. ($.template[1].template, line 7, position 43)",
+    ];
+    assert_eq!(errors, expected);
+    // the others stay usable
+    assert_eq!(loaded.mapping.unwrap().templates().len(), 1);
+}
+
+#[test]
+fn what_is_not_json_has_a_place_too() {
+    let loaded = DeviceMapping::load(
+        "{\"templateType\": \"CollectionContent\",\n  \"template\": oops}",
+        Standard,
+    );
+    assert!(loaded.mapping.is_none());
+    let [error] = &loaded.errors[..] else {
+        panic!("{:?}", loaded.errors)
+    };
+    assert_eq!(
+        error.to_string(),
+        "the mapping isn't JSON: a value is expected ($, line 2, position 15)"
+    );
+}
