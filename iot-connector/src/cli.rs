@@ -9,7 +9,7 @@ use daemon::{
 };
 use iot_connector_settings::{ENVIRONMENT_PREFIX, LogFormat, Settings};
 
-use crate::{dead_letter_commands, dry_run};
+use crate::{dead_letter_commands, dry_run, unmatched_command};
 
 type Failure = Box<dyn Error>;
 
@@ -19,6 +19,7 @@ pub fn main() -> ExitCode {
     match command(&declared).get_matches().subcommand() {
         Some(("run", matches)) => run(&declared, matches),
         Some(("dry-run", matches)) => dry_run::command(matches),
+        Some(("unmatched", matches)) => daemon::process::run(1, unmatched_command::command(matches)),
         Some(("dead-letters", matches)) => daemon::process::run(1, dead_letter_commands::command(matches)),
         // `subcommand_required` leaves no other case.
         _ => ExitCode::FAILURE,
@@ -74,6 +75,7 @@ pub fn command(declared: &Declared) -> Command {
                 ),
         )
         .subcommand(dead_letter_commands::declare())
+        .subcommand(unmatched_command::declare())
 }
 
 fn run(declared: &Declared, matches: &ArgMatches) -> ExitCode {

@@ -1,13 +1,10 @@
 //! `iot-connector dead-letters`: the management port's dead letters from a shell.
 
-use std::error::Error;
-
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use iot_connector_settings::MANAGEMENT_PORT;
-use reqwest::{Client, Method, Url};
+use reqwest::{Method, Url};
 use serde_json::Value;
 
-type Failure = Box<dyn Error>;
+use crate::management::{self, Failure, ask};
 
 /// The subcommand.
 pub fn declare() -> Command {
@@ -37,14 +34,7 @@ pub fn declare() -> Command {
     Command::new("dead-letters")
         .about("Lists, shows, replays or discards what could not be used")
         .subcommand_required(true)
-        .arg(
-            Arg::new("management")
-                .long("management")
-                .value_name("ADDRESS")
-                .global(true)
-                .env("IOT_CONNECTOR_MANAGEMENT")
-                .help("The connector's management address [default: port 9090 of this machine]"),
-        )
+        .arg(management::argument())
         .subcommand(Command::new("list").about("Lists them, oldest first").args(filters()))
         .subcommand(
             Command::new("show")
@@ -73,9 +63,7 @@ pub async fn command(matches: &ArgMatches) -> Result<(), Failure> {
     let Some((action, arguments)) = matches.subcommand() else {
         return Ok(());
     };
-    let default = format!("127.0.0.1:{MANAGEMENT_PORT}");
-    let address = arguments.get_one::<String>("management").unwrap_or(&default);
-    let base = Url::parse(&format!("http://{address}/dead-letters"))?;
+    let base = management::url(arguments, "dead-letters")?;
     match action {
         "list" => list(base, arguments).await,
         "show" => {
@@ -147,27 +135,4 @@ fn select(url: &mut Url, arguments: &ArgMatches) {
     if arguments.try_get_one::<bool>("all").ok().flatten() == Some(&true) {
         url.query_pairs_mut().append_pair("all", "true");
     }
-}
-
-async fn ask(method: Method, url: Url) -> Result<Value, Failure> {
-    let unreachable = |error: reqwest::Error| {
-        let cause = daemon::process::describe(&error.without_url());
-        let address = url.authority();
-        format!("no connector answers at `{address}`: {cause}; name its management address with `--management`")
-    };
-    let response = Client::new()
-        .request(method, url.clone())
-        .send()
-        .await
-        .map_err(unreachable)?;
-    let status = response.status();
-    let answer: Value = response.json().await?;
-    if status.is_success() {
-        return Ok(answer);
-    }
-    Err(format!(
-        "`{url}` answers {status}: {}",
-        answer["error"].as_str().unwrap_or("no reason is given")
-    )
-    .into())
 }

@@ -9,18 +9,21 @@ mod dry_run;
 pub mod fhir_client;
 mod http;
 pub mod ingest;
+mod management;
 mod mappings;
 mod metrics;
 pub mod pipeline;
 mod source;
 pub mod spool;
 mod status;
+mod unmatched;
+mod unmatched_command;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{http::StatusCode, response::Response};
 use daemon::{
-    Listener, ListenerError, Metrics, ProcessError, Shutdown, Supervisor, management,
+    Listener, ListenerError, Metrics, ProcessError, Shutdown, Supervisor,
     tls::{CertificateFiles, TlsError},
 };
 use iot_connector_settings::{MESSAGES_PATH, Settings, SettingsError};
@@ -150,7 +153,7 @@ pub async fn start(settings: Settings) -> Result<Connector, StartError> {
         listener = listener.with_tls(daemon::tls::server_config(files.serve()?)?);
     }
     let address = listener.address();
-    let routes = http::message_routes(ingest.clone()).merge(management::health_routes(supervisor.health()));
+    let routes = http::message_routes(ingest.clone()).merge(daemon::management::health_routes(supervisor.health()));
     supervisor.serve("messages", listener, routes.fallback(unknown));
     let management = match &settings.management {
         Some(address) => Some(serve_management(&mut supervisor, address, &registry, ingest).await?),
@@ -172,7 +175,7 @@ async fn serve_management(
 ) -> Result<SocketAddr, StartError> {
     let listener = Listener::bind(address).await?;
     let address = listener.address();
-    let spool = ingest.spool.clone();
+    let (spool, unmatched) = (ingest.spool.clone(), ingest.metrics.unmatched.clone());
     let status = move || {
         let ingest = ingest.clone();
         async move {
@@ -180,8 +183,9 @@ async fn serve_management(
             tokio::task::spawn_blocking(page).await.ok()
         }
     };
-    let routes = management::routes(supervisor.health(), registry, status)
+    let routes = daemon::management::routes(supervisor.health(), registry, status)
         .merge(http::dead_letter_routes(spool))
+        .merge(http::unmatched_routes(unmatched))
         .merge(http::dry_run_routes());
     supervisor.serve_management(listener, routes);
     Ok(address)

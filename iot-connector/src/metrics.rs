@@ -15,7 +15,10 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::spool::{Spool, Stage, Term};
+use crate::{
+    spool::{Spool, Stage, Term},
+    unmatched::Unmatched,
+};
 
 /// Labels of an error.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -59,6 +62,8 @@ pub struct ConnectorMetrics {
     pub measurement_group: Counter,
     /// Messages without a measurement.
     pub dropped_event: Counter,
+    /// What those look like.
+    pub unmatched: Arc<Unmatched>,
     /// What failed, permanent or not.
     pub total_errors: Family<ErrorLabels, Counter>,
     /// Observations by what happened to them.
@@ -84,6 +89,7 @@ impl ConnectorMetrics {
             measurement: Counter::default(),
             measurement_group: Counter::default(),
             dropped_event: Counter::default(),
+            unmatched: Arc::default(),
             total_errors: Family::default(),
             fhir_resource_saved: Family::default(),
             fhir_resource_contention: Counter::default(),

@@ -4,6 +4,7 @@ mod dead_letters;
 mod dry_run;
 
 mod messages;
+mod unmatched;
 
 use axum::{
     Json,
@@ -16,6 +17,7 @@ pub use dead_letters::routes as dead_letter_routes;
 pub use dry_run::routes as dry_run_routes;
 
 pub use messages::{Full, Ingest, routes as message_routes};
+pub use unmatched::routes as unmatched_routes;
 
 /// A refusal as JSON: `{"error": …}`.
 pub fn refusal(status: StatusCode, message: impl std::fmt::Display) -> Response {

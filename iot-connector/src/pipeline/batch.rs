@@ -40,7 +40,11 @@ pub fn prepare(pair: &Arc<Pair>, messages: Vec<Message>, in_work: &Arc<InWork>, 
     for (source, message) in messages.into_iter().enumerate() {
         let tracker = Tracker::new(message.seq, message.queued, in_work);
         let normalised = normalise(pair, &message);
-        count(&normalised, &tracker, metrics);
+        if count(&normalised, &tracker, metrics) == Term::Unmatched {
+            let (body, context) = (&message.body[..], message.context.as_str());
+            let seen = iot_mapping::Message::Body { body, context };
+            metrics.unmatched.note(&pair.device, seen, body, message.received);
+        }
         let order = Order {
             received: message.received,
             position: message.position,
@@ -110,7 +114,8 @@ fn normalise(pair: &Pair, message: &Message) -> Normalised {
     })
 }
 
-fn count(normalised: &Normalised, tracker: &Tracker, metrics: &ConnectorMetrics) {
+/// Counts a message, and says what became of it.
+fn count(normalised: &Normalised, tracker: &Tracker, metrics: &ConnectorMetrics) -> Term {
     let term = match (normalised.measurements.is_empty(), normalised.faults.is_empty()) {
         (false, _) => Term::Matched,
         (true, true) => Term::Unmatched,
@@ -132,6 +137,7 @@ fn count(normalised: &Normalised, tracker: &Tracker, metrics: &ConnectorMetrics)
         .map(|fault| dead(Stage::Normalise, fault))
         .collect();
     tracker.record(Account::of(&[(term, 1)]), faults);
+    term
 }
 
 fn dead(stage: Stage, fault: &iot_mapping::Fault) -> Fault {

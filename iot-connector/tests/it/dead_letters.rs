@@ -28,6 +28,19 @@ async fn poison_delays_nobody_and_the_account_balances() {
     connector.idle().await;
 
     assert_eq!(fhir.all("Observation").len(), 2);
+    let unmatched = get_json(&format!("{}/unmatched", connector.management)).await;
+    let shape = &unmatched["shapes"][0];
+    assert_eq!(
+        (&shape["shape"], &shape["count"]),
+        (&json!("{nothing: string}"), &json!(1))
+    );
+    assert_eq!(
+        shape["templates"],
+        json!([
+            {"typeName": "heartrate", "reason": "no token has `heartrate`"},
+            {"typeName": "steps", "reason": "no token has `steps`"}
+        ])
+    );
     let letters = connector.dead_letters().await;
     let found: Vec<(&str, &str)> = letters
         .iter()
