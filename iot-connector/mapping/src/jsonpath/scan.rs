@@ -128,13 +128,8 @@ impl Scans {
                     objects.len() - 1
                 });
                 if let Some((_, met)) = objects.get_mut(place) {
-                    for test in tests
-                        .iter()
-                        .copied()
-                        .filter(|test| !met.contains(*test))
-                        .collect::<Vec<_>>()
-                    {
-                        if self.is_met(test, document, *parent) {
+                    for test in tests.iter().copied() {
+                        if !met.contains(test) && self.is_met(test, document, *parent) {
                             met.insert(test);
                         }
                     }
