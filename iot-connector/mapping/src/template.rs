@@ -128,13 +128,11 @@ impl<'d> Loader<'d> {
     /// The inner templates of a collection: `{templateType, template: [{templateType, template}, …]}`.
     pub(crate) fn collection(&mut self, expected: &'static str) -> Vec<Inner> {
         let document = self.document;
-        let actual = document
-            .member_any_case(0, "templateType")
-            .and_then(|id| document.string(id))
-            .unwrap_or_default();
+        let kind = document.member_any_case(0, "templateType");
+        let actual = kind.and_then(|id| document.string(id)).unwrap_or_default();
         if !is_type(actual, expected) {
             self.refuse(
-                0,
+                kind.unwrap_or(0),
                 "$.templateType",
                 Problem::RootType {
                     expected,
@@ -143,11 +141,9 @@ impl<'d> Loader<'d> {
             );
             return Vec::new();
         }
-        let list = document
-            .member_any_case(0, "template")
-            .filter(|id| *document.value(*id) == Value::Array);
-        let Some(list) = list else {
-            self.refuse(0, "$.template", Problem::NotAList(expected));
+        let template = document.member_any_case(0, "template");
+        let Some(list) = template.filter(|id| *document.value(*id) == Value::Array) else {
+            self.refuse(template.unwrap_or(0), "$.template", Problem::NotAList(expected));
             return Vec::new();
         };
         let mut found = Vec::new();

@@ -120,18 +120,24 @@ fn all_errors_are_told_at_once_with_their_places() {
     assert_eq!(loaded.mapping.unwrap().templates().len(), 1);
 }
 
-#[test]
-fn what_is_not_json_has_a_place_too() {
-    let loaded = DeviceMapping::load(
-        "{\"templateType\": \"CollectionContent\",\n  \"template\": oops}",
-        Standard,
-    );
+#[rstest]
+#[case::not_json(
+    "{\"templateType\": \"CollectionContent\",\n  \"template\": oops}",
+    "the mapping isn't JSON: a value is expected ($, line 2, position 15)"
+)]
+#[case::the_other_mapping(
+    r#"{"templateType": "CollectionFhir", "template": []}"#,
+    "Expected TemplateType value CollectionContentTemplate, actual CollectionFhir. ($.templateType, line 1, position 18)"
+)]
+#[case::no_list(
+    "{\"templateType\": \"CollectionContent\",\n  \"template\": {}}",
+    "Expected an array for the template property value for template type CollectionContentTemplate. ($.template, line 2, position 15)"
+)]
+fn what_is_no_mapping_at_all_has_a_place_too(#[case] text: &str, #[case] expected: &str) {
+    let loaded = DeviceMapping::load(text, Standard);
     assert!(loaded.mapping.is_none());
     let [error] = &loaded.errors[..] else {
         panic!("{:?}", loaded.errors)
     };
-    assert_eq!(
-        error.to_string(),
-        "the mapping isn't JSON: a value is expected ($, line 2, position 15)"
-    );
+    assert_eq!(error.to_string(), expected);
 }
