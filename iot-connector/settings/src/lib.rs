@@ -4,6 +4,7 @@
 //! the file, environment variables `IOT_CONNECTOR_…` and flags, and warns about options that it doesn't know.
 
 mod keys;
+mod nats;
 mod source;
 mod status;
 
@@ -15,6 +16,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 pub use keys::{ConnectionKey, ConnectionKeys, KEY_HEADER};
+pub use nats::Nats;
 pub use source::{Endpoint, Mqtt, MqttVersion, Source};
 pub use status::{FhirState, MappingState, Moment, SourceState, SourceStatus, StatusPage};
 
@@ -303,9 +305,7 @@ impl Settings {
             256,
         )?;
         within("deadLetters.maxCount", self.dead_letters.max_count, 1, 10_000_000)?;
-        if let Some(mqtt) = &self.source.mqtt {
-            mqtt.validate()?;
-        }
+        self.source.validate()?;
         if let Some(rate) = self.capacity.messages_per_second {
             within("capacity.messagesPerSecond", u64::from(rate), 200, 10_000)?;
         }

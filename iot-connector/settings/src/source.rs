@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{SettingsError, within};
+use crate::{Nats, SettingsError, within};
 
 /// Where messages come from beside HTTP; at most one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -13,6 +13,22 @@ use crate::{SettingsError, within};
 pub struct Source {
     /// An MQTT broker to subscribe to
     pub mqtt: Option<Mqtt>,
+    /// A stream of NATS JetStream to read
+    pub nats: Option<Nats>,
+}
+
+impl Source {
+    pub(crate) fn validate(&self) -> Result<(), SettingsError> {
+        match (&self.mqtt, &self.nats) {
+            (None, None) => Ok(()),
+            (Some(mqtt), None) => mqtt.validate(),
+            (None, Some(nats)) => nats.validate(),
+            (Some(_), Some(_)) => Err(SettingsError {
+                option: "source",
+                reason: "name one source: `mqtt` or `nats`".to_owned(),
+            }),
+        }
+    }
 }
 
 /// An MQTT broker to subscribe to.

@@ -4,8 +4,9 @@
 //! source delivers again after a broken connection or a crash is recognised by its position ([`crate::spool::Position`]).
 
 mod mqtt;
+mod nats;
 
-use std::{fmt, future::Future, sync::Arc, time::Duration};
+use std::{fmt, fs, future::Future, path::Path, sync::Arc, time::Duration};
 
 use iot_connector_settings::{Settings, SettingsError, SourceState};
 use jiff::Timestamp;
@@ -37,7 +38,7 @@ impl fmt::Display for SourceError {
 }
 
 /// Something that can be connected to and read.
-trait Source: Send + 'static {
+trait Source: Send + Sync + 'static {
     /// Its name in metrics, status and the spool.
     const KIND: &'static str;
     type Connection: Connection;
@@ -63,11 +64,29 @@ trait Connection: Send {
 /// Starts to read the source of the settings, if there is one.
 pub fn start(settings: &Settings, ingest: &Arc<Ingest>, supervisor: &mut Supervisor) -> Result<(), SettingsError> {
     if let Some(mqtt) = &settings.source.mqtt {
-        let source = mqtt::Broker::new(mqtt.clone())?;
-        let reader = Reader::new(source, ingest.clone(), supervisor.shutdown());
-        supervisor.critical("source", reader.run());
+        follow(mqtt::Broker::new(mqtt.clone())?, ingest, supervisor);
+    }
+    if let Some(nats) = &settings.source.nats {
+        follow(nats::Stream::new(nats.clone()), ingest, supervisor);
     }
     Ok(())
+}
+
+fn follow(source: impl Source, ingest: &Arc<Ingest>, supervisor: &mut Supervisor) {
+    let reader = Reader::new(source, ingest.clone(), supervisor.shutdown());
+    supervisor.critical("source", reader.run());
+}
+
+/// What a file with a secret holds.
+fn read(path: &Path) -> Result<Vec<u8>, SourceError> {
+    fs::read(path).map_err(|error| SourceError(format!("`{}` can't be read: {error}", path.display())))
+}
+
+/// The text of a file, without the end of its line.
+fn text(path: &Path) -> Result<String, SourceError> {
+    let text =
+        String::from_utf8(read(path)?).map_err(|_| SourceError(format!("`{}` isn't UTF-8 text", path.display())))?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 /// The first wait after a broken connection; it doubles up to the longest.

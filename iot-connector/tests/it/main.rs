@@ -9,6 +9,8 @@ mod kill;
 mod mappings;
 mod mosquitto;
 mod mqtt;
+mod nats;
+mod nats_server;
 mod redelivery;
 mod refusals;
 mod waiting;

@@ -59,6 +59,11 @@ impl Mosquitto {
         format!("{scheme}://localhost:{}", self.port)
     }
 
+    pub fn authority(&self) -> Option<Vec<u8>> {
+        self.tls
+            .then(|| std::fs::read(self.folder.join("certificate.pem")).unwrap())
+    }
+
     /// SIGKILL: nothing is flushed, nobody is told.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
@@ -134,12 +139,12 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    pub fn connect(broker: &Mosquitto) -> Self {
+    /// With TLS where there is an authority to trust.
+    pub fn connect(port: u16, authority: Option<Vec<u8>>) -> Self {
         daemon::tls::install_provider();
-        let mut options = MqttOptions::new("device", ("localhost", broker.port));
+        let mut options = MqttOptions::new("device", ("localhost", port));
         options.set_credentials(USER, PASSWORD.as_bytes().to_vec());
-        if broker.tls {
-            let ca = std::fs::read(broker.folder.join("certificate.pem")).unwrap();
+        if let Some(ca) = authority {
             options.set_transport(Transport::tls_with_config(TlsConfiguration::Simple {
                 ca,
                 alpn: None,

@@ -55,7 +55,7 @@ async fn a_message_of_a_broker_arrives_with_its_context(
     settings.validate().unwrap();
     let connector = Running::start(settings).await;
     connected(&format!("{}/status", connector.management)).await;
-    let publisher = Publisher::connect(&broker);
+    let publisher = Publisher::connect(broker.port, broker.authority());
     let topic = "devices/monitor-1/readings";
     publisher.publish(topic, reading(0, 0, 60), &[]).await;
     publisher.publish(topic, "not JSON", &[("site", "ward a")]).await;
@@ -127,7 +127,7 @@ async fn whoever_is_killed_every_message_is_an_observation_once(#[case] version:
     let mut process = Process::start(&path);
     connected(&format!("{}/status", process.management)).await;
     for minute in 0..3 {
-        let publisher = Publisher::connect(&broker);
+        let publisher = Publisher::connect(broker.port, broker.authority());
         for second in 0..MESSAGES {
             if second == MESSAGES / 2 {
                 process.kill();

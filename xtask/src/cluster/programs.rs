@@ -1,4 +1,4 @@
-//! Programs that are built from the Go modules of `tests/cluster`, once: a program is kept in the user's cache folder
+//! Programs that are built from the Go modules of `tests`, once: a program is kept in the user's cache folder
 //! under the hash of its module's sources, so that a change builds anew and nothing else does.
 
 use std::fs;
@@ -24,19 +24,26 @@ pub struct Programs {
 /// Finds or builds them. The first build takes about fifteen minutes on two cores.
 pub fn programs(root: &Path) -> Result<Programs> {
     Ok(Programs {
-        tool: build(root, "tool", ".")?,
-        node: build(root, "node", ".")?,
-        coredns: build(root, "coredns", ".")?,
+        tool: build(root, "tests/cluster/tool", ".")?,
+        node: build(root, "tests/cluster/node", ".")?,
+        coredns: build(root, "tests/cluster/coredns", ".")?,
     })
 }
 
 /// Finds or builds helm.
 pub fn helm(root: &Path) -> Result<PathBuf> {
-    build(root, "helm", "helm.sh/helm/v3/cmd/helm")
+    build(root, "tests/cluster/helm", "helm.sh/helm/v3/cmd/helm")
 }
 
-fn build(root: &Path, name: &str, package: &str) -> Result<PathBuf> {
-    let module = root.join("tests/cluster").join(name);
+/// Finds or builds the NATS server.
+pub fn nats_server(root: &Path) -> Result<PathBuf> {
+    build(root, "tests/nats-server", "github.com/nats-io/nats-server/v2")
+}
+
+/// A program is named as the folder of its module.
+fn build(root: &Path, module: &str, package: &str) -> Result<PathBuf> {
+    let (_, name) = module.rsplit_once('/').context("a module has a folder")?;
+    let module = root.join(module);
     let folder = cache()?.join(format!("{name}-{}", hash(&module)?));
     let program = folder.join(name);
     if program.exists() {

@@ -17,6 +17,7 @@ use anyhow::{Result, bail};
 use cluster::TestCluster;
 use totals::Totals;
 
+use crate::cluster::nats_server;
 use crate::{generate, packages, tidy};
 
 /// What to run.
@@ -72,7 +73,10 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
         run.stage("unit, property, case and HTTP tests", |run| {
             // built for the tests of their own packages, with the same features: nothing is built a second time
             let programs = crate::target_folder(run.root)?.join("debug");
-            let environment = [("TEST_PROGRAMS".to_owned(), programs.into())];
+            let environment = [
+                ("TEST_PROGRAMS".to_owned(), programs.into()),
+                ("NATS_SERVER".to_owned(), nats_server(run.root)?.into()),
+            ];
             run.cargo_test(
                 &["test", "--workspace", "--exclude", "e2e", "--no-fail-fast"],
                 &environment,

@@ -6,7 +6,7 @@
 mod v3;
 mod v5;
 
-use std::{fs, path::Path, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use iot_connector_settings::{Endpoint, Mqtt, MqttVersion, SettingsError};
@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Connection, Delivery, Source, SourceError};
+use super::{Connection, Delivery, Source, SourceError, read, text};
 use crate::{
     ingest::context,
     spool::{NewMessage, Position},
@@ -93,12 +93,6 @@ impl Broker {
     }
 
     fn secrets(&self) -> Result<Secrets, SourceError> {
-        let text = |path: &Path| {
-            let bytes = read(path)?;
-            let text =
-                String::from_utf8(bytes).map_err(|_| SourceError(format!("`{}` isn't UTF-8 text", path.display())))?;
-            Ok::<_, SourceError>(text.trim_end_matches(['\r', '\n']).to_owned())
-        };
         let username = self.settings.username_file.as_deref().map(text).transpose()?;
         let password = self.settings.password_file.as_deref().map(text).transpose()?;
         let tls = self.endpoint.tls.then(|| self.tls()).transpose()?;
@@ -151,10 +145,6 @@ impl Broker {
             ack,
         }
     }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, SourceError> {
-    fs::read(path).map_err(|error| SourceError(format!("`{}` can't be read: {error}", path.display())))
 }
 
 impl Client {
