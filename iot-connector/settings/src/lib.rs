@@ -17,7 +17,7 @@ use thiserror::Error;
 
 pub use keys::{ConnectionKey, ConnectionKeys, KEY_HEADER};
 pub use nats::Nats;
-pub use source::{Endpoint, Mqtt, MqttVersion, Source};
+pub use source::{Endpoint, Mqtt, MqttVersion, SECRET_FILES, SecretFiles, Source};
 pub use status::{FhirState, MappingState, Moment, SourceState, SourceStatus, StatusPage};
 
 /// Prefix of the environment variables.
@@ -314,7 +314,11 @@ impl Settings {
 
     /// The settings file with only what differs from the defaults, so that a default may change without a new file.
     pub fn minimal(&self) -> Value {
-        let (Ok(own), Ok(default)) = (serde_json::to_value(self), serde_json::to_value(Self::default())) else {
+        let default = Self {
+            source: self.source.defaults(),
+            ..Self::default()
+        };
+        let (Ok(own), Ok(default)) = (serde_json::to_value(self), serde_json::to_value(default)) else {
             // Plain structs of texts and numbers with text keys always serialise.
             unreachable!("settings serialise to JSON")
         };
@@ -365,8 +369,15 @@ mod tests {
         settings.window.flush_seconds = 60;
         settings.identity_resolution = IdentityResolution::Create;
         settings.capacity.messages_per_second = Some(200);
+        settings.source.nats = Some(Nats {
+            stream: "DEVICES".to_owned(),
+            ..Nats::default()
+        });
         let minimal = settings.minimal();
-        let expected = json!({"identityResolution": "Create", "window": {"flushSeconds": 60}, "capacity": {"messagesPerSecond": 200}});
+        let expected = json!({
+            "source": {"nats": {"stream": "DEVICES"}}, "identityResolution": "Create",
+            "window": {"flushSeconds": 60}, "capacity": {"messagesPerSecond": 200}
+        });
         assert_eq!(minimal, expected);
         assert_eq!(serde_json::from_value::<Settings>(minimal).unwrap(), settings);
     }

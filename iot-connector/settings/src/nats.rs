@@ -19,6 +19,9 @@ pub struct Nats {
     pub consumer: String,
     /// Only messages with such subjects (`devices.*.readings`, `devices.>`); none: all of the stream
     pub subjects: Vec<String>,
+    /// Folder with any of the files `username`, `password`, `token`, `user.creds` and `ca.crt`, for those that aren't named
+    /// below
+    pub secret_folder: Option<PathBuf>,
     /// File with the user name, read at every connect
     pub username_file: Option<PathBuf>,
     /// File with the password, read at every connect
@@ -42,6 +45,7 @@ impl Default for Nats {
             stream: String::new(),
             consumer: String::new(),
             subjects: Vec::new(),
+            secret_folder: None,
             username_file: None,
             password_file: None,
             token_file: None,
@@ -83,7 +87,7 @@ impl Nats {
                 "name one of `usernameFile`, `tokenFile` and `credentialsFile`",
             );
         }
-        if self.username_file.is_some() != self.password_file.is_some() {
+        if self.secret_folder.is_none() && self.username_file.is_some() != self.password_file.is_some() {
             return refuse(
                 "source.nats.usernameFile",
                 "user name and password have to be named together",

@@ -18,7 +18,16 @@ pub struct Source {
 }
 
 impl Source {
-    pub(crate) fn validate(&self) -> Result<(), SettingsError> {
+    /// The same kind of source, with nothing set.
+    pub(crate) fn defaults(&self) -> Self {
+        Self {
+            mqtt: self.mqtt.as_ref().map(|_| Mqtt::default()),
+            nats: self.nats.as_ref().map(|_| Nats::default()),
+        }
+    }
+
+    /// Checks what the types alone can't.
+    pub fn validate(&self) -> Result<(), SettingsError> {
         match (&self.mqtt, &self.nats) {
             (None, None) => Ok(()),
             (Some(mqtt), None) => mqtt.validate(),
@@ -28,6 +37,43 @@ impl Source {
                 reason: "name one source: `mqtt` or `nats`".to_owned(),
             }),
         }
+    }
+}
+
+/// Names of the files in a source's folder of secrets: those that Kubernetes' own Secrets use, and NATS'.
+#[derive(Debug, Clone, Copy)]
+pub struct SecretFiles {
+    /// The user's name.
+    pub username: &'static str,
+    /// The password.
+    pub password: &'static str,
+    /// A token instead of both (NATS).
+    pub token: &'static str,
+    /// A user's JWT and key (NATS).
+    pub credentials: &'static str,
+    /// The authorities to trust instead of the system's, as PEM.
+    pub authorities: &'static str,
+}
+
+/// See [`SecretFiles`].
+pub const SECRET_FILES: SecretFiles = SecretFiles {
+    username: "username",
+    password: "password",
+    token: "token",
+    credentials: "user.creds",
+    authorities: "ca.crt",
+};
+
+impl SecretFiles {
+    /// All of them.
+    pub fn all(&self) -> [&'static str; 5] {
+        [
+            self.username,
+            self.password,
+            self.token,
+            self.credentials,
+            self.authorities,
+        ]
     }
 }
 
@@ -43,6 +89,8 @@ pub struct Mqtt {
     pub topics: Vec<String>,
     /// Names the session that the broker keeps for this connector; no other client of the broker may use it
     pub client_id: String,
+    /// Folder with any of the files `username`, `password` and `ca.crt`, for those that aren't named below
+    pub secret_folder: Option<PathBuf>,
     /// File with the user name, read at every connect; absent: none is sent
     pub username_file: Option<PathBuf>,
     /// File with the password, read at every connect
@@ -74,6 +122,7 @@ impl Default for Mqtt {
             version: MqttVersion::default(),
             topics: Vec::new(),
             client_id: String::new(),
+            secret_folder: None,
             username_file: None,
             password_file: None,
             ca_file: None,
@@ -145,7 +194,7 @@ impl Mqtt {
                 "is required: the broker keeps messages for the session of this name while the connector is away",
             );
         }
-        if self.password_file.is_some() && self.username_file.is_none() {
+        if self.password_file.is_some() && self.username_file.is_none() && self.secret_folder.is_none() {
             return refuse("source.mqtt.usernameFile", "is required with a password");
         }
         let maximum = u64::from(self.receive_maximum);

@@ -5,8 +5,9 @@
 
 mod mqtt;
 mod nats;
+mod secrets;
 
-use std::{fmt, fs, future::Future, path::Path, sync::Arc, time::Duration};
+use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use iot_connector_settings::{Settings, SettingsError, SourceState};
 use jiff::Timestamp;
@@ -75,18 +76,6 @@ pub fn start(settings: &Settings, ingest: &Arc<Ingest>, supervisor: &mut Supervi
 fn follow(source: impl Source, ingest: &Arc<Ingest>, supervisor: &mut Supervisor) {
     let reader = Reader::new(source, ingest.clone(), supervisor.shutdown());
     supervisor.critical("source", reader.run());
-}
-
-/// What a file with a secret holds.
-fn read(path: &Path) -> Result<Vec<u8>, SourceError> {
-    fs::read(path).map_err(|error| SourceError(format!("`{}` can't be read: {error}", path.display())))
-}
-
-/// The text of a file, without the end of its line.
-fn text(path: &Path) -> Result<String, SourceError> {
-    let text =
-        String::from_utf8(read(path)?).map_err(|_| SourceError(format!("`{}` isn't UTF-8 text", path.display())))?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 /// The first wait after a broken connection; it doubles up to the longest.

@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tokio::{sync::watch, time::timeout};
 
-use super::{Connection, Delivery, Source, SourceError};
+use super::{Connection, Delivery, Source, SourceError, secrets::Named};
 use crate::{
     ingest::context,
     spool::{NewMessage, Position},
@@ -50,23 +50,31 @@ impl Stream {
     /// Who we are and whom we trust, as the files say now.
     fn options(&self) -> Result<ConnectOptions, SourceError> {
         let settings = &self.settings;
+        let secrets = Named {
+            folder: settings.secret_folder.as_deref(),
+            username: settings.username_file.as_deref(),
+            password: settings.password_file.as_deref(),
+            token: settings.token_file.as_deref(),
+            credentials: settings.credentials_file.as_deref(),
+            authorities: settings.ca_file.as_deref(),
+        }
+        .read()?;
         let mut options = ConnectOptions::new()
             .name("iot-connector")
             .connection_timeout(ANSWER)
             // Whoever reads connects again, with the files as they are then.
             .max_reconnects(1);
-        if let (Some(username), Some(password)) = (&settings.username_file, &settings.password_file) {
-            options = options.user_and_password(super::text(username)?, super::text(password)?);
+        if let Some(credentials) = &secrets.credentials {
+            // What is wrong with the text could show a part of it.
+            let wrong = |_| SourceError("the credentials aren't what NATS writes into a `.creds` file".to_owned());
+            options = options.credentials(credentials).map_err(wrong)?;
+        } else if let Some(token) = secrets.token {
+            options = options.token(token);
+        } else if let (Some(username), Some(password)) = (secrets.username, secrets.password) {
+            options = options.user_and_password(username, password);
         }
-        if let Some(token) = &settings.token_file {
-            options = options.token(super::text(token)?);
-        }
-        if let Some(path) = &settings.credentials_file {
-            let wrong = |error| SourceError(format!("`{}` isn't a credentials file: {error}", path.display()));
-            options = options.credentials(&super::text(path)?).map_err(wrong)?;
-        }
-        if let Some(path) = &settings.ca_file {
-            options = options.add_root_certificates(path.clone());
+        if let Some(path) = secrets.authorities {
+            options = options.add_root_certificates(path);
         }
         Ok(options)
     }

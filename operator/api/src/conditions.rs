@@ -68,7 +68,7 @@ condition_types! {
         Serving, Ingesting, QuotaExceeded, NoTenant, FhirServiceNotFound, FhirServiceNotAdmitted, FhirServiceNotReady,
         FhirVersionNotSupported, PrivateLinkEnabled, NotSupported, NameTaken, VolumePending, DataExists, ResizeRefused,
         Progressing, Unschedulable, ImagePullFailed, CrashLooping, SecretMissing, Suspended, RoutePending,
-        GatewayMissing, IotConnectorInstalled, PolicyNotEnforced, OtherPolicyOpens,
+        GatewayMissing, IotConnectorInstalled, PolicyNotEnforced, OtherPolicyOpens, NotConnected,
     }
     /// The object has a place in its tenant. Once given it is kept until the object is deleted.
     Admitted {
@@ -85,7 +85,7 @@ condition_types! {
     /// The pods run.
     WorkloadReady { Running, Progressing, Unschedulable, ImagePullFailed, CrashLooping, SecretMissing, Suspended }
     /// The source of messages, or the volume of the spool, is there.
-    SourceReady { Bound, VolumePending, DataExists, ResizeRefused }
+    SourceReady { Bound, Connected, VolumePending, DataExists, ResizeRefused, NotConnected }
     /// The service is reached from where it should be.
     Exposed { ClusterOnly, Routed, RoutePending, GatewayMissing }
     /// Only the allowed namespaces reach the service.
@@ -135,6 +135,10 @@ reasons! {
     DataExists
     /// The volume can't have the wanted size.
     ResizeRefused
+    /// The broker or stream is connected.
+    Connected
+    /// The broker or stream isn't connected; messages that come by HTTP are taken.
+    NotConnected
     /// The pod is ready.
     Running
     /// The pod is on its way.

@@ -1,6 +1,7 @@
 //! `IoTConnector`: turns device messages into Observations of one `FhirService`.
 
 mod mapping;
+mod source;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
@@ -9,9 +10,10 @@ use serde::{Deserialize, Serialize};
 
 pub use iot_connector_settings::{Compatibility, IdentityResolution};
 pub use mapping::Mapping;
+pub use source::{ManagedSource, MqttSource, MqttVersion, NatsSource, Source};
 
 use crate::fhir_service::{NAME_MESSAGE, NAME_RULE};
-use crate::shared::{DeletionPolicy, PodOptions, Resources, Volume};
+use crate::shared::{DeletionPolicy, PodOptions, Resources};
 
 /// Size of a spool volume if nothing is said. The CEL rule on growth counts an absent size as this one.
 pub const DEFAULT_SPOOL_STORAGE: &str = "5Gi";
@@ -45,7 +47,7 @@ pub const DEFAULT_CONNECTION: &str = "default";
 #[x_kube(
     validation = Rule::new("self.fhirService == oldSelf.fhirService")
         .message("fhirService is immutable: make a new IoTConnector for another service"),
-    validation = Rule::new("(has(self.source) && has(self.source.managed)) == (has(oldSelf.source) && has(oldSelf.source.managed))")
+    validation = Rule::new("(has(self.source) && has(self.source.managed)) == (has(oldSelf.source) && has(oldSelf.source.managed)) && (has(self.source) && has(self.source.mqtt)) == (has(oldSelf.source) && has(oldSelf.source.mqtt)) && (has(self.source) && has(self.source.nats)) == (has(oldSelf.source) && has(oldSelf.source.nats))")
         .message("the kind of source is immutable; absent is embedded"),
     validation = Rule::new("(has(self.source) && has(self.source.embedded) && has(self.source.embedded.storageClassName) ? self.source.embedded.storageClassName : '') == (has(oldSelf.source) && has(oldSelf.source.embedded) && has(oldSelf.source.embedded.storageClassName) ? oldSelf.source.embedded.storageClassName : '')")
         .message("source.embedded.storageClassName is immutable"),
@@ -105,31 +107,6 @@ pub struct IoTConnectorSpec {
     /// Keep messages and configuration, run nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suspend: Option<bool>,
-}
-
-/// Where messages come from: at most one member.
-#[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(
-    validation = Rule::new("!(has(self.embedded) && has(self.managed))").message("at most one of embedded and managed")
-)]
-pub struct Source {
-    /// HTTP into a spool on the pod's volume.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub embedded: Option<Volume>,
-    /// A NATS JetStream owned by the connector. Not supported by this release.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub managed: Option<ManagedSource>,
-}
-
-/// A NATS JetStream owned by the connector.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ManagedSource {
-    /// NATS servers.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 5))]
-    pub instances: Option<u32>,
 }
 
 /// A named device credential. Its key is in Secret `CONNECTOR-iot-NAME`, or `CONNECTOR-iot-NAME.GENERATION` from the

@@ -139,6 +139,9 @@ fn connector_fields(old: Option<&IoTConnector>, new: &IoTConnector) -> Verdict {
     ) {
         rules::connector_is_supported(new)?;
     }
+    if before.map(|before| &before.source) != Some(&spec.source) {
+        rules::source_is_usable(new)?;
+    }
     let mappings_changed = before
         .is_none_or(|before| before.device_mapping != spec.device_mapping || before.fhir_mapping != spec.fhir_mapping);
     if mappings_changed {

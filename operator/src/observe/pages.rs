@@ -10,6 +10,7 @@ use fhir_operator_core::fhir_service::PolicyProbe;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
+use iot_connector_settings::{SourceState, StatusPage};
 use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -78,6 +79,16 @@ pub fn page_is_fresh<T>(answer: &Option<T>) -> Duration {
         FRESH
     } else {
         Duration::from_secs(5)
+    }
+}
+
+/// The same of a connector, which is asked again soon while its source isn't connected.
+pub fn connector_page_is_fresh(answer: &Option<StatusPage>) -> Duration {
+    let source = answer.as_ref().and_then(|page| page.source.as_ref());
+    if source.is_some_and(|source| source.state == SourceState::Connecting) {
+        REPEAT
+    } else {
+        page_is_fresh(answer)
     }
 }
 

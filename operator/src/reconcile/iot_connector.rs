@@ -71,7 +71,10 @@ async fn observe(connector: &Arc<IoTConnector>, context: &Context) -> World {
         None => None,
         Some((uid, ip)) => {
             let page = pages::status_page(ip, MANAGEMENT_PORT);
-            context.connector_pages.ask(&uid, pages::page_is_fresh, page).await
+            context
+                .connector_pages
+                .ask(&uid, pages::connector_page_is_fresh, page)
+                .await
         }
     };
     World {
@@ -193,6 +196,6 @@ fn again(decision: &Decision, world: &World) -> Option<Duration> {
         .next()
         .map(|at| Duration::try_from(at.duration_since(world.now)).unwrap_or(Duration::ZERO));
     let refused = (!world.foreign.is_empty() || !world.refused.is_empty()).then_some(REFUSED);
-    let page = ready_pod(&world.pods).map(|_| pages::page_is_fresh(&world.page));
+    let page = ready_pod(&world.pods).map(|_| pages::connector_page_is_fresh(&world.page));
     [next, refused, page].into_iter().flatten().min()
 }

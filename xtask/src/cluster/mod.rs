@@ -119,6 +119,11 @@ pub trait Cluster {
     /// Puts an image where pods find it; nothing is pulled.
     fn load_image(&self, image: &Image) -> Result<()>;
 
+    /// Where pods reach a program that runs on this machine, if that is known.
+    fn host_address(&self) -> Option<String> {
+        None
+    }
+
     /// Ends the cluster and removes what it left.
     fn down(&self) -> Result<()>;
 }

@@ -57,12 +57,19 @@ impl TestCluster {
             .kubeconfig
             .as_ref()
             .context("a cluster of our own has a kubeconfig")?;
-        Ok(vec![
+        let mut environment = vec![
             ("KUBECONFIG".to_owned(), kubeconfig.into()),
             ("E2E_ROOT".to_owned(), self.root.clone().into()),
             ("E2E_KIND".to_owned(), self.backend.name().into()),
             ("PATH".to_owned(), path),
-        ])
+            ("NATS_SERVER".to_owned(), cluster::nats_server(&self.root)?.into()),
+        ];
+        environment.extend(
+            self.cluster
+                .host_address()
+                .map(|address| ("E2E_HOST".to_owned(), address.into())),
+        );
+        Ok(environment)
     }
 }
 

@@ -6,17 +6,21 @@
 mod v3;
 mod v5;
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use bytes::Bytes;
 use iot_connector_settings::{Endpoint, Mqtt, MqttVersion, SettingsError};
 use jiff::Timestamp;
+use rumqttc_v5::TlsConfiguration;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Connection, Delivery, Source, SourceError, read, text};
+use super::{
+    Connection, Delivery, Source, SourceError,
+    secrets::{self, Named},
+};
 use crate::{
     ingest::context,
     spool::{NewMessage, Position},
@@ -44,7 +48,7 @@ pub(super) struct Broker {
 struct Secrets {
     username: Option<String>,
     password: Vec<u8>,
-    tls: Option<rumqttc_v5::TlsConfiguration>,
+    tls: Option<TlsConfiguration>,
 }
 
 /// A message as both versions have it.
@@ -93,27 +97,25 @@ impl Broker {
     }
 
     fn secrets(&self) -> Result<Secrets, SourceError> {
-        let username = self.settings.username_file.as_deref().map(text).transpose()?;
-        let password = self.settings.password_file.as_deref().map(text).transpose()?;
-        let tls = self.endpoint.tls.then(|| self.tls()).transpose()?;
+        let settings = &self.settings;
+        let secrets = Named {
+            folder: settings.secret_folder.as_deref(),
+            username: settings.username_file.as_deref(),
+            password: settings.password_file.as_deref(),
+            authorities: settings.ca_file.as_deref(),
+            ..Named::default()
+        }
+        .read()?;
+        let tls = self
+            .endpoint
+            .tls
+            .then(|| tls(secrets.authorities.as_deref()))
+            .transpose()?;
         Ok(Secrets {
-            username,
-            password: password.unwrap_or_default().into_bytes(),
+            username: secrets.username,
+            password: secrets.password.unwrap_or_default().into_bytes(),
             tls,
         })
-    }
-
-    fn tls(&self) -> Result<rumqttc_v5::TlsConfiguration, SourceError> {
-        use rumqttc_v5::TlsConfiguration;
-        match &self.settings.ca_file {
-            Some(path) => Ok(TlsConfiguration::Simple {
-                ca: read(path)?,
-                alpn: None,
-                client_auth: None,
-            }),
-            None => TlsConfiguration::try_default_rustls()
-                .map_err(|error| SourceError(format!("the system's authorities can't be used: {error}"))),
-        }
     }
 
     fn open(&self) -> Result<(Client, Events), SourceError> {
@@ -144,6 +146,18 @@ impl Broker {
             },
             ack,
         }
+    }
+}
+
+fn tls(authorities: Option<&Path>) -> Result<TlsConfiguration, SourceError> {
+    match authorities {
+        Some(path) => Ok(TlsConfiguration::Simple {
+            ca: secrets::bytes(path)?,
+            alpn: None,
+            client_auth: None,
+        }),
+        None => TlsConfiguration::try_default_rustls()
+            .map_err(|error| SourceError(format!("the system's authorities can't be used: {error}"))),
     }
 }
 

@@ -170,6 +170,18 @@ fn databases_change_in_bounds(#[case] old: &str, #[case] new: &str, #[case] says
 #[case::minimal("", "")]
 #[case::embedded("source: {embedded: {storage: 5Gi}}", "")]
 #[case::two_sources("source: {embedded: {}, managed: {}}", "at most one of embedded")]
+#[case::two_brokers(
+    "source: {mqtt: {address: 'mqtt://b', topics: [t]}, nats: {servers: ['nats://b'], stream: S}}",
+    "at most one of embedded"
+)]
+#[case::mqtt(
+    "source: {mqtt: {address: 'mqtts://broker.example:8883', topics: ['a/#'], secretName: broker}}",
+    ""
+)]
+#[case::nats(
+    "source: {nats: {servers: ['tls://nats.example:4222'], stream: DEVICES, deviceToken: 2}}",
+    ""
+)]
 #[case::inline("deviceMapping: {templateType: CollectionContent, template: [{a: 1}]}", "")]
 #[case::referenced("deviceMapping: {configMap: m, key: k}", "")]
 #[case::neither("deviceMapping: {}", "either templateType")]
@@ -189,6 +201,21 @@ fn connectors(#[case] spec: &str, #[case] says: &str) {
 #[case::spool_grows("", "source: {embedded: {storage: 6Gi}}", "")]
 #[case::spool_shrinks("", "source: {embedded: {storage: 4Gi}}", "source.embedded.storage only grows")]
 #[case::other_source("", "source: {managed: {}}", "kind of source is immutable")]
+#[case::broker_instead(
+    "",
+    "source: {mqtt: {address: 'mqtt://b', topics: [t]}}",
+    "kind of source is immutable"
+)]
+#[case::other_broker(
+    "source: {mqtt: {address: 'mqtt://b', topics: [t]}}",
+    "source: {mqtt: {address: 'mqtt://c', topics: [t]}}",
+    ""
+)]
+#[case::other_kind(
+    "source: {mqtt: {address: 'mqtt://b', topics: [t]}}",
+    "source: {nats: {servers: ['nats://b'], stream: S}}",
+    "kind of source is immutable"
+)]
 #[case::class_named("", "source: {embedded: {storageClassName: fast}}", "storageClassName is immutable")]
 #[case::new_key("connections: [{name: ward}]", "connections: [{name: ward, keyGeneration: 2}]", "")]
 #[case::other_connections("connections: [{name: ward, keyGeneration: 2}]", "connections: [{name: hall}]", "")]

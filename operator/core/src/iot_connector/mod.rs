@@ -3,6 +3,7 @@
 pub mod children;
 pub mod keys;
 pub mod mappings;
+pub(crate) mod source;
 mod status;
 mod validate;
 mod world;

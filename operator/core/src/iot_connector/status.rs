@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 
 use super::keys::KeyList;
-use super::{Decision, Validated, World};
+use super::{Decision, Validated, World, source};
 use crate::conditions::{self, Finding};
 use crate::fhir_service::ApplyRefusal;
 use crate::names::{self, Owner};
@@ -89,11 +89,17 @@ fn running_findings(connector: &IoTConnector, validated: &Validated, world: &Wor
         world.stateful_set.as_deref(),
         &pods(world),
     );
-    let source = validated.volume.finding(
+    let spool = validated.volume.finding(
         ConditionType::SourceReady,
         world.volume_claim.as_deref(),
         ApplyRefusal::of(&world.refused, "PersistentVolumeClaim"),
     );
+    // A volume that isn't there comes first: without it nothing is read.
+    let told = world.page.as_ref().and_then(|page| page.source.as_ref());
+    let source = match source::finding(validated.source.as_ref(), told, connector.conditions()) {
+        Some(finding) if spool.holds => finding,
+        _ => spool,
+    };
     let exposed = Finding::holds(
         ConditionType::Exposed,
         Reason::ClusterOnly,

@@ -2,7 +2,7 @@
 
 use fhir_operator_api::{
     Compatibility, ConditionType, DEFAULT_CONNECTION, DEFAULT_SPOOL_STORAGE, FhirService, IdentityResolution,
-    IoTConnector, PodOptions, Reason, Resources, Window,
+    IoTConnector, PodOptions, Reason, Resources, Source, Window,
 };
 use jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -55,6 +55,8 @@ pub struct Validated {
     pub patient_identifier_system: Option<String>,
     /// The mappings to mount, and what is wrong with the wanted ones.
     pub mappings: Mappings,
+    /// Where messages come from beside HTTP.
+    pub source: Option<Source>,
     /// The spool's volume.
     pub volume: VolumeRequest,
     /// Device credentials, sorted by name.
@@ -90,6 +92,7 @@ pub fn decide(connector: &IoTConnector, world: &World) -> Decision {
 fn validate(connector: &IoTConnector, world: &World) -> Result<Validated, Refusal> {
     has_place(connector)?;
     rules::connector_is_supported(connector)?;
+    rules::source_is_usable(connector)?;
     fhir_service::taken(&world.foreign).map_or(Ok(()), Err)?;
     let spec = &connector.spec;
     rules::spool_is_ours(
@@ -108,6 +111,7 @@ fn validate(connector: &IoTConnector, world: &World) -> Result<Validated, Refusa
         device_identifier_system: spec.device_identifier_system.clone(),
         patient_identifier_system: spec.patient_identifier_system.clone(),
         mappings: Mappings::resolve(spec, world),
+        source: spec.source.clone(),
         volume: VolumeRequest::new(
             spec.source.as_ref().and_then(|source| source.embedded.as_ref()),
             DEFAULT_SPOOL_STORAGE,

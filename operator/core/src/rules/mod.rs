@@ -6,6 +6,7 @@ mod mappings;
 mod places;
 mod private_link;
 mod releases;
+mod source;
 mod supported;
 
 pub use data::{data_is_ours, spool_is_ours};
@@ -16,6 +17,7 @@ pub use places::{
 pub(crate) use private_link::asks_for_private_link;
 pub use private_link::{connector_keeps_private_link_off, private_link_keeps_connectors_out};
 pub use releases::{no_downgrade, no_release, release_is_known};
+pub use source::source_is_usable;
 pub use supported::{connector_is_supported, service_is_supported};
 pub(crate) use supported::{unsupported_of_connector, unsupported_of_service};
 

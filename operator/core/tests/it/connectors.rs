@@ -6,7 +6,7 @@ use fhir_operator_core::api::{ConditionType, IoTConnector};
 use fhir_operator_core::conditions::find;
 use fhir_operator_core::iot_connector::keys::KeyList;
 use fhir_operator_core::iot_connector::{Children, World, children, decide, status};
-use iot_connector_settings::{FhirState, MappingState, StatusPage};
+use iot_connector_settings::{FhirState, MappingState, SourceState, SourceStatus, StatusPage};
 use rstest::rstest;
 
 use crate::fixture::{at, connector, connector_world, documents, json, lines, service, yaml};
@@ -78,6 +78,62 @@ fn a_connector_with_everything() {
     let secrets: Vec<&str> = built.missing_keys.iter().map(|key| key.secret_name.as_str()).collect();
     assert_eq!(secrets, ["vitals-iot-home.3", "vitals-iot-ward"]);
     insta::assert_snapshot!(all(&built));
+}
+
+#[rstest]
+#[case::mqtt(
+    "{mqtt: {address: 'mqtts://broker.example', version: '3.1.1', topics: ['devices/+/readings'], deviceLevel: 2, secretName: broker}}"
+)]
+#[case::nats("{nats: {servers: ['nats://nats.example'], stream: DEVICES, subjects: ['devices.>'], deviceToken: 2}}")]
+fn a_connector_with_a_source(#[case] source: &str) {
+    let connector = connector(&format!("{MAPPED}, source: {source}"));
+    let built = build(&connector, &connector_world());
+    let kind = source.trim_start_matches('{').split(':').next().unwrap();
+    insta::assert_snapshot!(
+        format!("a_connector_with_{kind}"),
+        documents([json(&built.settings), json(&built.stateful_set)])
+    );
+}
+
+const OF_BROKER: &str = "source: {mqtt: {address: 'mqtt://broker.example', topics: [devices]}}";
+
+#[rstest]
+#[case::nothing_heard(None, None, "NotConnected", "NotConnected")]
+#[case::nothing_heard_lately(None, Some(("True", "Connected")), "Connected", "Ingesting")]
+#[case::connecting(Some((SourceState::Connecting, None)), None, "NotConnected", "NotConnected")]
+#[case::refused(Some((SourceState::Connecting, Some("NotAuthorized"))), Some(("True", "Connected")), "NotConnected", "NotConnected")]
+#[case::connected(Some((SourceState::Connected, None)), Some(("False", "NotConnected")), "Connected", "Ingesting")]
+#[case::full(Some((SourceState::Waiting, Some("the queue is full"))), None, "Connected", "Ingesting")]
+fn a_source_has_to_be_connected(
+    #[case] told: Option<(SourceState, Option<&str>)>,
+    #[case] said: Option<(&str, &str)>,
+    #[case] source_ready: &str,
+    #[case] ready: &str,
+) {
+    let mut connector = connector(&format!("{MAPPED}, {OF_BROKER}"));
+    if let (Some((status, reason)), Some(told)) = (said, &mut connector.status) {
+        told.conditions.push(yaml(&format!(
+            "{{type: SourceReady, status: '{status}', reason: {reason}, message: as before, lastTransitionTime: '2026-01-01T00:00:00Z'}}"
+        )));
+    }
+    let mut world = serving_world();
+    world.page = told.map(|(state, message)| StatusPage {
+        source: Some(SourceStatus {
+            kind: "mqtt".to_owned(),
+            state,
+            message: message.map(str::to_owned),
+        }),
+        ..page(0.0, 0, "2026-01-01T11:59:00Z")
+    });
+    let reason = |condition| reason_of(&connector, &world, condition);
+    assert_eq!(reason(ConditionType::SourceReady).as_deref(), Some(source_ready));
+    assert_eq!(reason(ConditionType::Ready).as_deref(), Some(ready));
+    // without a volume nothing is read, whatever was heard last
+    world.volume_claim = None;
+    assert_eq!(
+        reason_of(&connector, &world, ConditionType::SourceReady).as_deref(),
+        Some("VolumePending")
+    );
 }
 
 #[test]
@@ -186,6 +242,8 @@ fn without_place() -> fhir_operator_core::api::FhirService {
 
 #[rstest]
 #[case::managed("source: {managed: {}}")]
+#[case::no_port("source: {mqtt: {address: 'mqtt://broker:port', topics: [devices]}}")]
+#[case::no_subject("source: {nats: {servers: ['nats://:4222'], stream: DEVICES}}")]
 fn what_is_not_supported_is_refused(#[case] spec: &str) {
     let connector = connector(spec);
     assert_eq!(

@@ -6,6 +6,7 @@ mod lifecycle;
 mod main_job;
 mod places;
 mod private_link;
+mod source;
 mod upgrade;
 mod webhook;
 

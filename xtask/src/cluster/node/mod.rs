@@ -141,6 +141,10 @@ impl Cluster for Node {
         command::output(self.ctr().args(["images", "import"]).arg(&image.archive)).map(|_| ())
     }
 
+    fn host_address(&self) -> Option<String> {
+        Some(self.instance.host_address())
+    }
+
     fn down(&self) -> Result<()> {
         down(self.instance).map(|_| ())
     }

@@ -4,9 +4,9 @@
 use iot_connector_settings::{Capacity, FhirServer, MANAGEMENT_PORT, PORT, Settings, Spool, Window};
 use k8s_openapi::api::core::v1::ConfigMap;
 
-use crate::iot_connector::Validated;
 use crate::iot_connector::keys::KEYS_FILE;
 use crate::iot_connector::mappings::{DEVICE_FILE, FHIR_FILE};
+use crate::iot_connector::{Validated, source};
 
 /// Where the spool's volume is mounted.
 pub(super) const DATA_PATH: &str = "/var/lib/iot-connector";
@@ -18,6 +18,8 @@ pub(super) const SETTINGS_FILE: &str = "settings.json";
 pub(super) const MAPPING_PATH: &str = "/etc/iot-connector-mapping";
 /// Where `NAME-iot-keys` is mounted.
 pub(super) const KEYS_PATH: &str = "/etc/iot-connector-keys";
+/// Where the Secret of the source is mounted.
+pub(super) const SOURCE_PATH: &str = "/etc/iot-connector-source";
 /// Where the projected token is mounted.
 pub(super) const TOKEN_PATH: &str = "/var/run/secrets/fhir-operator.dev";
 /// Its file.
@@ -38,6 +40,7 @@ pub(super) fn text(validated: &Validated) -> String {
     let settings = Settings {
         listen: format!("0.0.0.0:{PORT}"),
         management: Some(format!("0.0.0.0:{MANAGEMENT_PORT}")),
+        source: source::settings(validated, SOURCE_PATH),
         spool: Spool {
             path: format!("{DATA_PATH}/spool").into(),
             max_bytes: spool_bytes(validated, &default),

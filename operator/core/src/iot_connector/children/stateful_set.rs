@@ -1,9 +1,13 @@
 //! `NAME-iot`: the connector, one writer on its spool, with a token for its FhirService.
 
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{ProjectedVolumeSource, ServiceAccountTokenProjection, Volume, VolumeProjection};
+use k8s_openapi::api::core::v1::{
+    ProjectedVolumeSource, SecretVolumeSource, ServiceAccountTokenProjection, Volume, VolumeProjection,
+};
 
-use super::settings::{DATA_PATH, KEYS_PATH, MAPPING_PATH, SETTINGS_FILE, SETTINGS_PATH, TOKEN_FILE, TOKEN_PATH};
+use super::settings::{
+    DATA_PATH, KEYS_PATH, MAPPING_PATH, SETTINGS_FILE, SETTINGS_PATH, SOURCE_PATH, TOKEN_FILE, TOKEN_PATH,
+};
 use crate::iot_connector::{Validated, World};
 use crate::names::audience;
 use crate::pods::{self, SingleWriter, config_map_volume};
@@ -30,7 +34,7 @@ pub(super) fn build(validated: &Validated, world: &World, settings: &str) -> Sta
         port: iot_connector_settings::PORT,
         management_port: iot_connector_settings::MANAGEMENT_PORT,
         data_path: DATA_PATH,
-        mounts: vec![
+        mounts: [
             (
                 config_map_volume("settings", owner.child_part("settings"), false),
                 SETTINGS_PATH,
@@ -41,7 +45,10 @@ pub(super) fn build(validated: &Validated, world: &World, settings: &str) -> Sta
             ),
             (config_map_volume("keys", owner.child_part("keys"), false), KEYS_PATH),
             (token(validated), TOKEN_PATH),
-        ],
+        ]
+        .into_iter()
+        .chain(source_secret(validated).map(|volume| (volume, SOURCE_PATH)))
+        .collect(),
         settings,
         resources: pods::resources(
             validated.resources.as_ref(),
@@ -54,6 +61,20 @@ pub(super) fn build(validated: &Validated, world: &World, settings: &str) -> Sta
         termination_seconds: 60,
     }
     .stateful_set()
+}
+
+/// The Secret of the source. Without it the connector runs, takes messages by HTTP, and says what is missing.
+fn source_secret(validated: &Validated) -> Option<Volume> {
+    let name = validated.source.as_ref()?.secret_name()?;
+    Some(Volume {
+        name: "source".to_owned(),
+        secret: Some(SecretVolumeSource {
+            secret_name: Some(name.to_owned()),
+            optional: Some(true),
+            ..SecretVolumeSource::default()
+        }),
+        ..Volume::default()
+    })
 }
 
 /// In the form that Kubernetes keeps, so that nothing differs from what is stored.

@@ -1,0 +1,103 @@
+//! Where a connector's messages come from beside HTTP.
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use iot_connector_settings::MqttVersion;
+
+use crate::shared::Volume;
+
+/// Where messages come from: at most one member. Whichever it is, HTTP is served too, and messages are kept in a spool
+/// on the pod's volume until their readings are Observations.
+#[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("[has(self.embedded), has(self.managed), has(self.mqtt), has(self.nats)].filter(there, there).size() <= 1")
+        .message("at most one of embedded, managed, mqtt and nats")
+)]
+pub struct Source {
+    /// HTTP alone; says how large the spool's volume is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub embedded: Option<Volume>,
+    /// A NATS JetStream owned by the connector. Not supported by this release.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub managed: Option<ManagedSource>,
+    /// An MQTT broker to subscribe to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mqtt: Option<MqttSource>,
+    /// A stream of NATS JetStream to read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nats: Option<NatsSource>,
+}
+
+/// A NATS JetStream owned by the connector.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ManagedSource {
+    /// NATS servers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 5))]
+    pub instances: Option<u32>,
+}
+
+/// An MQTT broker to subscribe to, with `QoS` 1 in a session of its own.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MqttSource {
+    /// `mqtt://HOST:PORT` (1883), or `mqtts://HOST:PORT` (8883) for TLS.
+    #[schemars(length(min = 8, max = 512), regex(pattern = r"^mqtts?://[^/@ ]+/?$"))]
+    pub address: String,
+    /// Version of the protocol; absent: 5.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<MqttVersion>,
+    /// Topic filters, plain (`devices/+/readings`) or shared (`$share/GROUP/FILTER`).
+    #[schemars(length(min = 1, max = 100), inner(length(min = 1, max = 1024)))]
+    pub topics: Vec<String>,
+    /// The level of the topic, from 1, that is the device's id; absent: the id is in the message only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
+    pub device_level: Option<u16>,
+    /// Secret in the same namespace with `username`, `password` and `ca.crt`, each where it is needed; followed when
+    /// it changes. Absent: no user, and the system's authorities.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub secret_name: Option<String>,
+}
+
+/// A stream of NATS JetStream to read, through a durable consumer of its own.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NatsSource {
+    /// `nats://HOST:PORT`, or `tls://HOST:PORT` for TLS: any of these is asked first, they name the others.
+    #[schemars(
+        length(min = 1, max = 10),
+        inner(length(min = 7, max = 512), regex(pattern = r"^(nats|tls)://[^/@: ][^/@ ]*/?$"))
+    )]
+    pub servers: Vec<String>,
+    /// The stream, which has to be there.
+    #[schemars(length(min = 1, max = 255), regex(pattern = r"^[^.*>/\\\s]+$"))]
+    pub stream: String,
+    /// Only messages with such subjects (`devices.*.readings`, `devices.>`); absent: all of the stream.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100), inner(length(min = 1, max = 1024)))]
+    pub subjects: Vec<String>,
+    /// The token of the subject, from 1, that is the device's id; absent: the id is in the message only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
+    pub device_token: Option<u16>,
+    /// Secret in the same namespace with `username` and `password`, or `token`, or `user.creds`, and `ca.crt`, each
+    /// where it is needed; followed when it changes. Absent: no user, and the system's authorities.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub secret_name: Option<String>,
+}
+
+impl Source {
+    /// The Secret that says who the connector is to its source.
+    pub fn secret_name(&self) -> Option<&str> {
+        let of_mqtt = self.mqtt.as_ref().and_then(|mqtt| mqtt.secret_name.as_deref());
+        let of_nats = self.nats.as_ref().and_then(|nats| nats.secret_name.as_deref());
+        of_mqtt.or(of_nats)
+    }
+}

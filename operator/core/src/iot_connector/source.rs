@@ -1,0 +1,80 @@
+//! The source of messages beside HTTP: what the connector is told about it, and what is said of it.
+
+use fhir_operator_api::{ConditionType, Reason, Source};
+use iot_connector_settings::{Mqtt, Nats, SourceState, SourceStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use super::Validated;
+use crate::conditions::{self, Finding};
+use crate::names::Owner;
+
+/// What the connector reads at start; `secrets` is where the Secret is mounted.
+pub(super) fn settings(validated: &Validated, secrets: &str) -> iot_connector_settings::Source {
+    validated
+        .source
+        .as_ref()
+        .map(|source| of(source, &validated.owner, secrets))
+        .unwrap_or_default()
+}
+
+/// The connector's own form of a source.
+pub(crate) fn of(source: &Source, owner: &Owner, secrets: &str) -> iot_connector_settings::Source {
+    let secret_folder = source.secret_name().map(|_| secrets.into());
+    // The broker keeps the connector's place by this name, which nobody else in the cluster has.
+    let own_name = format!("{}-{}", owner.namespace, owner.child());
+    iot_connector_settings::Source {
+        mqtt: source.mqtt.as_ref().map(|mqtt| Mqtt {
+            address: mqtt.address.clone(),
+            version: mqtt.version.unwrap_or_default(),
+            topics: mqtt.topics.clone(),
+            client_id: own_name.clone(),
+            secret_folder: secret_folder.clone(),
+            device_level: mqtt.device_level,
+            ..Mqtt::default()
+        }),
+        nats: source.nats.as_ref().map(|nats| Nats {
+            servers: nats.servers.clone(),
+            stream: nats.stream.clone(),
+            consumer: own_name.clone(),
+            subjects: nats.subjects.clone(),
+            secret_folder: secret_folder.clone(),
+            device_token: nats.device_token,
+            ..Nats::default()
+        }),
+    }
+}
+
+/// `SourceReady` where there is more to a source than the spool's volume. While nothing is heard of the connector, what
+/// was said last stands.
+pub(super) fn finding(source: Option<&Source>, told: Option<&SourceStatus>, said: &[Condition]) -> Option<Finding> {
+    let source = source.filter(|source| source.mqtt.is_some() || source.nats.is_some())?;
+    let kind = if source.mqtt.is_some() {
+        "MQTT broker"
+    } else {
+        "NATS stream"
+    };
+    let condition = ConditionType::SourceReady;
+    let connected = |message| Finding::holds(condition, Reason::Connected, message);
+    let not_connected = |message| Finding::fails(condition, Reason::NotConnected, message);
+    let Some(told) = told else {
+        let before = conditions::find(said, condition).filter(|said| {
+            [Reason::Connected, Reason::NotConnected]
+                .iter()
+                .any(|reason| reason.name() == said.reason)
+        });
+        return Some(match before {
+            Some(said) if said.status == "True" => connected(said.message.clone()),
+            Some(said) => not_connected(said.message.clone()),
+            None => not_connected(format!("the connector hasn't told yet whether the {kind} is connected")),
+        });
+    };
+    let why = told.message.as_deref();
+    Some(match told.state {
+        SourceState::Connecting => not_connected(format!("{kind}: {}", why.unwrap_or("connecting"))),
+        SourceState::Connected => connected(format!("the {kind} is read")),
+        SourceState::Waiting => connected(format!(
+            "the {kind} keeps its messages: {}",
+            why.unwrap_or("the queue is full")
+        )),
+    })
+}

@@ -1,0 +1,104 @@
+//! A connector that reads a stream of a NATS server outside of the cluster.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Stdio;
+
+use anyhow::{Context, Result, ensure};
+use e2e::{Cluster, Fhir, Namespace, connector, eventually, service};
+use serde_json::json;
+use tokio::process::{Child, Command};
+
+use crate::OPERATOR;
+
+/// A NATS server of this machine, ended when dropped.
+struct Server {
+    address: String,
+    _child: Child,
+}
+
+impl Server {
+    fn start(folder: &Path, token: &str) -> Result<Self> {
+        let program = std::env::var_os("NATS_SERVER").context("NATS_SERVER names the program")?;
+        let host = std::env::var("E2E_HOST").context("E2E_HOST is where pods reach this machine")?;
+        let port = TcpListener::bind((host.as_str(), 0))?.local_addr()?.port();
+        let child = Command::new(program)
+            .args([
+                "--addr",
+                &host,
+                "--port",
+                &port.to_string(),
+                "--auth",
+                token,
+                "--jetstream",
+                "--store_dir",
+            ])
+            .arg(folder)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .context("starting the NATS server")?;
+        Ok(Self {
+            address: format!("nats://{host}:{port}"),
+            _child: child,
+        })
+    }
+}
+
+/// What the condition `SourceReady` says.
+async fn told(namespace: &Namespace) -> Result<String> {
+    let found = namespace.get("iot/vitals").await?.context("the connector is there")?;
+    let conditions = found["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    let ready = conditions.iter().find(|condition| condition["type"] == "SourceReady");
+    Ok(ready
+        .map(|condition| condition["message"].to_string())
+        .unwrap_or_default())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_is_read_as_soon_as_the_secret_is_there() -> Result<()> {
+    let _shared = OPERATOR.read().await;
+    let folder = tempfile::tempdir()?;
+    let server = Server::start(folder.path(), "a token")?;
+    let client = eventually("the NATS server", || async {
+        let options = async_nats::ConnectOptions::with_token("a token".to_owned());
+        Ok(options.connect(&server.address).await?)
+    })
+    .await?;
+    let jetstream = async_nats::jetstream::new(client);
+    let stream = async_nats::jetstream::stream::Config {
+        name: "DEVICES".to_owned(),
+        subjects: vec!["devices.>".to_owned()],
+        ..Default::default()
+    };
+    jetstream.create_stream(stream).await?;
+
+    let namespace = Cluster::connect()?.namespace("streamed").await?;
+    namespace.apply(&service("clinic", "R4", "")).await?;
+    let source = format!(
+        "  source: {{nats: {{servers: ['{}'], stream: DEVICES, secretName: broker}}}}\n",
+        server.address
+    );
+    namespace.apply(&connector("vitals", "clinic", &source)).await?;
+    eventually("the missing Secret is told", || async {
+        let message = told(&namespace).await?;
+        ensure!(message.contains("is the Secret there?"), "{message}");
+        Ok(())
+    })
+    .await?;
+    namespace.until("iot/vitals", "Ready", "False", "NotConnected").await?;
+
+    let secret = ["create", "secret", "generic", "broker", "--from-literal=token=a token"];
+    namespace.kubectl(&secret).await?;
+    let message = json!({"heartRate": 61, "deviceId": "d1", "patientId": "p1", "endDate": "2026-01-01T08:00:00Z"});
+    jetstream
+        .publish("devices.d1", message.to_string().into())
+        .await?
+        .await?;
+    namespace.until("iot/vitals", "Ready", "True", "Ingesting").await?;
+    let fhir = Fhir::open(&namespace, "clinic", Some("default")).await?;
+    let found = fhir.until_found("Observation?code=8867-4", 1).await?;
+    ensure!(found["entry"][0]["resource"]["valueQuantity"]["value"] == 61, "{found}");
+    namespace.delete().await
+}
