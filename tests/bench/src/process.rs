@@ -71,11 +71,20 @@ fn bytes(pid: u32) -> Result<Bytes> {
 
 /// Resident memory in MiB.
 pub fn rss(pid: u32) -> Result<f64> {
+    memory(pid, "VmRSS:")
+}
+
+/// The most resident memory that a process had so far, in MiB.
+pub fn highest_rss(pid: u32) -> Result<f64> {
+    memory(pid, "VmHWM:")
+}
+
+fn memory(pid: u32, name: &str) -> Result<f64> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = text
         .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .context("no VmRSS")?;
+        .find_map(|line| line.strip_prefix(name))
+        .context("no such line")?;
     let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
     Ok(kib / 1024.0)
 }
