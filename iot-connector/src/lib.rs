@@ -33,7 +33,7 @@ use tracing::info;
 use crate::{
     fhir_client::{ClientError, FhirClient},
     http::Ingest,
-    ingest::keys::Keys,
+    ingest::senders::Senders,
     mappings::Mappings,
     metrics::ConnectorMetrics,
     pipeline::Pipeline,
@@ -50,6 +50,9 @@ pub enum StartError {
     /// The spool.
     #[error(transparent)]
     Spool(#[from] SpoolError),
+    /// An issuer of devices' tokens.
+    #[error("an issuer can't be used")]
+    Issuer(#[from] bearer::ConfigurationError),
     /// The FHIR client.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -131,12 +134,8 @@ pub async fn start(settings: Settings) -> Result<Connector, StartError> {
             .map_err(|error| daemon::process::describe(&error))
     });
 
-    let keys = match &settings.keys {
-        Some(path) => Keys::follow(path.clone()),
-        None => Keys::anonymous(),
-    };
     let ingest = Arc::new(Ingest {
-        keys,
+        senders: Senders::start(&settings)?,
         spool: spool.clone(),
         max_bytes: settings.spool.max_bytes,
         dead_letters: settings.dead_letters.clone(),

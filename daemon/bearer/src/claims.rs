@@ -7,6 +7,8 @@ use serde_json::{Map, Value};
 pub struct Claims {
     /// The issuer, as configured or discovered.
     pub issuer: String,
+    /// The issuer, as configured.
+    pub authority: String,
     /// Seconds since the Unix epoch.
     pub expires: i64,
     members: Map<String, Value>,
@@ -14,9 +16,10 @@ pub struct Claims {
 
 impl Claims {
     /// Claims that were verified already.
-    pub fn new(issuer: String, expires: i64, members: Map<String, Value>) -> Self {
+    pub fn new(issuer: String, authority: String, expires: i64, members: Map<String, Value>) -> Self {
         Self {
             issuer,
+            authority,
             expires,
             members,
         }

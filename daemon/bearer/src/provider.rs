@@ -33,7 +33,7 @@ pub(crate) struct Known {
 }
 
 pub(crate) struct Provider {
-    authority: String,
+    pub(crate) authority: String,
     pub(crate) audiences: Vec<String>,
     source: Source,
     known: ArcSwapOption<Known>,

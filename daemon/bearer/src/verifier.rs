@@ -91,7 +91,12 @@ impl Verifier {
         }
         check_signature(&known, &parsed)?;
         let (members, expires) = parsed.valid(&provider.audiences, now, self.leeway)?;
-        let claims = Arc::new(Claims::new(known.issuer.clone(), expires, members));
+        let claims = Arc::new(Claims::new(
+            known.issuer.clone(),
+            provider.authority.clone(),
+            expires,
+            members,
+        ));
         self.cache.put(Entry {
             hash,
             claims: claims.clone(),

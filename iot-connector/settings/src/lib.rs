@@ -3,6 +3,7 @@
 //! The operator serialises [`Settings::minimal`] into the pod's settings file and reads [`StatusPage`]; the program reads
 //! the file, environment variables `IOT_CONNECTOR_…` and flags, and warns about options that it doesn't know.
 
+mod issuers;
 mod keys;
 mod nats;
 mod source;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
+pub use issuers::Issuer;
 pub use keys::{ConnectionKey, ConnectionKeys, KEY_HEADER};
 pub use nats::Nats;
 pub use source::{Endpoint, Mqtt, MqttVersion, SECRET_FILES, SecretFiles, Source};
@@ -53,6 +55,8 @@ pub struct Settings {
     pub fhir_mapping: Option<PathBuf>,
     /// File with the SHA-256 of the connection keys (see `ConnectionKeys`), read again when it changes
     pub keys: Option<PathBuf>,
+    /// Issuers whose tokens let devices send, beside the keys
+    pub issuers: Vec<Issuer>,
     /// Accept messages without a key
     pub anonymous: bool,
     /// The FHIR server that Observations are written to
@@ -196,6 +200,7 @@ impl Default for Settings {
             device_mapping: None,
             fhir_mapping: None,
             keys: None,
+            issuers: Vec::new(),
             anonymous: false,
             fhir_server: FhirServer::default(),
             identity_resolution: IdentityResolution::default(),
@@ -284,12 +289,22 @@ impl Settings {
         if !(url.starts_with("http://") || url.starts_with("https://")) {
             return refuse("fhirServer.url", "has to begin with `http://` or `https://`");
         }
-        if self.keys.is_none() && !self.anonymous {
-            return refuse(
-                "keys",
-                "name the file with the connection keys, or set `anonymous: true` to accept messages of anyone",
-            );
+        match (self.keys.is_some() || !self.issuers.is_empty(), self.anonymous) {
+            (true, false) | (false, true) => {}
+            (false, false) => {
+                return refuse(
+                    "keys",
+                    "name the file with the connection keys or an issuer of tokens, or set `anonymous: true` to accept messages of anyone",
+                );
+            }
+            (true, true) => {
+                return refuse(
+                    "anonymous",
+                    "accepts messages of anyone: leave out `keys` and `issuers`",
+                );
+            }
         }
+        self.issuers.iter().try_for_each(Issuer::validate)?;
         within("window.flushSeconds", u64::from(self.window.flush_seconds), 1, 900)?;
         within("window.maxEvents", u64::from(self.window.max_events), 1, 100_000)?;
         within(
@@ -385,6 +400,9 @@ mod tests {
     #[rstest]
     #[case::no_url(json!({"anonymous": true}), "fhirServer.url")]
     #[case::not_http(json!({"anonymous": true, "fhirServer": {"url": "ftp://x"}}), "fhirServer.url")]
+    #[case::anyone_and_some(json!({"fhirServer": {"url": "http://x"}, "anonymous": true, "keys": "k"}), "anonymous")]
+    #[case::issuer_without_audience(json!({"fhirServer": {"url": "http://x"}, "issuers": [{"authority": "https://i", "audiences": []}]}), "issuers")]
+    #[case::issuer_without_url(json!({"fhirServer": {"url": "http://x"}, "issuers": [{"authority": "i", "audiences": ["a"]}]}), "issuers")]
     #[case::nobody_may_send(json!({"fhirServer": {"url": "http://x"}}), "keys")]
     #[case::mqtt_address(with_mqtt(&json!({"address": "broker", "topics": ["t"], "clientId": "c"})), "source.mqtt.address")]
     #[case::mqtt_topics(with_mqtt(&json!({"address": "mqtt://b", "clientId": "c"})), "source.mqtt.topics")]

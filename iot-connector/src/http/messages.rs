@@ -11,7 +11,7 @@ use axum::{
     routing::post,
 };
 use daemon::Peer;
-use iot_connector_settings::{DeadLetters, KEY_HEADER, MESSAGES_PATH};
+use iot_connector_settings::{DeadLetters, MESSAGES_PATH};
 use jiff::Timestamp;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -22,7 +22,8 @@ use crate::{
     ingest::{
         body::{self, BodyError, BodyLimits},
         context,
-        keys::{KeyError, Keys},
+        keys::KeyError,
+        senders::{SenderError, Senders},
     },
     metrics::{ConnectorMetrics, ErrorLabels},
     spool::{Appended, NewMessage, RequestKey, Spool},
@@ -44,7 +45,7 @@ const MAX_KEY: usize = 255;
 /// What ingest works with.
 pub struct Ingest {
     /// Who may send.
-    pub keys: Arc<Keys>,
+    pub senders: Senders,
     /// Where messages go.
     pub spool: Arc<Spool>,
     /// Bytes that may wait.
@@ -138,15 +139,15 @@ async fn accept(
     request: Request,
 ) -> Response {
     let now = Timestamp::now();
-    // The key comes first: a stranger's body is not even read.
-    let connection = match ingest.keys.check(key_of(&headers), now) {
-        Ok(connection) => connection,
+    // Who sends comes first: a stranger's body is not even read.
+    let sender = match ingest.senders.check(&headers, now).await {
+        Ok(sender) => sender,
         Err(error) => {
-            ingest.count_refusal("key");
-            if error == KeyError::Unknown {
-                warn!(peer = ?peer.map(|peer| peer.0.0), "a device showed a key that isn't valid");
+            ingest.count_refusal(refused_sender(&error));
+            if !matches!(error, SenderError::Missing | SenderError::Key(KeyError::Missing)) {
+                warn!(peer = ?peer.map(|peer| peer.0.0), %error, "a device isn't let in");
             }
-            return unauthorized(error);
+            return unauthorized(&error);
         }
     };
     if let Some(full) = ingest.full() {
@@ -167,7 +168,7 @@ async fn accept(
             return refusal(rejection.status(), rejection.body_text());
         }
     };
-    let key = match request_key(&headers, connection.as_deref(), &body) {
+    let key = match request_key(&headers, &sender.id, &body) {
         Ok(key) => key,
         Err(response) => return *response,
     };
@@ -191,7 +192,7 @@ async fn accept(
             return refusal(status_of(&error), daemon::process::describe(&error));
         }
     };
-    let context: Arc<str> = context::of_request(&method, &uri, &headers, connection.as_deref(), now).into();
+    let context: Arc<str> = context::of_request(&method, &uri, &headers, sender.device.as_deref(), now).into();
     let count = messages.len();
     let messages = messages
         .into_iter()
@@ -233,12 +234,8 @@ async fn accept(
     }
 }
 
-/// The key that the sender gave this request, if any. Senders with different connection keys don't share theirs.
-fn request_key(
-    headers: &HeaderMap,
-    connection: Option<&str>,
-    body: &[u8],
-) -> Result<Option<RequestKey>, Box<Response>> {
+/// The key that the sender gave this request, if any. Senders with different credentials don't share theirs.
+fn request_key(headers: &HeaderMap, sender: &str, body: &[u8]) -> Result<Option<RequestKey>, Box<Response>> {
     let Some(key) = headers.get(IDEMPOTENCY_KEY) else {
         return Ok(None);
     };
@@ -247,7 +244,7 @@ fn request_key(
         return Err(Box::new(refusal(StatusCode::BAD_REQUEST, text)));
     }
     let id = Sha256::new()
-        .chain_update(connection.unwrap_or_default())
+        .chain_update(sender)
         .chain_update([0])
         .chain_update(key.as_bytes());
     Ok(Some(RequestKey {
@@ -262,14 +259,6 @@ async fn not_allowed() -> Response {
     let allowed = HeaderValue::from_static("POST");
     response.headers_mut().insert(header::ALLOW, allowed);
     response
-}
-
-fn key_of(headers: &HeaderMap) -> Option<&str> {
-    if let Some(key) = headers.get(KEY_HEADER) {
-        return key.to_str().ok();
-    }
-    let (scheme, key) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
 }
 
 fn content_length(headers: &HeaderMap) -> usize {
@@ -288,11 +277,20 @@ fn status_of(error: &BodyError) -> StatusCode {
     }
 }
 
-fn unauthorized(error: KeyError) -> Response {
+fn refused_sender(error: &SenderError) -> &'static str {
+    match error {
+        SenderError::Missing | SenderError::Key(_) => "key",
+        SenderError::Token(_) => "token",
+    }
+}
+
+fn unauthorized(error: &SenderError) -> Response {
+    if error.is_temporary() {
+        return refuse_for_now(StatusCode::SERVICE_UNAVAILABLE, error.to_string());
+    }
     let mut response = refusal(StatusCode::UNAUTHORIZED, error);
-    response
-        .headers_mut()
-        .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    let challenge = HeaderValue::from_str(&error.challenge()).unwrap_or(HeaderValue::from_static("Bearer"));
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
     response
 }
 

@@ -11,7 +11,7 @@ const PROPERTY_PREFIX: &str = "iothub-app-";
 pub const DEVICE_HEADER: &str = "x-device-id";
 
 /// JSON text of an object with `Properties` and `SystemProperties` of one request.
-pub fn of_request(method: &Method, uri: &Uri, headers: &HeaderMap, connection: Option<&str>, now: Timestamp) -> String {
+pub fn of_request(method: &Method, uri: &Uri, headers: &HeaderMap, device: Option<&str>, now: Timestamp) -> String {
     let mut properties = Map::new();
     for (name, value) in query_pairs(uri.query().unwrap_or_default()) {
         properties.insert(name, Value::from(value));
@@ -28,7 +28,6 @@ pub fn of_request(method: &Method, uri: &Uri, headers: &HeaderMap, connection: O
     if let Some(kind) = text(header::CONTENT_TYPE.as_str()) {
         system.insert("content-type".to_owned(), Value::from(kind));
     }
-    let device = text(DEVICE_HEADER).or(connection);
     of(properties, system, device, now)
 }
 

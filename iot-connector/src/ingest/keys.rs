@@ -42,27 +42,17 @@ struct Accepted {
     not_after: Option<Timestamp>,
 }
 
-/// Who may send messages.
+/// The keys that let devices send.
 pub struct Keys {
     accepted: ArcSwap<Vec<Accepted>>,
-    anonymous: bool,
 }
 
 impl Keys {
-    /// Everyone may.
-    pub fn anonymous() -> Arc<Self> {
-        Arc::new(Self {
-            accepted: ArcSwap::default(),
-            anonymous: true,
-        })
-    }
-
     /// Who has a key of the file; it is followed on this runtime. A missing file lets nobody in until it appears, and a
     /// list that can't be used leaves the last one in force.
     pub fn follow(path: PathBuf) -> Arc<Self> {
         let keys = Arc::new(Self {
             accepted: ArcSwap::default(),
-            anonymous: false,
         });
         let mut file = WatchedFile::new(path);
         keys.look(&mut file);
@@ -70,11 +60,8 @@ impl Keys {
         keys
     }
 
-    /// The connection whose key this is; `None` for anyone where no key is asked for.
-    pub fn check(&self, key: Option<&str>, now: Timestamp) -> Result<Option<Arc<str>>, KeyError> {
-        if self.anonymous {
-            return Ok(None);
-        }
+    /// The connection whose key this is.
+    pub fn check(&self, key: Option<&str>, now: Timestamp) -> Result<Arc<str>, KeyError> {
         let key = key.filter(|key| !key.is_empty()).ok_or(KeyError::Missing)?;
         let shown: [u8; 32] = Sha256::digest(key.as_bytes()).into();
         let accepted = self.accepted.load();
@@ -87,7 +74,7 @@ impl Keys {
                 found = Some(key.connection.clone());
             }
         }
-        found.map(Some).ok_or(KeyError::Unknown)
+        found.ok_or(KeyError::Unknown)
     }
 
     fn look(&self, file: &mut WatchedFile) {
@@ -156,7 +143,6 @@ mod tests {
     fn list(text: &str) -> Keys {
         Keys {
             accepted: ArcSwap::from_pointee(parse(text.as_bytes()).unwrap()),
-            anonymous: false,
         }
     }
 
@@ -167,7 +153,7 @@ mod tests {
     fn only_a_listed_key_is_let_in() {
         let keys = list(&format!("keys: [{{connection: ward, sha256: {SECRET}}}]"));
         let now = Timestamp::UNIX_EPOCH;
-        assert_eq!(keys.check(Some("secret"), now).unwrap().as_deref(), Some("ward"));
+        assert_eq!(&*keys.check(Some("secret"), now).unwrap(), "ward");
         assert_eq!(keys.check(Some("Secret"), now), Err(KeyError::Unknown));
         assert_eq!(keys.check(None, now), Err(KeyError::Missing));
         assert_eq!(keys.check(Some(""), now), Err(KeyError::Missing));

@@ -3,3 +3,5 @@
 pub mod body;
 pub mod context;
 pub mod keys;
+pub mod senders;
+pub mod tokens;

@@ -196,7 +196,7 @@ async fn the_token_of_the_file_is_presented_and_read_again() {
     connector.stop().await;
 }
 
-fn sha256(text: &str) -> String {
+pub fn sha256(text: &str) -> String {
     use sha2::{Digest, Sha256};
     Sha256::digest(text)
         .iter()

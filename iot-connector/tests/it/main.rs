@@ -13,7 +13,11 @@ mod nats;
 mod nats_server;
 mod redelivery;
 mod refusals;
+mod tokens;
 mod waiting;
 
+#[path = "../../../daemon/bearer/tests/it/idp.rs"]
+#[expect(dead_code, reason = "the provider of the tests of tokens can do more")]
+mod idp;
 #[path = "../support/mod.rs"]
 mod support;

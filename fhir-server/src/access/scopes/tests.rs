@@ -17,7 +17,12 @@ fn granted_to(claims: &Value) -> Result<[String; 3], String> {
     let Value::Object(members) = claims.clone() else {
         panic!("claims are an object");
     };
-    let claims = Claims::new("https://issuer.example.org".to_owned(), 0, members);
+    let claims = Claims::new(
+        "https://issuer.example.org".to_owned(),
+        "https://issuer.example.org".to_owned(),
+        0,
+        members,
+    );
     let scopes = Scopes::of(&claims, version, &parser).map_err(|failure| {
         assert_eq!(failure.status.as_u16(), 400);
         failure.issues[0].diagnostics.clone()
