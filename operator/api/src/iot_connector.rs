@@ -1,5 +1,6 @@
 //! `IoTConnector`: turns device messages into Observations of one `FhirService`.
 
+mod authentication;
 mod mapping;
 mod source;
 
@@ -8,6 +9,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use authentication::{DeviceAuthentication, DeviceIssuer};
 pub use iot_connector_settings::{Compatibility, IdentityResolution};
 pub use mapping::Mapping;
 pub use source::{ManagedSource, MqttSource, MqttVersion, NatsSource, Source};
@@ -86,6 +88,9 @@ pub struct IoTConnectorSpec {
     #[schemars(length(max = 10))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_owned()]))]
     pub connections: Option<Vec<Connection>>,
+    /// Issuers whose tokens let devices send, beside `connections`; absent: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authentication: Option<DeviceAuthentication>,
     /// What the connector is sized for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capacity: Option<Capacity>,

@@ -4,12 +4,13 @@
 
 use std::collections::BTreeMap;
 
-use fhir_operator_api::{ConditionType, PodOptions, Reason, Resources};
+use fhir_operator_api::{ConditionType, ConfigMapKey, PodOptions, Reason, Resources};
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetUpdateStrategy};
 use k8s_openapi::api::core::v1::{
-    Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, HTTPGetAction,
-    PersistentVolumeClaimVolumeSource, Pod, PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ResourceRequirements,
-    SeccompProfile, SecurityContext, ServiceAccount, Volume, VolumeMount,
+    Capabilities, ConfigMapProjection, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource,
+    HTTPGetAction, KeyToPath, PersistentVolumeClaimVolumeSource, Pod, PodSecurityContext, PodSpec, PodTemplateSpec,
+    Probe, ProjectedVolumeSource, ResourceRequirements, SeccompProfile, SecurityContext, ServiceAccount, Volume,
+    VolumeMount, VolumeProjection,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -227,6 +228,41 @@ pub fn config_map_volume(name: &str, config_map: String, optional: bool) -> Volu
         }),
         ..Volume::default()
     }
+}
+
+/// The file of an issuer's certificates in [`issuer_certificates`].
+pub fn issuer_certificate(position: usize) -> String {
+    format!("issuer-{position}.pem")
+}
+
+/// The CA bundles of issuers as one volume, a file an issuer; `None` where no issuer has one.
+pub fn issuer_certificates<'a>(bundles: impl Iterator<Item = Option<&'a ConfigMapKey>>) -> Option<Volume> {
+    let sources: Vec<VolumeProjection> = bundles
+        .enumerate()
+        .filter_map(|(position, bundle)| {
+            let bundle = bundle?;
+            Some(VolumeProjection {
+                config_map: Some(ConfigMapProjection {
+                    name: bundle.config_map.clone(),
+                    items: Some(vec![KeyToPath {
+                        key: bundle.key.clone(),
+                        path: issuer_certificate(position),
+                        mode: None,
+                    }]),
+                    optional: None,
+                }),
+                ..VolumeProjection::default()
+            })
+        })
+        .collect();
+    (!sources.is_empty()).then(|| Volume {
+        name: "issuer-certificates".to_owned(),
+        projected: Some(ProjectedVolumeSource {
+            default_mode: None,
+            sources: Some(sources),
+        }),
+        ..Volume::default()
+    })
 }
 
 /// The pod's own ServiceAccount, without any right and without a token.

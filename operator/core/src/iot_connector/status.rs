@@ -127,7 +127,7 @@ fn service(validated: &Validated) -> Finding {
 
 fn ingesting(validated: &Validated) -> String {
     let mapping = &validated.mappings.finding;
-    let devices = if validated.connections.is_empty() {
+    let devices = if validated.connections.is_empty() && validated.issuers.is_empty() {
         "; spec.connections is empty: no device may send"
     } else {
         ""

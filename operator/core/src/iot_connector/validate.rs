@@ -1,8 +1,8 @@
 //! Resolves what is absent and refuses what isn't allowed. After this nobody looks at the raw spec again.
 
 use fhir_operator_api::{
-    Compatibility, ConditionType, DEFAULT_CONNECTION, DEFAULT_SPOOL_STORAGE, FhirService, IdentityResolution,
-    IoTConnector, PodOptions, Reason, Resources, Source, Window,
+    Compatibility, ConditionType, DEFAULT_CONNECTION, DEFAULT_SPOOL_STORAGE, DeviceIssuer, FhirService,
+    IdentityResolution, IoTConnector, PodOptions, Reason, Resources, Source, Window,
 };
 use jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -61,6 +61,8 @@ pub struct Validated {
     pub volume: VolumeRequest,
     /// Device credentials, sorted by name.
     pub connections: Vec<WantedConnection>,
+    /// Issuers whose tokens let devices send.
+    pub issuers: Vec<DeviceIssuer>,
     /// Messages a second that it is sized for.
     pub messages_per_second: u32,
     /// When a group of readings is written.
@@ -118,6 +120,11 @@ fn validate(connector: &IoTConnector, world: &World) -> Result<Validated, Refusa
             spec.deletion_policy,
         ),
         connections: connections(connector, &owner),
+        issuers: spec
+            .authentication
+            .as_ref()
+            .map(|authentication| authentication.issuers.clone())
+            .unwrap_or_default(),
         messages_per_second: spec
             .capacity
             .and_then(|capacity| capacity.messages_per_second)

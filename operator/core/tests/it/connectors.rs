@@ -72,7 +72,7 @@ fn a_plain_connector() {
 #[test]
 fn a_connector_with_everything() {
     let spec = format!(
-        "{MAPPED}, identityResolution: Create, deviceIdentifierSystem: 'urn:devices', patientIdentifierSystem: 'urn:patients', connections: [{{name: ward}}, {{name: home, keyGeneration: 3}}], capacity: {{messagesPerSecond: 4000}}, window: {{flushSeconds: 60, maxEvents: 100}}, compatibility: upstream, deletionPolicy: Delete, source: {{embedded: {{storage: 50Gi, storageClassName: fast}}}}, suspend: true"
+        "{MAPPED}, identityResolution: Create, deviceIdentifierSystem: 'urn:devices', patientIdentifierSystem: 'urn:patients', connections: [{{name: ward}}, {{name: home, keyGeneration: 3}}], authentication: {{issuers: [{{authority: 'https://login.example.org', audience: vitals}}, {{authority: 'https://keycloak.example.org/realms/ward', audience: vitals, deviceClaim: azp, caBundle: {{configMap: trust, key: ca.crt}}}}]}}, capacity: {{messagesPerSecond: 4000}}, window: {{flushSeconds: 60, maxEvents: 100}}, compatibility: upstream, deletionPolicy: Delete, source: {{embedded: {{storage: 50Gi, storageClassName: fast}}}}, suspend: true"
     );
     let built = build(&connector(&spec), &connector_world());
     let secrets: Vec<&str> = built.missing_keys.iter().map(|key| key.secret_name.as_str()).collect();

@@ -7,9 +7,10 @@ use fhir_operator_api::AccessGrant;
 use fhir_server_settings::{Access, Grant, Issuer, Role, Subject};
 use k8s_openapi::api::core::v1::ConfigMap;
 
-use super::settings::{ACCESS_FILE, ACCESS_PATH, CA_PATH, JWKS_FILE, ca_file};
+use super::settings::{ACCESS_FILE, ACCESS_PATH, CA_PATH, JWKS_FILE};
 use crate::fhir_service::{Authentication, Validated, World};
 use crate::names::{Owner, audience};
+use crate::pods::issuer_certificate;
 
 pub(super) fn build(validated: &Validated, world: &World) -> ConfigMap {
     let owner = &validated.owner;
@@ -82,7 +83,7 @@ fn discovered(position: usize, issuer: &fhir_operator_api::Issuer) -> Issuer {
         ca_file: issuer
             .ca_bundle
             .as_ref()
-            .map(|_| format!("{CA_PATH}/{}", ca_file(position)).into()),
+            .map(|_| format!("{CA_PATH}/{}", issuer_certificate(position)).into()),
     }
 }
 

@@ -22,11 +22,6 @@ pub(super) const JWKS_FILE: &str = "cluster-jwks.json";
 /// Where the issuers' certificates are mounted.
 pub(super) const CA_PATH: &str = "/etc/fhir-server-certificates";
 
-/// The file of an issuer's certificates.
-pub(super) fn ca_file(position: usize) -> String {
-    format!("issuer-{position}.pem")
-}
-
 pub(super) fn build(validated: &Validated, text: &str) -> ConfigMap {
     let owner = &validated.owner;
     ConfigMap {

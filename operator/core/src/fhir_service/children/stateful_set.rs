@@ -1,11 +1,11 @@
 //! `NAME-fhir`: the server, one writer on its volume.
 
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{KeyToPath, ProjectedVolumeSource, Volume, VolumeProjection};
+use k8s_openapi::api::core::v1::Volume;
 
-use super::settings::{self, ACCESS_PATH, CA_PATH, DATA_PATH, SETTINGS_FILE, SETTINGS_PATH};
+use super::settings::{ACCESS_PATH, CA_PATH, DATA_PATH, SETTINGS_FILE, SETTINGS_PATH};
 use crate::fhir_service::{Authentication, Validated, World};
-use crate::pods::{self, SingleWriter, config_map_volume};
+use crate::pods::{self, SingleWriter, config_map_volume, issuer_certificates};
 
 /// What an idle server needs, measured with room for its caches; the limit is on memory alone.
 const REQUESTS: &[(&str, &str)] = &[("cpu", "50m"), ("memory", "64Mi")];
@@ -47,36 +47,9 @@ pub(super) fn build(validated: &Validated, world: &World, settings: &str) -> Sta
     .stateful_set()
 }
 
-/// The issuers' CA bundles as one volume, a file an issuer.
 fn certificates(validated: &Validated) -> Option<Volume> {
     let Authentication::Tokens { issuers, .. } = &validated.authentication else {
         return None;
     };
-    let sources: Vec<VolumeProjection> = issuers
-        .iter()
-        .enumerate()
-        .filter_map(|(position, issuer)| {
-            let bundle = issuer.ca_bundle.as_ref()?;
-            Some(VolumeProjection {
-                config_map: Some(k8s_openapi::api::core::v1::ConfigMapProjection {
-                    name: bundle.config_map.clone(),
-                    items: Some(vec![KeyToPath {
-                        key: bundle.key.clone(),
-                        path: settings::ca_file(position),
-                        mode: None,
-                    }]),
-                    optional: None,
-                }),
-                ..VolumeProjection::default()
-            })
-        })
-        .collect();
-    (!sources.is_empty()).then(|| Volume {
-        name: "issuer-certificates".to_owned(),
-        projected: Some(ProjectedVolumeSource {
-            default_mode: None,
-            sources: Some(sources),
-        }),
-        ..Volume::default()
-    })
+    issuer_certificates(issuers.iter().map(|issuer| issuer.ca_bundle.as_ref()))
 }

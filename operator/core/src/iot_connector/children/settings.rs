@@ -1,12 +1,14 @@
 //! `NAME-iot-settings`: what the connector reads at start. Only what differs from its defaults is written, so that
 //! neither a newer operator nor an older connector changes it.
 
-use iot_connector_settings::{Capacity, FhirServer, MANAGEMENT_PORT, PORT, Settings, Spool, Window};
+use fhir_operator_api::DeviceIssuer;
+use iot_connector_settings::{Capacity, FhirServer, Issuer, MANAGEMENT_PORT, PORT, Settings, Spool, Window};
 use k8s_openapi::api::core::v1::ConfigMap;
 
 use crate::iot_connector::keys::KEYS_FILE;
 use crate::iot_connector::mappings::{DEVICE_FILE, FHIR_FILE};
 use crate::iot_connector::{Validated, source};
+use crate::pods::issuer_certificate;
 
 /// Where the spool's volume is mounted.
 pub(super) const DATA_PATH: &str = "/var/lib/iot-connector";
@@ -20,6 +22,8 @@ pub(super) const MAPPING_PATH: &str = "/etc/iot-connector-mapping";
 pub(super) const KEYS_PATH: &str = "/etc/iot-connector-keys";
 /// Where the Secret of the source is mounted.
 pub(super) const SOURCE_PATH: &str = "/etc/iot-connector-source";
+/// Where the certificates of issuers are mounted.
+pub(super) const CA_PATH: &str = "/etc/iot-connector-certificates";
 /// Where the projected token is mounted.
 pub(super) const TOKEN_PATH: &str = "/var/run/secrets/fhir-operator.dev";
 /// Its file.
@@ -48,6 +52,7 @@ pub(super) fn text(validated: &Validated) -> String {
         device_mapping: Some(format!("{MAPPING_PATH}/{DEVICE_FILE}").into()),
         fhir_mapping: Some(format!("{MAPPING_PATH}/{FHIR_FILE}").into()),
         keys: Some(format!("{KEYS_PATH}/{KEYS_FILE}").into()),
+        issuers: validated.issuers.iter().enumerate().map(issuer).collect(),
         fhir_server: FhirServer {
             url: format!("http://{}.{}.svc/", validated.service.name, owner.namespace),
             token_file: Some(format!("{TOKEN_PATH}/{TOKEN_FILE}").into()),
@@ -67,6 +72,19 @@ pub(super) fn text(validated: &Validated) -> String {
         ..default
     };
     format!("{:#}\n", settings.minimal())
+}
+
+fn issuer((position, issuer): (usize, &DeviceIssuer)) -> Issuer {
+    Issuer {
+        authority: issuer.authority.clone(),
+        audiences: vec![issuer.audience.clone()],
+        jwks_file: None,
+        ca_file: issuer
+            .ca_bundle
+            .as_ref()
+            .map(|_| format!("{CA_PATH}/{}", issuer_certificate(position)).into()),
+        device_claim: issuer.device_claim.clone(),
+    }
 }
 
 /// The spool stops taking messages before the volume is full: a fifth stays for the store's own work and dead letters.

@@ -6,11 +6,11 @@ use k8s_openapi::api::core::v1::{
 };
 
 use super::settings::{
-    DATA_PATH, KEYS_PATH, MAPPING_PATH, SETTINGS_FILE, SETTINGS_PATH, SOURCE_PATH, TOKEN_FILE, TOKEN_PATH,
+    CA_PATH, DATA_PATH, KEYS_PATH, MAPPING_PATH, SETTINGS_FILE, SETTINGS_PATH, SOURCE_PATH, TOKEN_FILE, TOKEN_PATH,
 };
 use crate::iot_connector::{Validated, World};
 use crate::names::audience;
-use crate::pods::{self, SingleWriter, config_map_volume};
+use crate::pods::{self, SingleWriter, config_map_volume, issuer_certificates};
 
 /// For how long a token is valid; kubelet renews it at four fifths.
 const TOKEN_SECONDS: i64 = 3600;
@@ -48,6 +48,7 @@ pub(super) fn build(validated: &Validated, world: &World, settings: &str) -> Sta
         ]
         .into_iter()
         .chain(source_secret(validated).map(|volume| (volume, SOURCE_PATH)))
+        .chain(certificates(validated).map(|volume| (volume, CA_PATH)))
         .collect(),
         settings,
         resources: pods::resources(
@@ -75,6 +76,10 @@ fn source_secret(validated: &Validated) -> Option<Volume> {
         }),
         ..Volume::default()
     })
+}
+
+fn certificates(validated: &Validated) -> Option<Volume> {
+    issuer_certificates(validated.issuers.iter().map(|issuer| issuer.ca_bundle.as_ref()))
 }
 
 /// In the form that Kubernetes keeps, so that nothing differs from what is stored.
