@@ -10,7 +10,7 @@ use std::{
 use clap::ArgMatches;
 use iot_mapping::{Compatibility, DryRun, Finding, Message, dry_run};
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::ingest::{
     body::{self, BodyLimits},
@@ -39,7 +39,13 @@ fn run(matches: &ArgMatches) -> Result<bool, Box<dyn Error>> {
         Some("upstream") => Compatibility::Upstream,
         _ => Compatibility::Standard,
     };
-    let report = report(device.as_deref(), fhir.as_deref(), messages.into_bytes(), compatibility);
+    let report = report(
+        device.as_deref(),
+        fhir.as_deref(),
+        messages.into_bytes(),
+        &Envelope::default(),
+        compatibility,
+    );
     let mut out = std::io::stdout().lock();
     if matches.get_flag("json") {
         writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
@@ -49,19 +55,28 @@ fn run(matches: &ArgMatches) -> Result<bool, Box<dyn Error>> {
     Ok(report.has_errors())
 }
 
+/// What stands beside a message's body; members that are named here go before those of a message that comes by HTTP.
+#[derive(Debug, Clone, Default)]
+pub struct Envelope {
+    /// By the sender.
+    pub properties: Map<String, Value>,
+    /// By the way of the message.
+    pub system_properties: Map<String, Value>,
+}
+
 /// A dry run on a text with messages. A message that is an envelope (`Body` with `Properties` or `SystemProperties`) is
 /// taken as it is; any other gets one as if it came by HTTP.
-pub fn report(device: Option<&str>, fhir: Option<&str>, messages: Vec<u8>, compatibility: Compatibility) -> DryRun {
+pub fn report(
+    device: Option<&str>,
+    fhir: Option<&str>,
+    messages: Vec<u8>,
+    envelope: &Envelope,
+    compatibility: Compatibility,
+) -> DryRun {
     let now = Timestamp::now();
     // Without messages the mappings alone are judged.
     let messages = body::messages(&messages.into(), None, &BodyLimits::default()).unwrap_or_default();
-    let context = context::of_request(
-        &axum::http::Method::POST,
-        &axum::http::Uri::from_static("/messages"),
-        &axum::http::HeaderMap::new(),
-        Some("dry-run"),
-        now,
-    );
+    let context = envelope.context(now);
     let messages: Vec<Message<'_>> = messages
         .iter()
         .map(|body| {
@@ -74,6 +89,31 @@ pub fn report(device: Option<&str>, fhir: Option<&str>, messages: Vec<u8>, compa
         })
         .collect();
     dry_run(device, fhir, &messages, compatibility, now)
+}
+
+impl Envelope {
+    /// JSON text of an object with `Properties` and `SystemProperties`.
+    fn context(&self, now: Timestamp) -> String {
+        let http = context::of_request(
+            &axum::http::Method::POST,
+            &axum::http::Uri::from_static("/messages"),
+            &axum::http::HeaderMap::new(),
+            Some("dry-run"),
+            now,
+        );
+        let Ok(Value::Object(mut context)) = serde_json::from_str(&http) else {
+            return http;
+        };
+        for (part, named) in [
+            ("Properties", &self.properties),
+            ("SystemProperties", &self.system_properties),
+        ] {
+            if let Some(Value::Object(members)) = context.get_mut(part) {
+                members.extend(named.clone());
+            }
+        }
+        Value::Object(context).to_string()
+    }
 }
 
 fn is_envelope(body: &[u8]) -> bool {

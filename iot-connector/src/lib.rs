@@ -28,13 +28,14 @@ use daemon::{
 };
 use iot_connector_settings::{MESSAGES_PATH, Settings, SettingsError};
 use thiserror::Error;
+use tokio::sync::watch;
 use tracing::info;
 
 use crate::{
     fhir_client::{ClientError, FhirClient},
     http::Ingest,
     ingest::senders::Senders,
-    mappings::Mappings,
+    mappings::{MappingTexts, Mappings},
     metrics::ConnectorMetrics,
     pipeline::Pipeline,
     spool::{Spool, SpoolError},
@@ -105,6 +106,7 @@ pub async fn start(settings: Settings) -> Result<Connector, StartError> {
     let shutdown = supervisor.shutdown();
 
     let (mappings, in_force) = Mappings::new(&settings, report.clone());
+    let texts = mappings.texts();
     let following = shutdown.clone();
     supervisor.critical("mappings", async move {
         mappings.follow(following).await;
@@ -155,7 +157,7 @@ pub async fn start(settings: Settings) -> Result<Connector, StartError> {
     let routes = http::message_routes(ingest.clone()).merge(daemon::management::health_routes(supervisor.health()));
     supervisor.serve("messages", listener, routes.fallback(unknown));
     let management = match &settings.management {
-        Some(address) => Some(serve_management(&mut supervisor, address, &registry, ingest).await?),
+        Some(address) => Some(serve_management(&mut supervisor, address, &registry, ingest, texts).await?),
         None => None,
     };
     info!(%address, management = management.map(|address| address.to_string()), "messages are accepted");
@@ -171,6 +173,7 @@ async fn serve_management(
     address: &str,
     registry: &Arc<Metrics>,
     ingest: Arc<Ingest>,
+    texts: watch::Receiver<MappingTexts>,
 ) -> Result<SocketAddr, StartError> {
     let listener = Listener::bind(address).await?;
     let address = listener.address();
@@ -185,7 +188,8 @@ async fn serve_management(
     let routes = daemon::management::routes(supervisor.health(), registry, status)
         .merge(http::dead_letter_routes(spool))
         .merge(http::unmatched_routes(unmatched))
-        .merge(http::dry_run_routes());
+        .merge(http::dry_run_routes())
+        .merge(http::mapping_page_routes(texts));
     supervisor.serve_management(listener, routes);
     Ok(address)
 }

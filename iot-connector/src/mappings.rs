@@ -10,6 +10,7 @@ use daemon::{
 };
 use iot_connector_settings::{Compatibility, MappingState, Settings};
 use iot_mapping::{DeviceMapping, FhirMapping, TemplateError};
+use serde::Serialize;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
@@ -33,6 +34,29 @@ pub struct Mappings {
     fhir_text: Option<Vec<u8>>,
     report: SharedReport,
     in_force: watch::Sender<Option<Arc<Pair>>>,
+    texts: watch::Sender<MappingTexts>,
+}
+
+/// The texts that are known, for people who change them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MappingTexts {
+    /// How they are understood.
+    pub compatibility: Compatibility,
+    /// The pair that is worked with.
+    pub in_force: Option<PairTexts>,
+    /// A newer pair that can't be used.
+    pub refused: Option<PairTexts>,
+}
+
+/// The texts of a pair, as they are in the files.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PairTexts {
+    /// Of the device mapping.
+    pub device_mapping: String,
+    /// Of the FHIR mapping.
+    pub fhir_mapping: String,
 }
 
 impl Mappings {
@@ -48,9 +72,18 @@ impl Mappings {
             fhir_text: None,
             report,
             in_force,
+            texts: watch::Sender::new(MappingTexts {
+                compatibility: settings.compatibility,
+                ..MappingTexts::default()
+            }),
         };
         mappings.look();
         (mappings, receiver)
+    }
+
+    /// The texts of the pair in force, and of one that was refused since.
+    pub fn texts(&self) -> watch::Receiver<MappingTexts> {
+        self.texts.subscribe()
     }
 
     /// Follows the files until the shutdown.
@@ -75,14 +108,23 @@ impl Mappings {
             self.missing();
             return;
         };
-        match parse(device, fhir, self.compatibility) {
+        let texts = PairTexts {
+            device_mapping: String::from_utf8_lossy(device).into_owned(),
+            fhir_mapping: String::from_utf8_lossy(fhir).into_owned(),
+        };
+        match parse(&texts, self.compatibility) {
             Ok(pair) => {
                 info!("the mappings are in force");
+                self.texts.send_modify(|known| {
+                    known.in_force = Some(texts);
+                    known.refused = None;
+                });
                 self.report.mappings(MappingState::Valid, None);
                 self.in_force.send_replace(Some(Arc::new(pair)));
             }
             Err(message) => {
                 warn!("the mappings can't be used, the last valid ones stay: {message}");
+                self.texts.send_modify(|known| known.refused = Some(texts));
                 self.report.mappings(MappingState::Invalid, Some(message));
             }
         }
@@ -125,9 +167,8 @@ fn look_at(file: &mut Option<WatchedFile>, text: &mut Option<Vec<u8>>) -> bool {
     }
 }
 
-fn parse(device: &[u8], fhir: &[u8], compatibility: Compatibility) -> Result<Pair, String> {
+fn parse(texts: &PairTexts, compatibility: Compatibility) -> Result<Pair, String> {
     let compatibility = compatibility_of(compatibility);
-    let (device, fhir) = (String::from_utf8_lossy(device), String::from_utf8_lossy(fhir));
     let named = |side: &str, errors: &[TemplateError]| {
         errors
             .iter()
@@ -136,8 +177,8 @@ fn parse(device: &[u8], fhir: &[u8], compatibility: Compatibility) -> Result<Pai
             .join("; ")
     };
     match (
-        DeviceMapping::parse(&device, compatibility),
-        FhirMapping::parse(&fhir, compatibility),
+        DeviceMapping::parse(&texts.device_mapping, compatibility),
+        FhirMapping::parse(&texts.fhir_mapping, compatibility),
     ) {
         (Ok(device), Ok(fhir)) => Ok(Pair { device, fhir }),
         (Err(errors), Ok(_)) => Err(named("device mapping", &errors)),

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use iot_mapping::{
     DeviceMapping, Message,
     json::{Document, Id, Value},
+    parse_time,
 };
 use serde::Serialize;
 
@@ -17,6 +18,10 @@ use crate::spool::Micros;
 const SHAPES: usize = 100;
 /// Characters of a shape, or about so many; what is longer is cut.
 const LENGTH: usize = 1_000;
+/// Values in an example, so many at most; what exceeds them is left out.
+const EXAMPLE_MEMBERS: usize = 200;
+/// What stands for every text that is a time.
+const EXAMPLE_TIME: &str = "2026-01-01T00:00:00Z";
 /// Members in members that are shown.
 const DEPTH: usize = 8;
 
@@ -42,6 +47,8 @@ pub struct Page {
 pub struct Alike {
     /// Members and kinds.
     pub shape: String,
+    /// A message of that shape, with values of ours: what is tried out.
+    pub example: serde_json::Value,
     /// How many came.
     pub count: u64,
     /// When the first one was accepted, RFC 3339.
@@ -89,6 +96,7 @@ impl Unmatched {
         };
         page.shapes.push(Alike {
             shape,
+            example: example(&document, 0, 0, &mut { EXAMPLE_MEMBERS }),
             count: 1,
             first: moment.clone(),
             last: moment,
@@ -145,6 +153,38 @@ fn write(document: &Document<'_>, id: Id, depth: usize, text: &mut String) {
     }
 }
 
+/// The same members with values that say nothing of the message's own but their kinds.
+fn example(document: &Document<'_>, id: Id, depth: usize, left: &mut usize) -> serde_json::Value {
+    *left = left.saturating_sub(1);
+    match document.value(id) {
+        Value::Null => serde_json::Value::Null,
+        Value::Bool(_) => true.into(),
+        Value::Number(_) => 1.into(),
+        Value::String(text) if parse_time(text).is_some() => EXAMPLE_TIME.into(),
+        Value::String(_) => "text".into(),
+        Value::Array | Value::Object if depth >= DEPTH => serde_json::Value::Null,
+        Value::Array => {
+            // one element stands for the others
+            let first = document.children(id).next();
+            first
+                .map(|child| example(document, child, depth + 1, left))
+                .into_iter()
+                .collect()
+        }
+        Value::Object => {
+            let mut members = serde_json::Map::new();
+            for member in document.children(id) {
+                if *left == 0 {
+                    break;
+                }
+                let name = document.key(member).unwrap_or_default().to_owned();
+                members.insert(name, example(document, member, depth + 1, left));
+            }
+            members.into()
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use iot_mapping::Compatibility;
@@ -164,6 +204,18 @@ mod tests {
         assert_eq!(shape(&Document::parse(body.as_bytes()).unwrap()), expected);
     }
 
+    #[rstest]
+    #[case(
+        r#"{"a": 71.5, "b": {"c": "secret", "d": [false, null]}, "e": null, "f": "2025-05-05T07:08:09.123+02:00"}"#,
+        r#"{"a":1,"b":{"c":"text","d":[true]},"e":null,"f":"2026-01-01T00:00:00Z"}"#
+    )]
+    #[case("[]", "[]")]
+    #[case("[[[[[[[[[[1]]]]]]]]]]", "[[[[[[[[null]]]]]]]]")]
+    fn an_example_has_the_same_members_and_none_of_the_values(#[case] body: &str, #[case] expected: &str) {
+        let document = Document::parse(body.as_bytes()).unwrap();
+        assert_eq!(example(&document, 0, 0, &mut { EXAMPLE_MEMBERS }).to_string(), expected);
+    }
+
     #[test]
     fn shapes_are_bounded() {
         let mapping = DeviceMapping::parse(
@@ -180,6 +232,12 @@ mod tests {
         let page = unmatched.page();
         assert_eq!((page.shapes.len(), page.others), (SHAPES, 14));
         assert!(page.shapes.iter().all(|shape| shape.count == 2));
+        let members: Vec<String> = (0..1_000).map(|number| format!("\"name{number}\": 1")).collect();
+        let wide = format!("{{{}}}", members.join(", "));
+        let shown = example(&Document::parse(wide.as_bytes()).unwrap(), 0, 0, &mut {
+            EXAMPLE_MEMBERS
+        });
+        assert_eq!(shown.as_object().unwrap().len(), EXAMPLE_MEMBERS - 1);
         let long = format!("{{\"{}\": 1}}", "x".repeat(3 * LENGTH));
         assert_eq!(
             shape(&Document::parse(long.as_bytes()).unwrap()).chars().count(),

@@ -43,6 +43,10 @@ const BUILD: &[Needed] = &[
         proof: "/usr/sbin/mosquitto",
         package: "mosquitto",
     },
+    Needed {
+        proof: "/usr/bin/chromium",
+        package: "chromium",
+    },
 ];
 
 const CLUSTER: &[Needed] = &[

@@ -1,5 +1,7 @@
 //! `POST /dry-run` on the management port: what mappings make of messages.
 
+use std::borrow::Cow;
+
 use axum::{
     Json, Router,
     http::StatusCode,
@@ -8,10 +10,13 @@ use axum::{
 };
 use iot_connector_settings::Compatibility;
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::{Map, Value, value::RawValue};
 
 use super::refusal;
-use crate::{dry_run::report, mappings::compatibility_of};
+use crate::{
+    dry_run::{Envelope, report},
+    mappings::compatibility_of,
+};
 
 /// The route.
 pub fn routes() -> Router {
@@ -21,30 +26,47 @@ pub fn routes() -> Router {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Request {
-    device_mapping: Box<RawValue>,
+    device_mapping: Option<Box<RawValue>>,
     fhir_mapping: Option<Box<RawValue>>,
     /// A message or a list of them.
     messages: Option<Box<RawValue>>,
+    /// `Properties` of messages that aren't envelopes.
+    #[serde(default)]
+    properties: Map<String, Value>,
+    /// `SystemProperties` of messages that aren't envelopes.
+    #[serde(default)]
+    system_properties: Map<String, Value>,
     #[serde(default)]
     compatibility: Compatibility,
 }
 
 async fn try_out(Json(request): Json<Request>) -> Response {
     let work = move || {
-        let fhir = request.fhir_mapping.as_ref().map(|mapping| mapping.get());
-        let messages = request
-            .messages
-            .map(|messages| messages.get().as_bytes().to_vec())
-            .unwrap_or_default();
+        let device = request.device_mapping.as_deref().map(text);
+        let fhir = request.fhir_mapping.as_deref().map(text);
+        let messages = request.messages.as_deref().map(text).unwrap_or_default();
+        let envelope = Envelope {
+            properties: request.properties,
+            system_properties: request.system_properties,
+        };
         report(
-            Some(request.device_mapping.get()),
-            fhir,
-            messages,
+            device.as_deref(),
+            fhir.as_deref(),
+            messages.into_owned().into_bytes(),
+            &envelope,
             compatibility_of(request.compatibility),
         )
     };
     match tokio::task::spawn_blocking(work).await {
         Ok(report) => Json(report).into_response(),
         Err(error) => refusal(StatusCode::INTERNAL_SERVER_ERROR, error),
+    }
+}
+
+/// JSON as it stands in the request, or what a string holds: a text that somebody is writing needn't be JSON yet.
+fn text(json: &RawValue) -> Cow<'_, str> {
+    match serde_json::from_str(json.get()) {
+        Ok(text) => Cow::Owned(text),
+        Err(_) => Cow::Borrowed(json.get()),
     }
 }

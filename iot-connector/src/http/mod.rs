@@ -1,8 +1,8 @@
-//! HTTP in: messages on the device port, dead letters and dry run on the management port.
+//! HTTP in: messages on the device port, dead letters, dry run and the mapping page on the management port.
 
 mod dead_letters;
 mod dry_run;
-
+mod mapping_page;
 mod messages;
 mod unmatched;
 
@@ -15,7 +15,7 @@ use serde_json::json;
 
 pub use dead_letters::routes as dead_letter_routes;
 pub use dry_run::routes as dry_run_routes;
-
+pub use mapping_page::routes as mapping_page_routes;
 pub use messages::{Full, Ingest, routes as message_routes};
 pub use unmatched::routes as unmatched_routes;
 

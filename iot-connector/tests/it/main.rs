@@ -1,11 +1,13 @@
 //! The connector as a whole: over real ports, against a FHIR server that can be told to fail.
 
+mod browser;
 mod bundles;
 mod dead_letters;
 mod examples;
 mod idempotency;
 mod ingest;
 mod kill;
+mod mapping_page;
 mod mappings;
 mod mosquitto;
 mod mqtt;
