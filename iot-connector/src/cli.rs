@@ -9,7 +9,7 @@ use daemon::{
 };
 use iot_connector_settings::{ENVIRONMENT_PREFIX, LogFormat, Settings};
 
-use crate::{dead_letter_commands, dry_run, unmatched_command};
+use crate::{dead_letter_commands, dry_run, trace_command, unmatched_command};
 
 type Failure = Box<dyn Error>;
 
@@ -20,6 +20,7 @@ pub fn main() -> ExitCode {
         Some(("run", matches)) => run(&declared, matches),
         Some(("dry-run", matches)) => dry_run::command(matches),
         Some(("unmatched", matches)) => daemon::process::run(1, unmatched_command::command(matches)),
+        Some(("trace", matches)) => daemon::process::run(1, trace_command::command(matches)),
         Some(("dead-letters", matches)) => daemon::process::run(1, dead_letter_commands::command(matches)),
         // `subcommand_required` leaves no other case.
         _ => ExitCode::FAILURE,
@@ -75,6 +76,7 @@ pub fn command(declared: &Declared) -> Command {
                 ),
         )
         .subcommand(dead_letter_commands::declare())
+        .subcommand(trace_command::declare())
         .subcommand(unmatched_command::declare())
 }
 

@@ -16,6 +16,8 @@ pub mod pipeline;
 mod source;
 pub mod spool;
 mod status;
+mod trace;
+mod trace_command;
 mod unmatched;
 mod unmatched_command;
 
@@ -38,8 +40,9 @@ use crate::{
     mappings::{MappingTexts, Mappings},
     metrics::ConnectorMetrics,
     pipeline::Pipeline,
-    spool::{Spool, SpoolError},
+    spool::{Keep, Spool, SpoolError},
     status::SharedReport,
+    trace::Tracing,
 };
 
 /// Why a connector can't start.
@@ -98,7 +101,7 @@ impl Connector {
 pub async fn start(settings: Settings) -> Result<Connector, StartError> {
     settings.validate()?;
     let report = SharedReport::default();
-    let spool = Arc::new(Spool::open(&settings.spool.path)?);
+    let spool = Arc::new(Spool::open(&settings.spool.path, Keep::from(&settings.trace))?);
     let fhir = FhirClient::new(&settings.fhir_server)?;
     let registry = Arc::new(Metrics::new("iot_connector", env!("CARGO_PKG_VERSION")));
     let metrics = registry.register(|registry| ConnectorMetrics::register(registry, &spool));
@@ -123,7 +126,7 @@ pub async fn start(settings: Settings) -> Result<Connector, StartError> {
     let pipeline = Pipeline::new(
         &settings,
         spool.clone(),
-        in_force,
+        in_force.clone(),
         fhir,
         metrics.clone(),
         report.clone(),
@@ -157,7 +160,14 @@ pub async fn start(settings: Settings) -> Result<Connector, StartError> {
     let routes = http::message_routes(ingest.clone()).merge(daemon::management::health_routes(supervisor.health()));
     supervisor.serve("messages", listener, routes.fallback(unknown));
     let management = match &settings.management {
-        Some(address) => Some(serve_management(&mut supervisor, address, &registry, ingest, texts).await?),
+        Some(address) => {
+            let tracing = Arc::new(Tracing {
+                spool,
+                mappings: in_force,
+                report,
+            });
+            Some(serve_management(&mut supervisor, address, &registry, ingest, tracing, texts).await?)
+        }
         None => None,
     };
     info!(%address, management = management.map(|address| address.to_string()), "messages are accepted");
@@ -173,6 +183,7 @@ async fn serve_management(
     address: &str,
     registry: &Arc<Metrics>,
     ingest: Arc<Ingest>,
+    tracing: Arc<Tracing>,
     texts: watch::Receiver<MappingTexts>,
 ) -> Result<SocketAddr, StartError> {
     let listener = Listener::bind(address).await?;
@@ -187,6 +198,7 @@ async fn serve_management(
     };
     let routes = daemon::management::routes(supervisor.health(), registry, status)
         .merge(http::dead_letter_routes(spool))
+        .merge(http::trace_routes(tracing))
         .merge(http::unmatched_routes(unmatched))
         .merge(http::dry_run_routes())
         .merge(http::mapping_page_routes(texts));

@@ -11,6 +11,7 @@ use daemon::{
 use iot_connector_settings::{Compatibility, MappingState, Settings};
 use iot_mapping::{DeviceMapping, FhirMapping, TemplateError};
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
@@ -23,6 +24,8 @@ pub struct Pair {
     pub device: DeviceMapping,
     /// From measurements to Observations.
     pub fhir: FhirMapping,
+    /// Tells it from other pairs.
+    pub digest: Arc<str>,
 }
 
 /// Follows the two files.
@@ -169,6 +172,7 @@ fn look_at(file: &mut Option<WatchedFile>, text: &mut Option<Vec<u8>>) -> bool {
 
 fn parse(texts: &PairTexts, compatibility: Compatibility) -> Result<Pair, String> {
     let compatibility = compatibility_of(compatibility);
+    let digest = digest(texts);
     let named = |side: &str, errors: &[TemplateError]| {
         errors
             .iter()
@@ -180,7 +184,7 @@ fn parse(texts: &PairTexts, compatibility: Compatibility) -> Result<Pair, String
         DeviceMapping::parse(&texts.device_mapping, compatibility),
         FhirMapping::parse(&texts.fhir_mapping, compatibility),
     ) {
-        (Ok(device), Ok(fhir)) => Ok(Pair { device, fhir }),
+        (Ok(device), Ok(fhir)) => Ok(Pair { device, fhir, digest }),
         (Err(errors), Ok(_)) => Err(named("device mapping", &errors)),
         (Ok(_), Err(errors)) => Err(named("FHIR mapping", &errors)),
         (Err(device), Err(fhir)) => Err(format!(
@@ -189,6 +193,16 @@ fn parse(texts: &PairTexts, compatibility: Compatibility) -> Result<Pair, String
             named("FHIR mapping", &fhir)
         )),
     }
+}
+
+fn digest(texts: &PairTexts) -> Arc<str> {
+    let hash = Sha256::new()
+        .chain_update((texts.device_mapping.len() as u64).to_be_bytes())
+        .chain_update(&texts.device_mapping)
+        .chain_update(&texts.fhir_mapping)
+        .finalize();
+    let start = hash.first_chunk().copied().map_or(0, u64::from_be_bytes);
+    format!("{start:016x}").into()
 }
 
 /// The mapping's name for the setting.

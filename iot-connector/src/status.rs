@@ -42,6 +42,12 @@ impl Report {
         *self.fhir.lock().unwrap_or_else(PoisonError::into_inner) = (FhirState::Waiting, Some(reason));
     }
 
+    /// Why the FHIR server is waited for, if it is.
+    pub fn fhir_trouble(&self) -> Option<String> {
+        let known = self.fhir.lock().unwrap_or_else(PoisonError::into_inner);
+        known.1.clone().filter(|_| known.0 == FhirState::Waiting)
+    }
+
     /// The state of the mapping files.
     pub fn mappings(&self, state: MappingState, message: Option<String>) {
         *self.mappings.lock().unwrap_or_else(PoisonError::into_inner) = (state, message);

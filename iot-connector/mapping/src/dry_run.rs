@@ -159,7 +159,8 @@ fn mapping_warnings(device: &DeviceMapping, fhir: &FhirMapping) -> Vec<Finding> 
     warnings
 }
 
-fn try_message(
+/// Applies mappings to one message; `number` is what the report calls it, `now` becomes `issued`.
+pub fn try_message(
     number: usize,
     message: Message<'_>,
     device: &DeviceMapping,

@@ -18,7 +18,7 @@ mod time;
 
 pub use bucket::{BUCKETS, bucket, hash};
 pub use device::{DeviceMapping, DeviceTemplate, Expression, Loaded, ValueTemplate};
-pub use dry_run::{DryRun, Finding, MessageReport, Side, dry_run};
+pub use dry_run::{DryRun, Finding, MessageReport, Side, dry_run, try_message};
 pub use fhir::{
     Aggregation, Code, ComponentMapping, Concept, FhirMapping, FhirTemplate, Period, ValueKind, ValueMapping,
 };

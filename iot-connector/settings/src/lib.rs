@@ -75,6 +75,8 @@ pub struct Settings {
     pub compatibility: Compatibility,
     /// Bounds of the dead letters; at a bound ingest stops, nothing is deleted
     pub dead_letters: DeadLetters,
+    /// What is kept of messages that are done with
+    pub trace: Trace,
 }
 
 /// A certificate and its key; the files are read again when they change.
@@ -175,6 +177,16 @@ pub enum Compatibility {
     Upstream,
 }
 
+/// What is kept of messages that are done with, so that people can ask what became of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Trace {
+    /// The latest so many messages (0: none, to 1,000,000)
+    pub keep: u32,
+    /// A message with more bytes is kept without its body
+    pub max_body_bytes: u32,
+}
+
 /// Bounds of the dead letters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -210,6 +222,7 @@ impl Default for Settings {
             window: Window::default(),
             compatibility: Compatibility::default(),
             dead_letters: DeadLetters::default(),
+            trace: Trace::default(),
         }
     }
 }
@@ -249,6 +262,15 @@ impl Default for Window {
         Self {
             flush_seconds: 5,
             max_events: 5_000,
+        }
+    }
+}
+
+impl Default for Trace {
+    fn default() -> Self {
+        Self {
+            keep: 10_000,
+            max_body_bytes: 8 << 10,
         }
     }
 }
@@ -319,6 +341,7 @@ impl Settings {
             1,
             256,
         )?;
+        within("trace.keep", u64::from(self.trace.keep), 0, 1_000_000)?;
         within("deadLetters.maxCount", self.dead_letters.max_count, 1, 10_000_000)?;
         self.source.validate()?;
         if let Some(rate) = self.capacity.messages_per_second {

@@ -131,7 +131,7 @@ async fn discard_matching(State(spool): State<Arc<Spool>>, Query(listing): Query
 
 fn head(letter: &DeadLetter) -> Value {
     json!({
-        "id": letter.id, "died": moment(letter.died), "received": moment(letter.received), "stage": letter.stage,
+        "id": letter.id, "message": letter.message, "died": moment(letter.died), "received": moment(letter.received), "stage": letter.stage,
         "reason": letter.reason, "detail": letter.detail, "template": letter.template, "path": letter.path
     })
 }

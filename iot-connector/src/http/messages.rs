@@ -26,7 +26,7 @@ use crate::{
         senders::{SenderError, Senders},
     },
     metrics::{ConnectorMetrics, ErrorLabels},
-    spool::{Appended, NewMessage, RequestKey, Spool},
+    spool::{Appended, Ids, NewMessage, RequestKey, Spool},
     status::SharedReport,
 };
 
@@ -204,21 +204,17 @@ async fn accept(
     let received = now.as_microsecond();
     let appended = match key {
         Some(key) => ingest.spool.append_once(key, messages, received).await,
-        None => ingest
-            .spool
-            .append(messages, received)
-            .await
-            .map(|()| Appended::Stored { repeated: 0 }),
+        None => ingest.spool.append(messages, received).await,
     };
     match appended {
-        Ok(Appended::Stored { .. }) => {
+        Ok(Appended::Stored { ids, .. }) => {
             ingest.metrics.device_event.inc_by(count as u64);
             ingest.report.accepted(count);
-            (StatusCode::ACCEPTED, Json(json!({"accepted": count}))).into_response()
+            accepted(count as u64, ids)
         }
-        Ok(Appended::Before(count)) => {
+        Ok(Appended::Before { count, ids }) => {
             ingest.metrics.repeated("http", count);
-            (StatusCode::ACCEPTED, Json(json!({"accepted": count}))).into_response()
+            accepted(count, ids)
         }
         Ok(Appended::OtherRequest) => {
             ingest.count_refusal("key_of_another_request");
@@ -232,6 +228,14 @@ async fn accept(
             refuse_for_now(StatusCode::SERVICE_UNAVAILABLE, daemon::process::describe(&error))
         }
     }
+}
+
+fn accepted(count: u64, ids: Option<Ids>) -> Response {
+    let mut answer = json!({"accepted": count});
+    if let Some(Ids { first, last }) = ids {
+        answer["ids"] = json!({"first": first, "last": last});
+    }
+    (StatusCode::ACCEPTED, Json(answer)).into_response()
 }
 
 /// The key that the sender gave this request, if any. Senders with different credentials don't share theirs.

@@ -38,7 +38,7 @@ pub fn prepare(pair: &Arc<Pair>, messages: Vec<Message>, in_work: &Arc<InWork>, 
     let mut trackers = Vec::with_capacity(messages.len());
     let mut inputs = Vec::with_capacity(messages.len());
     for (source, message) in messages.into_iter().enumerate() {
-        let tracker = Tracker::new(message.seq, message.queued, in_work);
+        let tracker = Tracker::new(message.seq, message.queued, pair.digest.clone(), in_work);
         let normalised = normalise(pair, &message);
         if count(&normalised, &tracker, metrics) == Term::Unmatched {
             let (body, context) = (&message.body[..], message.context.as_str());

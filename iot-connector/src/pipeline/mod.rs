@@ -23,14 +23,14 @@ use crate::{
     fhir_client::{ENTRIES, FhirClient, FhirError, Wait},
     mappings::Pair,
     metrics::ConnectorMetrics,
-    spool::{Account, Fault, Message, Spool, SpoolError, Stage, Term},
+    spool::{Account, Fault, Message, Spool, SpoolError, Stage, Term, Written},
     status::SharedReport,
 };
 use batch::GroupJob;
 use gate::Gate;
 use identity::{Identities, IdentityError, Names};
 use lanes::Lanes;
-use observation::SaveError;
+use observation::{SaveError, Saved};
 use pace::Pace;
 use tracker::InWork;
 use window::Window;
@@ -204,8 +204,12 @@ impl Pipeline {
                 return false;
             };
             match self.attempt(&job).await {
-                Ok(account) => {
+                Ok((account, written)) => {
                     self.gate.answered();
+                    let written = Arc::new(written);
+                    for tracker in &job.trackers {
+                        tracker.wrote(written.clone());
+                    }
                     self.settle(&job, account, None).await;
                     return true;
                 }
@@ -233,7 +237,7 @@ impl Pipeline {
         }
     }
 
-    async fn attempt(&self, job: &GroupJob) -> Result<Account, Failure> {
+    async fn attempt(&self, job: &GroupJob) -> Result<(Account, Written), Failure> {
         let group = &job.group;
         let names = Names {
             device: group.device.clone(),
@@ -247,17 +251,18 @@ impl Pipeline {
         };
         let saved = observation::save(&self.fhir, &job.pair.fhir, group, &identity, &self.metrics).await;
         match saved {
-            Ok(counts) => {
+            Ok(Saved { counts, written }) => {
                 let counted = counts.total();
                 debug_assert_eq!(counted, group.readings(), "every reading ends in one term");
-                Ok(Account::of(&[
+                let account = Account::of(&[
                     (Term::Readings, counted),
                     (Term::Points, counts.points),
                     (Term::Superseded, counts.superseded),
                     (Term::Duplicates, counts.duplicates),
                     (Term::Aggregated, counts.aggregated),
                     (Term::Omitted, counts.omitted),
-                ]))
+                ]);
+                Ok((account, written))
             }
             Err(SaveError::Fhir(error)) => {
                 // A reference that can't be resolved (any more) may be why.

@@ -9,6 +9,7 @@ use super::identity::{Identity, carries, hashed_id, token};
 use crate::{
     fhir_client::{FhirClient, FhirError, Precondition},
     metrics::{ConnectorMetrics, SavedLabels},
+    spool::Written,
 };
 
 /// Tries of a write that somebody else's write gets in the way of.
@@ -61,6 +62,15 @@ impl Operation {
     }
 }
 
+/// What became of a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Saved {
+    /// What became of its readings.
+    pub counts: Counts,
+    /// The Observation that they are in.
+    pub written: Written,
+}
+
 /// Creates or merges; on a conflict it reads again, three times at most.
 pub async fn save(
     fhir: &FhirClient,
@@ -68,7 +78,7 @@ pub async fn save(
     group: &Group,
     identity: &Identity,
     metrics: &ConnectorMetrics,
-) -> Result<Counts, SaveError> {
+) -> Result<Saved, SaveError> {
     let encounter = identity.encounter.as_deref();
     let subject = Subject {
         device: &identity.device,
@@ -85,14 +95,14 @@ pub async fn save(
                     return Err(FhirError::Conflict.into());
                 }
             }
-            Ok((operation, counts)) => {
+            Ok((operation, saved)) => {
                 metrics
                     .fhir_resource_saved
                     .get_or_create(&SavedLabels {
                         operation: operation.name(),
                     })
                     .inc();
-                return Ok(counts);
+                return Ok(saved);
             }
             Err(error) => return Err(error),
         }
@@ -104,21 +114,39 @@ async fn attempt(
     mapping: &FhirMapping,
     group: &Group,
     subject: Subject<'_>,
-) -> Result<(Operation, Counts), SaveError> {
+) -> Result<(Operation, Saved), SaveError> {
     let identifier = group.identifier(subject);
     let Some(existing) = find(fhir, &identifier).await? else {
         let (mut observation, counts) = mapping.create(group, subject, Timestamp::now())?;
         observation["id"] = hashed_id(SYSTEM, &identifier).into();
-        fhir.put(&observation, Precondition::Absent).await?;
-        return Ok((Operation::Created, counts));
+        let answer = fhir.put(&observation, Precondition::Absent).await?;
+        let id = observation["id"].as_str().unwrap_or_default();
+        return Ok(saved(Operation::Created, group, id, answer.version, counts));
     };
+    let id = existing["id"].as_str().unwrap_or_default();
+    let version = existing["meta"]["versionId"].as_str().unwrap_or_default().to_owned();
     let merged = mapping.merge(&existing, group)?;
     if !merged.changed {
-        return Ok((Operation::NoOperation, merged.counts));
+        return Ok(saved(Operation::NoOperation, group, id, Some(version), merged.counts));
     }
-    let version = existing["meta"]["versionId"].as_str().unwrap_or_default().to_owned();
-    fhir.put(&merged.observation, Precondition::Version(version)).await?;
-    Ok((Operation::Updated, merged.counts))
+    let answer = fhir.put(&merged.observation, Precondition::Version(version)).await?;
+    Ok(saved(Operation::Updated, group, id, answer.version, merged.counts))
+}
+
+fn saved(
+    operation: Operation,
+    group: &Group,
+    observation: &str,
+    version: Option<String>,
+    counts: Counts,
+) -> (Operation, Saved) {
+    let written = Written {
+        template: group.type_name.clone(),
+        observation: observation.to_owned(),
+        version,
+        operation: operation.name().to_owned(),
+    };
+    (operation, Saved { counts, written })
 }
 
 async fn find(fhir: &FhirClient, identifier: &str) -> Result<Option<Value>, SaveError> {

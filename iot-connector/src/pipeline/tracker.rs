@@ -7,7 +7,7 @@ use std::sync::{
 
 use tokio::sync::Notify;
 
-use crate::spool::{Account, Fault, Finished, Micros};
+use crate::spool::{Account, Fault, Finished, Micros, Written};
 
 /// Messages that are worked on, counted.
 #[derive(Debug, Default)]
@@ -34,6 +34,14 @@ impl InWork {
     }
 }
 
+/// What became of a message so far.
+#[derive(Debug, Default)]
+struct Outcome {
+    account: Account,
+    faults: Vec<Fault>,
+    written: Vec<Arc<Written>>,
+}
+
 /// One message's progress, shared by its parts.
 #[derive(Debug)]
 pub struct Tracker {
@@ -41,18 +49,20 @@ pub struct Tracker {
     /// When the message was put into the queue.
     pub queued: Micros,
     parts: AtomicUsize,
-    outcome: Mutex<(Account, Vec<Fault>)>,
+    mapping: Arc<str>,
+    outcome: Mutex<Outcome>,
     in_work: Arc<InWork>,
 }
 
 impl Tracker {
-    /// A message that has one part so far: whoever made the tracker.
-    pub fn new(seq: i64, queued: Micros, in_work: &Arc<InWork>) -> Arc<Self> {
+    /// A message that has one part so far: whoever made the tracker. `mapping` tells the pair that it is worked on with.
+    pub fn new(seq: i64, queued: Micros, mapping: Arc<str>, in_work: &Arc<InWork>) -> Arc<Self> {
         in_work.count.fetch_add(1, Ordering::AcqRel);
         let (parts, outcome) = (AtomicUsize::new(1), Mutex::default());
         Arc::new(Self {
             seq,
             queued,
+            mapping,
             parts,
             outcome,
             in_work: in_work.clone(),
@@ -67,8 +77,14 @@ impl Tracker {
     /// Adds to what becomes of the message.
     pub fn record(&self, account: Account, faults: Vec<Fault>) {
         let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
-        outcome.0 += account;
-        outcome.1.extend(faults);
+        outcome.account += account;
+        outcome.faults.extend(faults);
+    }
+
+    /// Readings of the message are in this Observation.
+    pub fn wrote(&self, written: Arc<Written>) {
+        let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
+        outcome.written.push(written);
     }
 
     /// A part is done; with the last one the message is.
@@ -76,11 +92,13 @@ impl Tracker {
         if self.parts.fetch_sub(1, Ordering::AcqRel) > 1 {
             return None;
         }
-        let (account, faults) = std::mem::take(&mut *self.outcome.lock().unwrap_or_else(PoisonError::into_inner));
+        let outcome = std::mem::take(&mut *self.outcome.lock().unwrap_or_else(PoisonError::into_inner));
         Some(Finished {
             seq: self.seq,
-            account,
-            faults,
+            account: outcome.account,
+            faults: outcome.faults,
+            written: outcome.written,
+            mapping: self.mapping.clone(),
         })
     }
 }

@@ -175,7 +175,7 @@ impl<S: Source> Reader<S> {
         let now = Timestamp::now().as_microsecond();
         let appended = self.ingest.spool.append_of(self.name.clone(), messages, now).await;
         let repeated = match appended {
-            Ok(Appended::Stored { repeated } | Appended::Before(repeated)) => repeated,
+            Ok(Appended::Stored { repeated, .. } | Appended::Before { count: repeated, .. }) => repeated,
             Ok(Appended::OtherRequest) => 0,
             Err(error) => return Err(SourceError(daemon::process::describe(&error))),
         };

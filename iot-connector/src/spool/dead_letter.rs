@@ -62,6 +62,8 @@ pub struct Fault {
 pub struct DeadLetter {
     /// Names it for good.
     pub id: i64,
+    /// The message's id.
+    pub message: i64,
     /// When it died.
     pub died: Micros,
     /// When the message was accepted.
@@ -110,7 +112,7 @@ impl DeadLetterFilter {
 pub(super) const CONDITION: &str = "(?1 IS NULL OR id = ?1) AND (?2 IS NULL OR stage = ?2)
     AND (?3 IS NULL OR reason = ?3) AND (?4 IS NULL OR template = ?4)";
 
-const COLUMNS: &str = "id, died, received, stage, reason, detail, template, path";
+const COLUMNS: &str = "id, position, died, received, stage, reason, detail, template, path";
 
 pub(super) fn list(
     connection: &Connection,
@@ -130,12 +132,20 @@ pub(super) fn get(connection: &Connection, id: i64) -> Result<Option<DeadLetter>
     let mut statement = connection.prepare_cached(&sql)?;
     let letter = statement.query_row([id], |row| {
         Ok(DeadLetter {
-            body: Some(row.get(8)?),
-            context: Some(row.get(9)?),
+            body: Some(row.get(9)?),
+            context: Some(row.get(10)?),
             ..head(row)?
         })
     });
     Ok(letter.optional()?)
+}
+
+/// Those of a message, oldest first, without their payloads.
+pub(super) fn of_message(connection: &Connection, message: i64) -> Result<Vec<DeadLetter>, SpoolError> {
+    let sql = format!("SELECT {COLUMNS} FROM dead_letters WHERE position = ?1 ORDER BY id");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map([message], head)?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 pub(super) fn oldest(connection: &Connection) -> Result<Option<Micros>, SpoolError> {
@@ -146,13 +156,14 @@ pub(super) fn oldest(connection: &Connection) -> Result<Option<Micros>, SpoolErr
 fn head(row: &Row<'_>) -> Result<DeadLetter, rusqlite::Error> {
     Ok(DeadLetter {
         id: row.get(0)?,
-        died: row.get(1)?,
-        received: row.get(2)?,
-        stage: row.get(3)?,
-        reason: row.get(4)?,
-        detail: row.get(5)?,
-        template: row.get(6)?,
-        path: row.get(7)?,
+        message: row.get(1)?,
+        died: row.get(2)?,
+        received: row.get(3)?,
+        stage: row.get(4)?,
+        reason: row.get(5)?,
+        detail: row.get(6)?,
+        template: row.get(7)?,
+        path: row.get(8)?,
         body: None,
         context: None,
     })

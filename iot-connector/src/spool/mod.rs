@@ -10,6 +10,7 @@ mod error;
 mod figures;
 mod schema;
 mod seen;
+mod trace;
 mod writer;
 
 use std::{
@@ -26,7 +27,8 @@ pub use account::{Account, Term};
 pub use dead_letter::{DeadLetter, DeadLetterFilter, Fault, Stage};
 pub use error::SpoolError;
 pub use figures::Figures;
-pub use seen::{Appended, Position, RequestKey, WINDOW};
+pub use seen::{Appended, Ids, Position, RequestKey, WINDOW};
+pub use trace::{Done, Keep, Trace, Written};
 
 use writer::{Batch, Command};
 
@@ -68,6 +70,10 @@ pub struct Finished {
     pub account: Account,
     /// What of it could not be used.
     pub faults: Vec<Fault>,
+    /// What of it is in Observations.
+    pub written: Vec<Arc<Written>>,
+    /// Tells the mapping pair that it was worked on with.
+    pub mapping: Arc<str>,
 }
 
 /// The queue; share it by `Arc`.
@@ -86,7 +92,7 @@ const QUEUE: usize = 4096;
 
 impl Spool {
     /// Opens or makes the file, locks it and starts the writer.
-    pub fn open(path: &Path) -> Result<Self, SpoolError> {
+    pub fn open(path: &Path, keep: Keep) -> Result<Self, SpoolError> {
         let lock = lock(path)?;
         let mut connection = Connection::open(path)?;
         schema::prepare(&mut connection, path)?;
@@ -96,9 +102,11 @@ impl Spool {
         schema::configure(&reader)?;
         let (commands, received) = mpsc::channel(QUEUE);
         let (appended_sender, appended) = watch::channel(last);
-        writer::start(connection, received, figures.clone(), appended_sender).map_err(|source| SpoolError::Lock {
-            path: path.to_owned(),
-            source,
+        writer::start(connection, received, figures.clone(), appended_sender, keep).map_err(|source| {
+            SpoolError::Lock {
+                path: path.to_owned(),
+                source,
+            }
         })?;
         Ok(Self {
             commands,
@@ -120,8 +128,8 @@ impl Spool {
     }
 
     /// Puts messages into the queue; when this returns they are on disk.
-    pub async fn append(&self, messages: Vec<NewMessage>, received: Micros) -> Result<(), SpoolError> {
-        self.hand_in(Batch::Anyway(messages), received).await.map(drop)
+    pub async fn append(&self, messages: Vec<NewMessage>, received: Micros) -> Result<Appended, SpoolError> {
+        self.hand_in(Batch::Anyway(messages), received).await
     }
 
     /// Puts the messages of a request into the queue, unless the request was taken in before.
@@ -224,6 +232,16 @@ impl Spool {
         dead_letter::oldest(&self.reader())
     }
 
+    /// What is known of a message. Blocks on the file.
+    pub fn trace(&self, id: i64) -> Result<Option<Trace>, SpoolError> {
+        trace::find(&self.reader(), id)
+    }
+
+    /// The latest messages that are done with, newest first, without payloads and dead letters. Blocks on the file.
+    pub fn latest_traces(&self, limit: u32) -> Result<Vec<Trace>, SpoolError> {
+        trace::latest(&self.reader(), limit)
+    }
+
     fn reader(&self) -> std::sync::MutexGuard<'_, Connection> {
         self.reader.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -289,12 +307,15 @@ mod tests {
     async fn what_was_appended_is_there_after_a_restart_until_it_is_finished() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("spool");
-        let spool = Spool::open(&path).unwrap();
+        let spool = Spool::open(&path, Keep::default()).unwrap();
         spool
             .append(vec![message("1"), message("2"), message("3")], 10)
             .await
             .unwrap();
-        assert!(matches!(Spool::open(&path), Err(SpoolError::InUse { .. })));
+        assert!(matches!(
+            Spool::open(&path, Keep::default()),
+            Err(SpoolError::InUse { .. })
+        ));
         drop(spool);
 
         let spool = reopen(&path).await;
@@ -313,6 +334,8 @@ mod tests {
                 seq: messages[0].seq,
                 account,
                 faults: Vec::new(),
+                written: Vec::new(),
+                mapping: "m".into(),
             }])
             .await
             .unwrap();
@@ -328,7 +351,7 @@ mod tests {
     #[tokio::test]
     async fn a_dead_letter_is_kept_and_replayed_with_its_order() {
         let folder = tempfile::tempdir().unwrap();
-        let spool = Spool::open(&folder.path().join("spool")).unwrap();
+        let spool = Spool::open(&folder.path().join("spool"), Keep::default()).unwrap();
         spool.append(vec![message("bad"), message("good")], 10).await.unwrap();
         let [bad, _] = &spool.read_after(0, 10).unwrap()[..] else {
             panic!("two messages")
@@ -339,6 +362,8 @@ mod tests {
                 seq: bad.seq,
                 account,
                 faults: vec![fault("no value")],
+                written: Vec::new(),
+                mapping: "m".into(),
             }])
             .await
             .unwrap();
@@ -366,7 +391,7 @@ mod tests {
     /// The lock goes with the last thread that holds the old spool.
     async fn reopen(path: &Path) -> Spool {
         loop {
-            match Spool::open(path) {
+            match Spool::open(path, Keep::default()) {
                 Err(SpoolError::InUse { .. }) => tokio::task::yield_now().await,
                 other => return other.unwrap(),
             }

@@ -13,7 +13,7 @@ use rusqlite::Connection;
 use super::{Account, Figures, SpoolError, Term};
 
 /// Raised with every change of the tables.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 const TABLES: &str = "
     CREATE TABLE messages (
@@ -54,6 +54,23 @@ const SEEN: &str = "
     CREATE INDEX seen_by_age ON seen (source, seq);
 ";
 
+/// What became of the latest messages, and the first id of a request's.
+const TRACES: &str = "
+    CREATE TABLE traces (
+        place    INTEGER PRIMARY KEY, -- in the order of their end
+        position INTEGER NOT NULL UNIQUE, -- the message's first seq
+        received INTEGER NOT NULL,
+        finished INTEGER NOT NULL,
+        mapping  TEXT    NOT NULL,
+        outcome  TEXT    NOT NULL,    -- JSON
+        body     BLOB,
+        context  TEXT
+    ) STRICT;
+    CREATE INDEX messages_replayed ON messages (position) WHERE position IS NOT NULL;
+    CREATE INDEX dead_letters_of_message ON dead_letters (position);
+    ALTER TABLE seen ADD COLUMN first INTEGER;
+";
+
 pub(super) fn configure(connection: &Connection) -> Result<(), SpoolError> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -68,12 +85,12 @@ pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), Sp
     let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     match found {
         VERSION => Ok(()),
-        0 | 1 => {
+        0..VERSION => {
             let transaction = connection.transaction()?;
-            if found == 0 {
-                transaction.execute_batch(TABLES)?;
+            let steps = [TABLES, SEEN, TRACES];
+            for step in steps.iter().skip(usize::try_from(found).unwrap_or_default()) {
+                transaction.execute_batch(step)?;
             }
-            transaction.execute_batch(SEEN)?;
             transaction.pragma_update(None, "user_version", VERSION)?;
             transaction.commit()?;
             Ok(())

@@ -3,7 +3,7 @@
 //! Of each source the latest [`WINDOW`] ids are remembered, in the same file and transaction as the messages themselves, so
 //! that a crash between storing and acknowledging makes no difference.
 
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 /// Ids remembered of each source, at least.
 pub const WINDOW: i64 = 100_000;
@@ -28,6 +28,15 @@ pub struct RequestKey {
     pub digest: Vec<u8>,
 }
 
+/// Ids of messages that were taken in together: they follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ids {
+    /// The first message's.
+    pub first: i64,
+    /// The last message's.
+    pub last: i64,
+}
+
 /// What became of messages that were handed in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Appended {
@@ -35,9 +44,16 @@ pub enum Appended {
     Stored {
         /// Recognised and left out.
         repeated: u64,
+        /// Of those that weren't; `None` if there were none.
+        ids: Option<Ids>,
     },
     /// The request was taken in before, with so many messages.
-    Before(u64),
+    Before {
+        /// How many.
+        count: u64,
+        /// Theirs; `None` where an older release took them in.
+        ids: Option<Ids>,
+    },
     /// The key was used before for a request with other content.
     OtherRequest,
 }
@@ -45,32 +61,38 @@ pub enum Appended {
 /// The source name of HTTP requests.
 const REQUESTS: &str = "http";
 
-/// What is known of a request; if nothing, it is remembered with its number of messages.
-pub(super) fn request(
+/// What is known of a request.
+pub(super) fn request(transaction: &Transaction<'_>, key: &RequestKey) -> Result<Option<Appended>, rusqlite::Error> {
+    let mut find = transaction.prepare_cached("SELECT digest, count, first FROM seen WHERE source = ?1 AND id = ?2")?;
+    let before = |row: &Row<'_>| {
+        let digest: Option<Vec<u8>> = row.get(0)?;
+        let (count, first): (i64, Option<i64>) = (row.get(1)?, row.get(2)?);
+        if digest.as_ref() != Some(&key.digest) {
+            return Ok(Appended::OtherRequest);
+        }
+        let ids = first.filter(|_| count > 0).map(|first| Ids {
+            first,
+            last: first + count - 1,
+        });
+        Ok(Appended::Before {
+            count: count.unsigned_abs(),
+            ids,
+        })
+    };
+    find.query_row(params![REQUESTS, key.id], before).optional()
+}
+
+/// Remembers a request that was taken in.
+pub(super) fn remember(
     transaction: &Transaction<'_>,
     key: &RequestKey,
-    count: u64,
-) -> Result<Option<Appended>, rusqlite::Error> {
-    let mut find = transaction.prepare_cached("SELECT digest, count FROM seen WHERE source = ?1 AND id = ?2")?;
-    let found = find
-        .query_row(params![REQUESTS, key.id], |row| {
-            Ok((row.get::<_, Option<Vec<u8>>>(0)?, row.get::<_, i64>(1)?))
-        })
-        .optional()?;
-    if let Some((digest, count)) = found {
-        let same = digest.as_ref() == Some(&key.digest);
-        return Ok(Some(if same {
-            Appended::Before(count.unsigned_abs())
-        } else {
-            Appended::OtherRequest
-        }));
-    }
-    let mut insert =
-        transaction.prepare_cached("INSERT INTO seen (source, id, digest, count) VALUES (?1, ?2, ?3, ?4)")?;
-    let count = i64::try_from(count).unwrap_or(i64::MAX);
-    insert.execute(params![REQUESTS, key.id, key.digest, count])?;
-    trim(transaction, REQUESTS)?;
-    Ok(None)
+    ids: Option<Ids>,
+) -> Result<(), rusqlite::Error> {
+    let mut insert = transaction
+        .prepare_cached("INSERT INTO seen (source, id, digest, count, first) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    let count = ids.map_or(0, |ids| ids.last - ids.first + 1);
+    insert.execute(params![REQUESTS, key.id, key.digest, count, ids.map(|ids| ids.first)])?;
+    trim(transaction, REQUESTS)
 }
 
 /// Whether a message was taken in before; if not, it is remembered.
@@ -112,7 +134,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::spool::{NewMessage, Spool, Term};
+    use crate::spool::{Keep, NewMessage, Spool, Term};
 
     fn delivery(id: &str, redelivered: bool) -> (Option<Position>, NewMessage) {
         let position = Position {
@@ -134,18 +156,24 @@ mod tests {
     #[tokio::test]
     async fn a_redelivered_message_is_stored_once(#[case] deliveries: &[(&str, bool)], #[case] expected: u64) {
         let folder = tempfile::tempdir().unwrap();
-        let spool = Spool::open(&folder.path().join("spool")).unwrap();
+        let spool = Spool::open(&folder.path().join("spool"), Keep::default()).unwrap();
         let source: Arc<str> = "mqtt".into();
         let mut found = 0;
         for (id, redelivered) in deliveries {
             let batch = vec![delivery(id, *redelivered)];
             match spool.append_of(source.clone(), batch, 1).await.unwrap() {
-                Appended::Stored { repeated } => found += repeated,
+                Appended::Stored { repeated, .. } => found += repeated,
                 other => panic!("{other:?}"),
             }
             // Another source's ids are its own.
             let other = spool.append_of("nats".into(), vec![delivery(id, false)], 1).await;
-            assert_eq!(other.unwrap(), Appended::Stored { repeated: 0 });
+            assert!(matches!(
+                other.unwrap(),
+                Appended::Stored {
+                    repeated: 0,
+                    ids: Some(_)
+                }
+            ));
         }
         assert_eq!(found, expected);
         let stored = spool.figures().account().get(Term::Messages);
@@ -156,7 +184,7 @@ mod tests {
     fn the_latest_ids_of_a_source_are_remembered_and_no_more() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("spool");
-        drop(Spool::open(&path).unwrap());
+        drop(Spool::open(&path, Keep::default()).unwrap());
         let mut connection = rusqlite::Connection::open(&path).unwrap();
         let transaction = connection.transaction().unwrap();
         let at = |number: i64| Position {
@@ -179,14 +207,14 @@ mod tests {
     fn a_spool_of_the_release_before_is_taken_over() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("spool");
-        drop(Spool::open(&path).unwrap());
+        drop(Spool::open(&path, Keep::default()).unwrap());
         let connection = rusqlite::Connection::open(&path).unwrap();
         connection
-            .execute_batch("DROP TABLE seen; PRAGMA user_version = 1;")
+            .execute_batch("DROP TABLE seen; DROP TABLE traces; DROP INDEX messages_replayed; DROP INDEX dead_letters_of_message; PRAGMA user_version = 1;")
             .unwrap();
         drop(connection);
         let reopened = loop {
-            match Spool::open(&path) {
+            match Spool::open(&path, Keep::default()) {
                 Err(crate::spool::SpoolError::InUse { .. }) => std::thread::yield_now(),
                 other => break other,
             }

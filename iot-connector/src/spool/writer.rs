@@ -12,8 +12,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info};
 
 use super::{
-    Account, Appended, DeadLetterFilter, Figures, Finished, Micros, NewMessage, Position, RequestKey, SpoolError, Term,
-    dead_letter::CONDITION, seen,
+    Account, Appended, DeadLetterFilter, Figures, Finished, Ids, Keep, Micros, NewMessage, Position, RequestKey,
+    SpoolError, Term, dead_letter::CONDITION, seen, trace,
 };
 
 type Reply<T> = oneshot::Sender<Result<T, SpoolError>>;
@@ -78,12 +78,14 @@ pub(super) fn start(
     commands: mpsc::Receiver<Command>,
     figures: Arc<Figures>,
     appended: watch::Sender<i64>,
+    keep: Keep,
 ) -> Result<(), io::Error> {
     let writer = Writer {
         connection,
         commands,
         figures,
         appended,
+        keep,
     };
     thread::Builder::new()
         .name("spool".to_owned())
@@ -96,6 +98,7 @@ struct Writer {
     commands: mpsc::Receiver<Command>,
     figures: Arc<Figures>,
     appended: watch::Sender<i64>,
+    keep: Keep,
 }
 
 impl Writer {
@@ -172,7 +175,7 @@ impl Writer {
                 Command::Append { batch, received, .. } => {
                     Outcome::Appended(append(&transaction, batch, *received, &mut change)?)
                 }
-                Command::Finish(finished) => Outcome::Count(finish(&transaction, finished, &mut change)?),
+                Command::Finish(finished) => Outcome::Count(finish(&transaction, finished, self.keep, &mut change)?),
                 Command::Replay { filter, queued, .. } => {
                     Outcome::Count(replay(&transaction, filter, *queued, &mut change)?)
                 }
@@ -217,7 +220,7 @@ fn answer(command: Command, result: Result<Outcome, String>) {
         Command::Append { reply, .. } => {
             let appended = |outcome| match outcome {
                 Outcome::Appended(appended) => appended,
-                Outcome::Count(_) => Appended::Stored { repeated: 0 },
+                Outcome::Count(_) => Appended::OtherRequest,
             };
             let _ = reply.send(result.map(appended).map_err(SpoolError::Write));
         }
@@ -238,13 +241,15 @@ fn append(
     change: &mut Change,
 ) -> Result<Appended, rusqlite::Error> {
     let mut repeated = 0;
+    let ids;
     match batch {
-        Batch::Anyway(messages) => store(transaction, messages, received, change)?,
+        Batch::Anyway(messages) => ids = store(transaction, messages, received, change)?,
         Batch::Once(key, messages) => {
-            if let Some(before) = seen::request(transaction, key, messages.len() as u64)? {
+            if let Some(before) = seen::request(transaction, key)? {
                 return Ok(before);
             }
-            store(transaction, messages, received, change)?;
+            ids = store(transaction, messages, received, change)?;
+            seen::remember(transaction, key, ids)?;
         }
         Batch::Of(source, messages) => {
             let mut fresh = Vec::with_capacity(messages.len());
@@ -254,10 +259,10 @@ fn append(
                     _ => fresh.push(message),
                 }
             }
-            store(transaction, fresh, received, change)?;
+            ids = store(transaction, fresh, received, change)?;
         }
     }
-    Ok(Appended::Stored { repeated })
+    Ok(Appended::Stored { repeated, ids })
 }
 
 fn store<'a>(
@@ -265,7 +270,8 @@ fn store<'a>(
     messages: impl IntoIterator<Item = &'a NewMessage>,
     received: Micros,
     change: &mut Change,
-) -> Result<(), rusqlite::Error> {
+) -> Result<Option<Ids>, rusqlite::Error> {
+    let mut ids: Option<Ids> = None;
     let mut insert =
         transaction.prepare_cached("INSERT INTO messages (queued, received, body, context) VALUES (?1, ?1, ?2, ?3)")?;
     for message in messages {
@@ -274,12 +280,21 @@ fn store<'a>(
         change.messages += 1;
         change.account.add(Term::Messages, 1);
         change.last_received = Some(received);
-        change.last_seq = Some(transaction.last_insert_rowid());
+        let seq = transaction.last_insert_rowid();
+        change.last_seq = Some(seq);
+        // One transaction of one writer: they follow each other.
+        let first = ids.map_or(seq, |ids| ids.first);
+        ids = Some(Ids { first, last: seq });
     }
-    Ok(())
+    Ok(ids)
 }
 
-fn finish(transaction: &Transaction<'_>, finished: &[Finished], change: &mut Change) -> Result<u64, rusqlite::Error> {
+fn finish(
+    transaction: &Transaction<'_>,
+    finished: &[Finished],
+    keep: Keep,
+    change: &mut Change,
+) -> Result<u64, rusqlite::Error> {
     let died = jiff::Timestamp::now().as_microsecond();
     let mut bury = transaction.prepare_cached(
         "INSERT INTO dead_letters (died, received, position, stage, reason, detail, template, path, body, context)
@@ -308,6 +323,7 @@ fn finish(transaction: &Transaction<'_>, finished: &[Finished], change: &mut Cha
             change.dead_letters += 1;
             change.dead_bytes += bytes;
         }
+        trace::keep(transaction, message, died, keep)?;
         delete.execute([message.seq])?;
         change.messages -= 1;
         change.bytes -= bytes;

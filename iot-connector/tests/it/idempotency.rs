@@ -17,7 +17,8 @@ async fn a_request_with_a_known_key_is_answered_again_and_not_stored() {
     let (_fhir, url) = Fhir::start().await;
     let settings = settings(folder.path(), &url);
     let (two, one) = (json!([{"a": 1}, {"a": 2}]), json!({"a": 1}));
-    let (accepted_two, accepted_one) = (json!({"accepted": 2}), json!({"accepted": 1}));
+    let accepted_two = json!({"accepted": 2, "ids": {"first": 1, "last": 2}});
+    let accepted_one = json!({"accepted": 1, "ids": {"first": 3, "last": 3}});
 
     let connector = Running::start(settings.clone()).await;
     assert_eq!(send(&connector, "k1", &two).await, (202, accepted_two.clone()));

@@ -115,7 +115,7 @@ async fn compressed_bodies_are_taken() {
             .body(body);
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), 202);
-        assert_eq!(response.json::<Value>().await.unwrap(), json!({"accepted": 2}));
+        assert_eq!(response.json::<Value>().await.unwrap()["accepted"], 2);
     }
     connector.idle().await;
     assert_eq!(fhir.all("Observation").len(), 2);

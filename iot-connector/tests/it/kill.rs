@@ -14,7 +14,7 @@ const MESSAGES: u32 = 120;
 
 pub struct Process {
     child: Child,
-    messages: String,
+    pub messages: String,
     pub management: String,
 }
 

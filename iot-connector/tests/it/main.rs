@@ -16,6 +16,7 @@ mod nats_server;
 mod redelivery;
 mod refusals;
 mod tokens;
+mod trace;
 mod waiting;
 
 #[path = "../../../daemon/bearer/tests/it/idp.rs"]
