@@ -1,5 +1,6 @@
 //! The connector as a whole: over real ports, against a FHIR server that can be told to fail.
 
+mod broker;
 mod browser;
 mod bundles;
 mod dead_letters;

@@ -1,9 +1,9 @@
 //! A real broker: Debian's mosquitto, in a temporary directory and on a free port.
 
 use std::{
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command},
 };
 
 use rumqttc_v5::{
@@ -11,8 +11,7 @@ use rumqttc_v5::{
 };
 use tokio::task::JoinHandle;
 
-pub const USER: &str = "ward";
-pub const PASSWORD: &str = "a password";
+use crate::broker::{PASSWORD, USER, listening, write_secrets};
 
 pub struct Mosquitto {
     child: Child,
@@ -27,19 +26,13 @@ impl Mosquitto {
     /// # Panics
     /// Where the program isn't there: a test that can't run fails.
     pub fn start(folder: &Path, tls: bool) -> Self {
-        std::fs::write(folder.join("user"), format!("{USER}\n")).unwrap();
-        std::fs::write(folder.join("password"), format!("{PASSWORD}\n")).unwrap();
+        write_secrets(folder, tls);
         let made = Command::new(program("mosquitto_passwd"))
             .args(["-c", "-b"])
             .arg(folder.join("passwords"))
             .args([USER, PASSWORD])
             .status();
         assert!(made.unwrap().success());
-        if tls {
-            let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-            std::fs::write(folder.join("certificate.pem"), made.cert.pem()).unwrap();
-            std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
-        }
         // Somebody else may take the port that was free a moment ago.
         loop {
             let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -106,22 +99,8 @@ fn run(folder: &Path, port: u16, tls: bool) -> Option<Child> {
         folder.display()
     );
     std::fs::write(folder.join("mosquitto.conf"), configuration).unwrap();
-    let mut child = Command::new(program("mosquitto"))
-        .arg("-c")
-        .arg(folder.join("mosquitto.conf"))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    loop {
-        if child.try_wait().unwrap().is_some() {
-            return None;
-        }
-        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-            return Some(child);
-        }
-        std::thread::yield_now();
-    }
+    let mut command = Command::new(program("mosquitto"));
+    listening(command.arg("-c").arg(folder.join("mosquitto.conf")), &[port])
 }
 
 fn program(name: &str) -> PathBuf {

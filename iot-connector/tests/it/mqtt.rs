@@ -5,8 +5,9 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::{
+    broker::{PASSWORD, connected, each_is_there_once, reading},
     kill::Process,
-    mosquitto::{Mosquitto, PASSWORD, Publisher},
+    mosquitto::{Mosquitto, Publisher},
     support::{Fhir, Running, get_json, settings, until},
 };
 
@@ -21,15 +22,6 @@ fn mqtt(broker: &Mosquitto, folder: &std::path::Path, version: MqttVersion, topi
         ca_file: broker.tls.then(|| folder.join("certificate.pem")),
         ..Mqtt::default()
     }
-}
-
-async fn connected(status: &str) {
-    until(async || Some(get_json(status).await).filter(|page| page["source"]["state"] == "Connected")).await;
-}
-
-fn reading(minute: usize, second: usize, heartrate: usize) -> Value {
-    let time = format!("2026-01-01T10:{minute:02}:{second:02}Z");
-    json!({"device": "d", "patient": "p", "time": time, "heartrate": heartrate})
 }
 
 #[rstest]
@@ -54,17 +46,17 @@ async fn a_message_of_a_broker_arrives_with_its_context(
     });
     settings.validate().unwrap();
     let connector = Running::start(settings).await;
-    connected(&format!("{}/status", connector.management)).await;
+    connected(&connector.management).await;
     let publisher = Publisher::connect(broker.port, broker.authority());
     let topic = "devices/monitor-1/readings";
-    publisher.publish(topic, reading(0, 0, 60), &[]).await;
+    publisher.publish(topic, reading(0, 7), &[]).await;
     publisher.publish(topic, "not JSON", &[("site", "ward a")]).await;
     let letter = until(async || connector.dead_letters().await.pop()).await;
     connector.idle().await;
 
     let observations = fhir.all("Observation");
     assert_eq!(observations.len(), 1);
-    assert_eq!(observations[0]["valueQuantity"]["value"], 60);
+    assert_eq!(observations[0]["valueQuantity"]["value"], 7);
     let letter = get_json(&format!("{}/dead-letters/{}", connector.management, letter["id"])).await;
     assert_eq!(letter["payloadText"], "not JSON");
     assert_eq!(letter["properties"], properties);
@@ -102,7 +94,7 @@ async fn a_wrong_password_is_told_and_a_new_one_needs_no_restart() {
         "{message}"
     );
     std::fs::write(folder.path().join("password"), PASSWORD).unwrap();
-    connected(&format!("{}/status", connector.management)).await;
+    connected(&connector.management).await;
     connector.stop().await;
 }
 
@@ -125,45 +117,23 @@ async fn whoever_is_killed_every_message_is_an_observation_once(#[case] version:
     std::fs::write(&path, settings.minimal().to_string()).unwrap();
 
     let mut process = Process::start(&path);
-    connected(&format!("{}/status", process.management)).await;
+    connected(&process.management).await;
     for minute in 0..3 {
         let publisher = Publisher::connect(broker.port, broker.authority());
         for second in 0..MESSAGES {
             if second == MESSAGES / 2 {
                 process.kill();
             }
-            publisher
-                .publish("devices/d", reading(minute, second, second), &[])
-                .await;
+            publisher.publish("devices/d", reading(minute, second), &[]).await;
         }
         // What the broker has acknowledged is on its disk a little later, which is its own promise and not ours.
-        let last = reading(minute, MESSAGES - 1, MESSAGES - 1).to_string();
+        let last = reading(minute, MESSAGES - 1).to_string();
         until(async || Some(()).filter(|()| broker.has_on_disk(&last))).await;
         drop(publisher);
         broker.kill();
         broker.start_again();
         process = Process::start(&path);
-        connected(&format!("{}/status", process.management)).await;
+        connected(&process.management).await;
     }
-    let of_all = 3 * MESSAGES;
-    until(async || Some(()).filter(|()| fhir.all("Observation").len() >= of_all)).await;
-    let status = format!("{}/status", process.management);
-    let page = until(async || Some(get_json(&status).await).filter(|page| page["backlog"] == 0)).await;
-    process.kill();
-
-    assert_eq!(page["deadLetters"], 0, "{page}");
-    let mut found: Vec<(String, u64)> = fhir
-        .all("Observation")
-        .iter()
-        .map(|observation| {
-            let time = observation["effectivePeriod"]["start"].as_str().unwrap().to_owned();
-            (time, observation["valueQuantity"]["value"].as_u64().unwrap())
-        })
-        .collect();
-    found.sort();
-    let expected: Vec<(String, u64)> = (0..3)
-        .flat_map(|minute| (0..MESSAGES).map(move |second| (minute, second)))
-        .map(|(minute, second)| (format!("2026-01-01T10:{minute:02}:{second:02}Z"), second as u64))
-        .collect();
-    assert_eq!(found, expected);
+    each_is_there_once(&fhir, process, 3, MESSAGES).await;
 }

@@ -5,11 +5,11 @@ use std::path::Path;
 use iot_connector_settings::{Nats, Settings};
 use rstest::rstest;
 use rumqttc_v4::{PublishOptions, QoS};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
+    broker::{PASSWORD, USER, connected, each_is_there_once, reading},
     kill::Process,
-    mosquitto::{PASSWORD, USER},
     nats_server::{NatsServer, make_stream, publish},
     support::{Fhir, Running, get_json, settings, until},
 };
@@ -30,21 +30,12 @@ fn reading_from(server: &NatsServer, folder: &Path, fhir: &str) -> Settings {
     settings
 }
 
-async fn connected(status: &str) {
-    until(async || Some(get_json(status).await).filter(|page| page["source"]["state"] == "Connected")).await;
-}
-
 /// The status page, once it says why there is no connection.
 async fn refused(connector: &Running) -> String {
     let page =
         until(async || Some(connector.status().await).filter(|page| page["source"]["message"].is_string())).await;
     assert_eq!(page["source"]["state"], "Connecting");
     page["source"]["message"].as_str().unwrap().to_owned()
-}
-
-fn reading(minute: usize, second: usize) -> Value {
-    let time = format!("2026-01-01T10:{minute:02}:{second:02}Z");
-    json!({"device": "d", "patient": "p", "time": time, "heartrate": second})
 }
 
 #[rstest]
@@ -58,7 +49,7 @@ async fn a_message_of_a_stream_arrives_with_its_context(#[case] tls: bool) {
     make_stream(&jetstream).await;
     let (fhir, url) = Fhir::start().await;
     let connector = Running::start(reading_from(&server, folder.path(), &url)).await;
-    connected(&format!("{}/status", connector.management)).await;
+    connected(&connector.management).await;
     let subject = "devices.monitor-1.readings";
     let headers = [("site", "ward a"), ("Nats-Msg-Id", "1")];
     publish(&jetstream, subject, reading(0, 1), &[]).await;
@@ -120,7 +111,7 @@ async fn what_is_wrong_is_told_and_needs_no_restart_when_it_is_right() {
     let expected = "there is no stream `DEVICES`: create it, or correct `source.nats.stream`";
     until(async || Some(refused(&connector).await).filter(|message| message == expected)).await;
     make_stream(&server.jetstream().await).await;
-    connected(&format!("{}/status", connector.management)).await;
+    connected(&connector.management).await;
     connector.stop().await;
 }
 
@@ -166,7 +157,7 @@ async fn whoever_is_killed_every_message_is_an_observation_once() {
 
     let mut process = Process::start(&path);
     for minute in 0..ROUNDS {
-        connected(&format!("{}/status", process.management)).await;
+        connected(&process.management).await;
         let jetstream = server.jetstream().await;
         for second in 0..MESSAGES {
             if second == MESSAGES / 2 {
@@ -178,25 +169,5 @@ async fn whoever_is_killed_every_message_is_an_observation_once() {
         server.kill();
         server.start_again();
     }
-    let of_all = ROUNDS * MESSAGES;
-    until(async || Some(()).filter(|()| fhir.all("Observation").len() >= of_all)).await;
-    let status = format!("{}/status", process.management);
-    let page = until(async || Some(get_json(&status).await).filter(|page| page["backlog"] == 0)).await;
-    process.kill();
-
-    assert_eq!(page["deadLetters"], 0, "{page}");
-    let mut found: Vec<(String, u64)> = fhir
-        .all("Observation")
-        .iter()
-        .map(|observation| {
-            let time = observation["effectivePeriod"]["start"].as_str().unwrap().to_owned();
-            (time, observation["valueQuantity"]["value"].as_u64().unwrap())
-        })
-        .collect();
-    found.sort();
-    let expected: Vec<(String, u64)> = (0..ROUNDS)
-        .flat_map(|minute| (0..MESSAGES).map(move |second| (minute, second)))
-        .map(|(minute, second)| (format!("2026-01-01T10:{minute:02}:{second:02}Z"), second as u64))
-        .collect();
-    assert_eq!(found, expected);
+    each_is_there_once(&fhir, process, ROUNDS, MESSAGES).await;
 }

@@ -1,14 +1,14 @@
 //! A real NATS server with JetStream and its MQTT listener, in a temporary directory and on free ports.
 
 use std::{
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command},
 };
 
 use async_nats::{ConnectOptions, HeaderMap, jetstream};
 
-use crate::mosquitto::{PASSWORD, USER};
+use crate::broker::{PASSWORD, USER, listening, write_secrets};
 
 pub struct NatsServer {
     child: Child,
@@ -24,13 +24,7 @@ impl NatsServer {
     /// # Panics
     /// Where the program isn't there: a test that can't run fails.
     pub fn start(folder: &Path, tls: bool) -> Self {
-        std::fs::write(folder.join("user"), format!("{USER}\n")).unwrap();
-        std::fs::write(folder.join("password"), format!("{PASSWORD}\n")).unwrap();
-        if tls {
-            let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-            std::fs::write(folder.join("certificate.pem"), made.cert.pem()).unwrap();
-            std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
-        }
+        write_secrets(folder, tls);
         // Somebody else may take a port that was free a moment ago.
         loop {
             let [port, mqtt_port] = free_ports();
@@ -125,25 +119,11 @@ fn run(folder: &Path, port: u16, mqtt_port: u16, tls: bool) -> Option<Child> {
         at("streams")
     );
     std::fs::write(folder.join("nats.conf"), configuration).unwrap();
-    let mut child = Command::new(program())
-        .arg("--config")
-        .arg(folder.join("nats.conf"))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    loop {
-        if child.try_wait().unwrap().is_some() {
-            return None;
-        }
-        if [port, mqtt_port]
-            .iter()
-            .all(|port| TcpStream::connect(("127.0.0.1", *port)).is_ok())
-        {
-            return Some(child);
-        }
-        std::thread::yield_now();
-    }
+    let mut command = Command::new(program());
+    listening(
+        command.arg("--config").arg(folder.join("nats.conf")),
+        &[port, mqtt_port],
+    )
 }
 
 fn program() -> PathBuf {
