@@ -3,11 +3,13 @@
 //!
 //! Used by the tests of this package on programs as they are developed, and by `bench iot` on programs as they ship.
 
+mod crashes;
 mod devices;
 mod observations;
 mod programs;
 mod terms;
 
+pub use crashes::{crash, is_whole};
 pub use devices::{Devices, Load, Sent};
 pub use observations::{Found, observations};
 pub use programs::{Pair, Program};

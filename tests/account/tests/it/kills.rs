@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use account::{Devices, Load, Pair, Terms, observations};
+use account::{Devices, Load, Pair, Terms, crash, is_whole, observations};
 use test_length::Dice;
 
 /// Devices, a tenth of whose messages is poison.
@@ -43,49 +43,10 @@ async fn every_message_and_reading_is_in_one_place_whatever_is_killed() {
     let mut pair = Pair::start(&programs(), folder.path()).await.unwrap();
     let mut devices = Devices::new(LOAD);
     for _ in test_length::rounds("kills of connector and FHIR server", KILLS.0, KILLS.1) {
-        let url = pair.messages_url.clone();
         let pause = Duration::from_millis(PAUSE.0 + dice.below(PAUSE.1) as u64);
-        let sending = tokio::spawn(async move {
-            devices.send(&url, pause * 2).await;
-            devices
-        });
-        tokio::time::sleep(pause).await;
-        let which = dice.below(3);
-        if which != 0 {
-            pair.connector.kill().unwrap();
-        }
-        if which != 1 {
-            pair.fhir.kill().unwrap();
-        }
-        pair.fhir.start_again().await.unwrap();
-        pair.connector.start_again().await.unwrap();
-        devices = sending.await.unwrap();
+        devices = crash(&mut pair, devices, pause, &mut dice).await.unwrap();
     }
     let terms = Terms::settled(&pair.management_url).await.unwrap();
     let found = observations(&pair.fhir_url).await.unwrap();
-    let sent = devices.sent;
-    let about = format!(
-        "{sent:?}\n{terms:?}\n{} heart rates, {} steps",
-        found.heart_rates, found.steps
-    );
-    assert!(terms.balances(), "{about}");
-    // what was sent twice, since its acknowledgement was lost, may have been accepted twice
-    assert!(terms.messages >= sent.messages(), "{about}");
-    assert!(terms.messages <= sent.messages() + sent.repeated, "{about}");
-    assert_eq!(
-        (found.heart_rates, found.steps),
-        (sent.heart_rates, sent.steps),
-        "{about}"
-    );
-    // what was written when its message wasn't finished yet was there already the second time; of what was accepted twice
-    // and is worked on together, one gives way
-    assert!(terms.points <= sent.heart_rates + sent.steps, "{about}");
-    assert_eq!(
-        terms.readings - terms.dead_readings,
-        terms.points + terms.duplicates + terms.superseded,
-        "{about}"
-    );
-    // a text where a number belongs is noticed only when the Observation is made
-    assert!(terms.dead + terms.dead_readings >= sent.poison, "{about}");
-    assert!(terms.unmatched >= sent.unmatched, "{about}");
+    is_whole(devices.sent, &terms, &found).unwrap();
 }

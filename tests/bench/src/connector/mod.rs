@@ -6,8 +6,9 @@ mod ingest;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use account::{Devices, Found, Load, Pair, Sent, Terms, observations};
+use account::{Devices, Found, Load, Pair, Sent, Terms, crash, is_whole, observations};
 use anyhow::{Context, Result, ensure};
+use test_length::Dice;
 
 use crate::process::{cpu_of_family, highest_rss, rss};
 use crate::report::{Report, Wanted};
@@ -35,7 +36,7 @@ pub struct Options {
         long,
         value_enum,
         value_delimiter = ',',
-        default_value = "together,ingest,groups,poison"
+        default_value = "together,ingest,groups,poison,kills"
     )]
     only: Vec<Part>,
 }
@@ -51,6 +52,8 @@ enum Part {
     Groups,
     /// What poison costs the others
     Poison,
+    /// Whether the account is whole when programs are killed
+    Kills,
 }
 
 impl Default for Options {
@@ -61,7 +64,7 @@ impl Default for Options {
             devices: 2_000,
             poison: 10,
             groups: 100_000,
-            only: vec![Part::Together, Part::Ingest, Part::Groups, Part::Poison],
+            only: vec![Part::Together, Part::Ingest, Part::Groups, Part::Poison, Part::Kills],
         }
     }
 }
@@ -79,6 +82,7 @@ pub async fn run(programs: &Path, options: &Options, report: &mut Report) -> Res
             Part::Ingest => ingest::measure(programs, &folder, report).await,
             Part::Groups => groups(programs, &folder, options, report).await,
             Part::Poison => poison(programs, &folder, options, plain, report).await,
+            Part::Kills => kills(programs, &folder, options, report).await,
         };
         let _ = std::fs::remove_dir_all(&folder);
         result?;
@@ -248,5 +252,46 @@ async fn poison(
             &how,
         ),
     }
+    Ok(())
+}
+
+async fn kills(programs: &Path, folder: &Path, options: &Options, report: &mut Report) -> Result<()> {
+    /// Seconds to the next kill, and up to so many more.
+    const PAUSE: (u64, usize) = (5, 10);
+    let mut pair = Pair::start(programs, folder).await?;
+    let mut devices = Devices::new(Load {
+        devices: options.devices,
+        rate: options.rate,
+        steps: 0,
+        poison: options.poison,
+    });
+    let mut dice = Dice::new(test_length::crash_seed());
+    let (begun, mut kills) = (Instant::now(), 0);
+    while begun.elapsed() < Duration::from_secs(options.seconds) {
+        let pause = Duration::from_secs(PAUSE.0 + dice.below(PAUSE.1) as u64);
+        devices = crash(&mut pair, devices, pause, &mut dice).await?;
+        kills += 1;
+    }
+    let sending = begun.elapsed();
+    let terms = Terms::settled(&pair.management_url).await?;
+    let settling = begun.elapsed().saturating_sub(sending);
+    let found = observations(&pair.fhir_url).await?;
+    let sent = devices.sent;
+    is_whole(sent, &terms, &found)?;
+    let how = format!(
+        "of connector, FHIR server or both (SIGKILL); {} messages in {:.0} s, {} of them poison, all done {:.1} s later; {} Observations read back, each reading in one place",
+        sent.messages(),
+        sending.as_secs_f64(),
+        sent.poison + sent.unmatched,
+        settling.as_secs_f64(),
+        found.heart_rates,
+    );
+    report.add(
+        "kills with the account whole",
+        f64::from(kills),
+        "",
+        Wanted::Nothing,
+        &how,
+    );
     Ok(())
 }
