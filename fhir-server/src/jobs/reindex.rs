@@ -70,7 +70,8 @@ impl Input {
             kind: KIND,
             input: self.text(),
             after: Duration::ZERO,
-            merges: true,
+            // another one's types and pauses are not those that were asked for
+            merges: !self.requested,
         }
     }
 }

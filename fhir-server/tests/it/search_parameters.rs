@@ -1,6 +1,7 @@
 //! Custom search parameters: validated, indexed by the server itself, then searched; writes go on meanwhile.
 
 use fhir_server_settings::{FhirVersion, Settings};
+use fhir_storage::{JobChange, NewJob, Store, StoreOptions};
 use std::time::Duration;
 
 use reqwest::Method;
@@ -302,16 +303,53 @@ async fn all_rows_of_a_type_are_made_again_when_asked_for() {
     let body =
         json!({"resourceType": "Parameters", "parameter": [{"name": "targetResourceTypes", "valueString": "Patient"}]});
     let begun = service.post("$reindex", &body.to_string()).await;
-    let path = format!("_operations/reindex/{}", begun.text("/id"));
-    let job = loop {
-        let job = service.get(&path).await;
-        if value(&job, "status") == "Completed" {
-            break job;
-        }
-        tokio::task::yield_now().await;
-    };
+    let job = completed(&service, begun.text("/id")).await;
     assert_eq!(value(&job, "resourcesSuccessfullyReindexed"), 1);
     assert_eq!(ids(&service, "Patient?gender=female").await, ["x"]);
+}
+
+/// The job, once it is done.
+async fn completed(service: &Service, id: &str) -> Answer {
+    let path = format!("_operations/reindex/{id}");
+    loop {
+        let job = service.get(&path).await;
+        if value(&job, "status") == "Completed" {
+            return job;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_asked_for_is_not_lost_in_a_reindex_that_waits() {
+    let database = PostgresServer::shared().database();
+    let service = Service::of(FhirVersion::R4, &database).await;
+    service
+        .put("Patient/x", r#"{"resourceType":"Patient","id":"x","gender":"female"}"#)
+        .await;
+    // what a new database begins by itself is done
+    reindexed(&service).await;
+    let options = StoreOptions {
+        database: fhir_storage::Database::Postgres(fhir_storage::Url::new(database)),
+        version: fhir_definitions::FhirVersion::R4,
+        readers: 1,
+        statement: Duration::from_secs(30),
+    };
+    let waiting = JobChange::Add(NewJob {
+        id: "waiting".to_owned(),
+        kind: "reindex",
+        input: "{}".to_owned(),
+        after: Duration::from_hours(1),
+        merges: true,
+    });
+    let another = Store::open(&options).await.expect("open");
+    another.change_job(waiting).await.expect("added");
+    let body =
+        json!({"resourceType": "Parameters", "parameter": [{"name": "targetResourceTypes", "valueString": "Patient"}]});
+    let begun = service.post("$reindex", &body.to_string()).await;
+    assert_ne!(begun.text("/id"), "waiting");
+    let job = completed(&service, begun.text("/id")).await;
+    assert_eq!(value(&job, "resourcesSuccessfullyReindexed"), 1);
 }
 
 /// A reindex that pauses after each resource, for as long as it takes to look at it.
