@@ -46,7 +46,7 @@ pub struct StatusPage {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SourceStatus {
-    /// `mqtt`
+    /// `mqtt` or `nats`
     pub kind: String,
     /// How it goes
     pub state: SourceState,

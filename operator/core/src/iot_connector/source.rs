@@ -20,8 +20,9 @@ pub(super) fn settings(validated: &Validated, secrets: &str) -> iot_connector_se
 /// The connector's own form of a source.
 pub(crate) fn of(source: &Source, owner: &Owner, secrets: &str) -> iot_connector_settings::Source {
     let secret_folder = source.secret_name().map(|_| secrets.into());
-    // The broker keeps the connector's place by this name, which nobody else in the cluster has.
-    let own_name = format!("{}-{}", owner.namespace, owner.child());
+    // The broker keeps the connector's place by this name, which nobody else in the cluster has: no namespace and no name
+    // has an underscore.
+    let own_name = format!("{}_{}", owner.namespace, owner.child());
     iot_connector_settings::Source {
         mqtt: source.mqtt.as_ref().map(|mqtt| Mqtt {
             address: mqtt.address.clone(),
