@@ -3,6 +3,8 @@
 import { count, element } from './element.js';
 
 const TAB = 2;
+/** So many findings are shown. */
+const SHOWN = 100;
 
 export class Editor {
   /** `id` is the text area's; `ID-findings` is the list, where there is one. */
@@ -52,7 +54,8 @@ export class Editor {
   }
 
   /** Findings: `{message, line?, position?, isWarning}`. */
-  show(findings) {
+  show(all) {
+    const findings = all.slice(0, SHOWN);
     const lines = findings.some(({ line }) => line) ? this.text.split('\n') : [];
     const byLine = new Map();
     for (const finding of findings) {
@@ -67,9 +70,14 @@ export class Editor {
         return mark;
       }),
     );
-    const isWrong = findings.some(({ isWarning }) => !isWarning);
+    const isWrong = all.some(({ isWarning }) => !isWarning);
     this.area.setAttribute('aria-invalid', isWrong);
-    this.list?.replaceChildren(...findings.map((finding) => this.#item(finding)));
+    const items = findings.map((finding) => this.#item(finding));
+    if (all.length > SHOWN) {
+      items.push(element('li', { class: 'about' }, `${count(all.length - SHOWN, 'further finding')}: not shown`));
+    }
+    if (all.length === 0 && this.text.trim()) items.push(element('li', { class: 'about' }, 'Nothing is wrong with it.'));
+    this.list?.replaceChildren(...items);
   }
 
   /** Puts the cursor at a line (from 1) and a byte in it (from 1). */
@@ -102,7 +110,6 @@ export class Editor {
       this.lines = lines;
       this.numbers.textContent = Array.from({ length: lines }, (_, index) => index + 1).join('\n');
       this.box.style.setProperty('--digits', String(lines).length);
-      this.area.title = count(lines, 'line');
     }
     this.#follow();
   }

@@ -50,7 +50,7 @@ function shownObservation(observation) {
     'section',
     { class: 'card observation' },
     element('h3', {}, 'Observation', element('span', { class: 'about' }, name)),
-    element('pre', { tabIndex: 0, role: 'region', 'aria-label': `Observation ${name}` }, layOut(JSON.stringify(observation))),
+    element('pre', {}, layOut(JSON.stringify(observation))),
   );
 }
 
@@ -76,7 +76,7 @@ function templates(list, goToTemplate) {
   const row = ({ typeName, typeMatchExpression, matched, reason }) => {
     const name = element('button', { type: 'button', class: 'place', title: 'Go to this template' }, typeName);
     name.addEventListener('click', () => goToTemplate(typeName));
-    const verdict = matched ? `matches ${count(matched, 'time')}` : `doesn’t match: ${reason ?? 'no reason is known'}`;
+    const verdict = matched ? `matches ${count(matched, 'time')}` : `doesn’t match${reason ? `: ${reason}` : ''}`;
     return element(
       'li',
       { class: matched ? 'matched' : 'unmatched' },
