@@ -1,7 +1,7 @@
 //! Debian's Chromium without a screen, driven over the `DevTools` protocol through a pipe: it has no port, and it ends
 //! with us.
 
-use std::{path::Path, process::Stdio};
+use std::{path::Path, process::Stdio, time::Duration};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -12,6 +12,9 @@ use tokio::{
 
 /// The protocol's ends are file descriptors 3 and 4.
 const START: &str = r#"exec "$0" "$@" 3<&0 4>&1 </dev/null >/dev/null"#;
+
+/// How long a page may take to show something on a busy machine.
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A browser with one page.
 pub struct Browser {
@@ -111,15 +114,19 @@ impl Browser {
     }
 
     /// Waits until an expression is true. The page looks by itself, so that many waiting tests leave it time to work.
+    ///
+    /// # Panics
+    /// With the page's text, when that didn't come in [`PATIENCE`].
     pub async fn until(&mut self, expression: &str) {
         let wait = format!(
             "new Promise(found => {{ const look = () => {{
                 let is = false;
                 try {{ is = {expression} }} catch {{ /* what isn't there yet isn't true yet */ }}
                 if (is) found(true); else setTimeout(look, 20);
-            }}; look() }})"
+            }}; look(); setTimeout(() => found(document.body.innerText), {}) }})",
+            PATIENCE.as_millis()
         );
-        assert_eq!(self.value(&wait).await, true);
+        assert_eq!(self.value(&wait).await, true, "`{expression}` doesn't come");
     }
 
     /// The text of an element.
