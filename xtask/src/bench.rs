@@ -19,7 +19,12 @@ pub struct Options {
 /// Builds and runs the `bench` crate.
 pub fn run(root: &Path, options: &Options) -> Result<()> {
     let Options { profile, arguments } = options;
-    cargo(root, &["build", "--workspace", "--bins", "--profile", profile])?;
+    let asks_for_help = arguments
+        .iter()
+        .any(|argument| argument == "--help" || argument == "-h");
+    if !asks_for_help {
+        cargo(root, &["build", "--workspace", "--bins", "--profile", profile])?;
+    }
     let programs = crate::target_folder(root)?.join(profile);
     let programs = programs.to_string_lossy();
     let mut run = vec![
