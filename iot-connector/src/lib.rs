@@ -201,7 +201,8 @@ async fn serve_management(
         .merge(http::trace_routes(tracing))
         .merge(http::unmatched_routes(unmatched))
         .merge(http::dry_run_routes())
-        .merge(http::mapping_page_routes(texts));
+        .merge(http::mapping_page_routes(texts))
+        .layer(axum::middleware::from_fn(http::own_pages_only));
     supervisor.serve_management(listener, routes);
     Ok(address)
 }

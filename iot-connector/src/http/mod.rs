@@ -4,6 +4,7 @@ mod dead_letters;
 mod dry_run;
 mod mapping_page;
 mod messages;
+mod origin;
 mod trace;
 mod unmatched;
 
@@ -18,6 +19,7 @@ pub use dead_letters::routes as dead_letter_routes;
 pub use dry_run::routes as dry_run_routes;
 pub use mapping_page::routes as mapping_page_routes;
 pub use messages::{Full, Ingest, routes as message_routes};
+pub use origin::own_pages_only;
 pub use trace::routes as trace_routes;
 pub use unmatched::routes as unmatched_routes;
 

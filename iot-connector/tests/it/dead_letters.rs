@@ -111,6 +111,15 @@ async fn a_dead_letter_is_replayed_after_the_mapping_was_repaired() {
         .await
         .unwrap();
     assert_eq!(refused.status(), 400, "replaying everything has to be asked for");
+    let of_a_page = reqwest::Client::new()
+        .post(format!("{}/dead-letters/replay?all=true", connector.management))
+        .header("origin", "https://elsewhere.example")
+        .send();
+    assert_eq!(
+        of_a_page.await.unwrap().status(),
+        403,
+        "no page of another origin replays"
+    );
     until(async || {
         // Until the new mapping is in force a replay dies again.
         let url = format!("{}/dead-letters/replay?all=true", connector.management);
