@@ -47,6 +47,14 @@ const BUILD: &[Needed] = &[
         proof: "/usr/bin/chromium",
         package: "chromium",
     },
+    Needed {
+        proof: "mvn",
+        package: "maven",
+    },
+    Needed {
+        proof: "java",
+        package: "default-jre-headless",
+    },
 ];
 
 const CLUSTER: &[Needed] = &[

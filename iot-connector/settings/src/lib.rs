@@ -4,6 +4,7 @@
 //! the file, environment variables `IOT_CONNECTOR_…` and flags, and warns about options that it doesn't know.
 
 mod issuers;
+mod kafka;
 mod keys;
 mod nats;
 mod source;
@@ -17,6 +18,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 pub use issuers::Issuer;
+pub use kafka::{Kafka, SaslMechanism};
 pub use keys::{ConnectionKey, ConnectionKeys, KEY_HEADER};
 pub use nats::Nats;
 pub use source::{Endpoint, Mqtt, MqttVersion, SECRET_FILES, SecretFiles, Source};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Nats, SettingsError, within};
+use crate::{Kafka, Nats, SettingsError, within};
 
 /// Where messages come from beside HTTP; at most one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -15,6 +15,8 @@ pub struct Source {
     pub mqtt: Option<Mqtt>,
     /// A stream of NATS JetStream to read
     pub nats: Option<Nats>,
+    /// Topics of Kafka to read
+    pub kafka: Option<Kafka>,
 }
 
 impl Source {
@@ -23,18 +25,20 @@ impl Source {
         Self {
             mqtt: self.mqtt.as_ref().map(|_| Mqtt::default()),
             nats: self.nats.as_ref().map(|_| Nats::default()),
+            kafka: self.kafka.as_ref().map(|_| Kafka::default()),
         }
     }
 
     /// Checks what the types alone can't.
     pub fn validate(&self) -> Result<(), SettingsError> {
-        match (&self.mqtt, &self.nats) {
-            (None, None) => Ok(()),
-            (Some(mqtt), None) => mqtt.validate(),
-            (None, Some(nats)) => nats.validate(),
-            (Some(_), Some(_)) => Err(SettingsError {
+        match (&self.mqtt, &self.nats, &self.kafka) {
+            (None, None, None) => Ok(()),
+            (Some(mqtt), None, None) => mqtt.validate(),
+            (None, Some(nats), None) => nats.validate(),
+            (None, None, Some(kafka)) => kafka.validate(),
+            _ => Err(SettingsError {
                 option: "source",
-                reason: "name one source: `mqtt` or `nats`".to_owned(),
+                reason: "name one source: `mqtt`, `nats` or `kafka`".to_owned(),
             }),
         }
     }

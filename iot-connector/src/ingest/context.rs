@@ -41,7 +41,10 @@ pub fn of(
     if let Some(device) = device {
         system.insert("iothub-connection-device-id".to_owned(), Value::from(device));
     }
-    system.insert("iothub-enqueuedtime".to_owned(), Value::from(now.to_string()));
+    // A source may hand on what IoT Hub itself said.
+    system
+        .entry("iothub-enqueuedtime")
+        .or_insert_with(|| Value::from(now.to_string()));
     let mut context = Map::new();
     context.insert("Properties".to_owned(), Value::Object(properties));
     context.insert("SystemProperties".to_owned(), Value::Object(system));

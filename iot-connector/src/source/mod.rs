@@ -3,6 +3,7 @@
 //! A source that is read no further keeps its messages, so a full queue stops reading and nothing is dropped. What a
 //! source delivers again after a broken connection or a crash is recognised by its position ([`crate::spool::Position`]).
 
+mod kafka;
 mod mqtt;
 mod nats;
 mod secrets;
@@ -66,6 +67,13 @@ trait Connection: Send {
 pub fn start(settings: &Settings, ingest: &Arc<Ingest>, supervisor: &mut Supervisor) -> Result<(), SettingsError> {
     if let Some(mqtt) = &settings.source.mqtt {
         follow(mqtt::Broker::new(mqtt.clone())?, ingest, supervisor);
+    }
+    if let Some(kafka) = &settings.source.kafka {
+        follow(
+            kafka::Topics::new(kafka.clone(), ingest.spool.clone()),
+            ingest,
+            supervisor,
+        );
     }
     if let Some(nats) = &settings.source.nats {
         follow(nats::Stream::new(nats.clone()), ingest, supervisor);

@@ -22,7 +22,7 @@ use tokio::{sync::watch, time::timeout};
 use super::{Connection, Delivery, Source, SourceError, secrets::Named};
 use crate::{
     ingest::context,
-    spool::{NewMessage, Position},
+    spool::{NewMessage, Place, Position},
 };
 
 /// How long the server may take to answer.
@@ -224,7 +224,7 @@ fn delivery(message: Message, device_token: Option<u16>) -> Result<Delivery<jets
         let published = info.published.unix_timestamp_nanos();
         let position = Position {
             // With its time, since a stream that is made anew counts from 1 again.
-            id: format!("{}\n{}\n{published}", info.stream, info.stream_sequence).into_bytes(),
+            place: Place::Id(format!("{}\n{}\n{published}", info.stream, info.stream_sequence).into_bytes()),
             // The server may have forgotten that it delivered the message.
             redelivered: true,
         };

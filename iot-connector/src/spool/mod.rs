@@ -14,6 +14,7 @@ mod trace;
 mod writer;
 
 use std::{
+    collections::HashMap,
     fs::{File, TryLockError},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -27,7 +28,7 @@ pub use account::{Account, Term};
 pub use dead_letter::{DeadLetter, DeadLetterFilter, Fault, Stage};
 pub use error::SpoolError;
 pub use figures::Figures;
-pub use seen::{Appended, Ids, Position, RequestKey, WINDOW};
+pub use seen::{Appended, Ids, Place, Position, RequestKey, WINDOW};
 pub use trace::{Done, Keep, Trace, Written};
 
 use writer::{Batch, Command};
@@ -210,6 +211,11 @@ impl Spool {
         let reader = self.reader();
         let mut statement = reader.prepare_cached("SELECT queued FROM messages ORDER BY seq LIMIT 1")?;
         Ok(statement.query_row([], |row| row.get(0)).optional()?)
+    }
+
+    /// Where the reading of each of a source's partitions goes on. Blocks on the file.
+    pub fn offsets(&self, source: &str) -> Result<HashMap<String, i64>, SpoolError> {
+        Ok(seen::offsets(&self.reader(), source)?)
     }
 
     /// Dead letters after an id, oldest first, without their payloads. Blocks on the file.

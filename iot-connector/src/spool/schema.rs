@@ -13,7 +13,7 @@ use rusqlite::Connection;
 use super::{Account, Figures, SpoolError, Term};
 
 /// Raised with every change of the tables.
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 
 const TABLES: &str = "
     CREATE TABLE messages (
@@ -71,6 +71,16 @@ const TRACES: &str = "
     ALTER TABLE seen ADD COLUMN first INTEGER;
 ";
 
+/// Where the reading of a source's partitions goes on.
+const OFFSETS: &str = "
+    CREATE TABLE offsets (
+        source    TEXT    NOT NULL,
+        partition TEXT    NOT NULL,
+        next      INTEGER NOT NULL,
+        PRIMARY KEY (source, partition)
+    ) STRICT, WITHOUT ROWID;
+";
+
 pub(super) fn configure(connection: &Connection) -> Result<(), SpoolError> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -87,7 +97,7 @@ pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), Sp
         VERSION => Ok(()),
         0..VERSION => {
             let transaction = connection.transaction()?;
-            let steps = [TABLES, SEEN, TRACES];
+            let steps = [TABLES, SEEN, TRACES, OFFSETS];
             for step in steps.iter().skip(usize::try_from(found).unwrap_or_default()) {
                 transaction.execute_batch(step)?;
             }

@@ -1,9 +1,11 @@
 //! What was taken in before: a redelivered message or a repeated request is recognised by its id and not stored twice.
 //!
-//! Of each source the latest [`WINDOW`] ids are remembered, in the same file and transaction as the messages themselves, so
-//! that a crash between storing and acknowledging makes no difference.
+//! Of each source the latest [`WINDOW`] ids are remembered, or of a partition the next offset, in the same file and
+//! transaction as the messages themselves, so that a crash between storing and acknowledging makes no difference.
 
-use rusqlite::{OptionalExtension, Row, Transaction, params};
+use std::{collections::HashMap, sync::Arc};
+
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 /// Ids remembered of each source, at least.
 pub const WINDOW: i64 = 100_000;
@@ -14,9 +16,23 @@ const TRIM_EVERY: i64 = 1024;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position {
     /// Tells it from the other messages of its source.
-    pub id: Vec<u8>,
-    /// Whether the source may have delivered it before. If not, an equal id is another message's, which is done with.
+    pub place: Place,
+    /// Whether the source may have delivered it before. If not, an equal place was another message's, which is done with.
     pub redelivered: bool,
+}
+
+/// What tells a message from the others of its source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// A name of its own.
+    Id(Vec<u8>),
+    /// A number in an ordered part of the source: whatever is below the latest was there before.
+    Offset {
+        /// The part.
+        partition: Arc<str>,
+        /// The number.
+        offset: i64,
+    },
 }
 
 /// A request that its sender may repeat.
@@ -101,16 +117,38 @@ pub(super) fn message(
     source: &str,
     position: &Position,
 ) -> Result<bool, rusqlite::Error> {
+    let id = match &position.place {
+        Place::Id(id) => id,
+        Place::Offset { partition, offset } => {
+            let sql = if position.redelivered {
+                "INSERT INTO offsets (source, partition, next) VALUES (?1, ?2, ?3 + 1)
+                 ON CONFLICT DO UPDATE SET next = ?3 + 1 WHERE next <= ?3"
+            } else {
+                "INSERT OR REPLACE INTO offsets (source, partition, next) VALUES (?1, ?2, ?3 + 1)"
+            };
+            let changed = transaction
+                .prepare_cached(sql)?
+                .execute(params![source, partition, offset])?;
+            return Ok(changed == 0);
+        }
+    };
     let sql = if position.redelivered {
         "INSERT INTO seen (source, id, count) VALUES (?1, ?2, 1) ON CONFLICT DO NOTHING"
     } else {
         "INSERT OR REPLACE INTO seen (source, id, count) VALUES (?1, ?2, 1)"
     };
-    let before = transaction.prepare_cached(sql)?.execute(params![source, position.id])? == 0;
+    let before = transaction.prepare_cached(sql)?.execute(params![source, id])? == 0;
     if !before {
         trim(transaction, source)?;
     }
     Ok(before)
+}
+
+/// The next offset of each partition that messages were taken in of.
+pub(super) fn offsets(connection: &Connection, source: &str) -> Result<HashMap<String, i64>, rusqlite::Error> {
+    let mut find = connection.prepare_cached("SELECT partition, next FROM offsets WHERE source = ?1")?;
+    let rows = find.query_map([source], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    rows.collect()
 }
 
 /// Forgets what is older than the window, now and then.
@@ -138,7 +176,7 @@ mod tests {
 
     fn delivery(id: &str, redelivered: bool) -> (Option<Position>, NewMessage) {
         let position = Position {
-            id: id.as_bytes().to_vec(),
+            place: Place::Id(id.as_bytes().to_vec()),
             redelivered,
         };
         let message = NewMessage {
@@ -180,6 +218,51 @@ mod tests {
         assert_eq!(stored, 2 * deliveries.len() as u64 - expected);
     }
 
+    #[rstest]
+    #[case::in_order(&[(0, true), (1, true), (2, true)], 0, 3)]
+    #[case::first_ones_are_gone(&[(7, true), (8, true)], 0, 9)]
+    #[case::a_gap(&[(0, true), (5, true)], 0, 6)]
+    #[case::again(&[(0, true), (1, true), (0, true), (1, true), (2, true)], 2, 3)]
+    #[case::the_topic_was_made_anew(&[(8, true), (0, false), (1, true)], 0, 2)]
+    #[tokio::test]
+    async fn a_message_below_the_next_offset_was_there(
+        #[case] deliveries: &[(i64, bool)],
+        #[case] expected: u64,
+        #[case] next: i64,
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::open(&folder.path().join("spool"), Keep::default()).unwrap();
+        let mut found = 0;
+        for (offset, redelivered) in deliveries {
+            // The other partition's offsets are its own.
+            for partition in ["t/0", "t/1"] {
+                let (_, message) = delivery("", true);
+                let position = Position {
+                    place: Place::Offset {
+                        partition: partition.into(),
+                        offset: *offset,
+                    },
+                    redelivered: *redelivered,
+                };
+                match spool
+                    .append_of("kafka".into(), vec![(Some(position), message)], 1)
+                    .await
+                    .unwrap()
+                {
+                    Appended::Stored { repeated, .. } => found += repeated,
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        assert_eq!(found, 2 * expected);
+        let offsets = spool.offsets("kafka").unwrap();
+        assert_eq!(
+            offsets,
+            HashMap::from([("t/0".to_owned(), next), ("t/1".to_owned(), next)])
+        );
+        assert_eq!(spool.offsets("mqtt").unwrap(), HashMap::new());
+    }
+
     #[test]
     fn the_latest_ids_of_a_source_are_remembered_and_no_more() {
         let folder = tempfile::tempdir().unwrap();
@@ -188,7 +271,7 @@ mod tests {
         let mut connection = rusqlite::Connection::open(&path).unwrap();
         let transaction = connection.transaction().unwrap();
         let at = |number: i64| Position {
-            id: number.to_be_bytes().to_vec(),
+            place: Place::Id(number.to_be_bytes().to_vec()),
             redelivered: true,
         };
         let all = WINDOW + 2 * TRIM_EVERY;
@@ -210,7 +293,7 @@ mod tests {
         drop(Spool::open(&path, Keep::default()).unwrap());
         let connection = rusqlite::Connection::open(&path).unwrap();
         connection
-            .execute_batch("DROP TABLE seen; DROP TABLE traces; DROP INDEX messages_replayed; DROP INDEX dead_letters_of_message; PRAGMA user_version = 1;")
+            .execute_batch("DROP TABLE offsets; DROP TABLE seen; DROP TABLE traces; DROP INDEX messages_replayed; DROP INDEX dead_letters_of_message; PRAGMA user_version = 1;")
             .unwrap();
         drop(connection);
         let reopened = loop {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     kill::Process,
-    support::{Fhir, get_json, until},
+    support::{Fhir, Running, get_json, until},
 };
 
 pub const USER: &str = "ward";
@@ -48,6 +48,14 @@ pub fn listening(command: &mut Command, ports: &[u16]) -> Option<Child> {
 pub async fn connected(management: &str) {
     let status = format!("{management}/status");
     until(async || Some(get_json(&status).await).filter(|page| page["source"]["state"] == "Connected")).await;
+}
+
+/// What the status page says, once it says why there is no connection.
+pub async fn refused(connector: &Running) -> String {
+    let page =
+        until(async || Some(connector.status().await).filter(|page| page["source"]["message"].is_string())).await;
+    assert_eq!(page["source"]["state"], "Connecting");
+    page["source"]["message"].as_str().unwrap().to_owned()
 }
 
 /// A heart rate of that second of that minute, told by its value.

@@ -7,6 +7,8 @@ mod dead_letters;
 mod examples;
 mod idempotency;
 mod ingest;
+mod kafka;
+mod kafka_broker;
 mod kill;
 mod mapping_page;
 mod mappings;

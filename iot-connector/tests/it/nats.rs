@@ -8,7 +8,7 @@ use rumqttc_v4::{PublishOptions, QoS};
 use serde_json::json;
 
 use crate::{
-    broker::{PASSWORD, USER, connected, each_is_there_once, reading},
+    broker::{PASSWORD, USER, connected, each_is_there_once, reading, refused},
     kill::Process,
     nats_server::{NatsServer, make_stream, publish},
     support::{Fhir, Running, get_json, settings, until},
@@ -28,14 +28,6 @@ fn reading_from(server: &NatsServer, folder: &Path, fhir: &str) -> Settings {
     });
     settings.validate().unwrap();
     settings
-}
-
-/// The status page, once it says why there is no connection.
-async fn refused(connector: &Running) -> String {
-    let page =
-        until(async || Some(connector.status().await).filter(|page| page["source"]["message"].is_string())).await;
-    assert_eq!(page["source"]["state"], "Connecting");
-    page["source"]["message"].as_str().unwrap().to_owned()
 }
 
 #[rstest]

@@ -1,6 +1,7 @@
-//! Programs that are built from the Go modules of `tests`, once: a program is kept in the user's cache folder
-//! under the hash of its module's sources, so that a change builds anew and nothing else does.
+//! Programs that are built from the Go modules of `tests`, and the jars of Kafka, once: a program is kept in the user's
+//! cache folder under the hash of its module's sources, so that a change builds anew and nothing else does.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -38,6 +39,35 @@ pub fn helm(root: &Path) -> Result<PathBuf> {
 /// Finds or builds the NATS server.
 pub fn nats_server(root: &Path) -> Result<PathBuf> {
     build(root, "tests/nats-server", "github.com/nats-io/nats-server/v2")
+}
+
+/// Finds or fetches a Kafka broker: the folder of its jars.
+pub fn kafka(root: &Path) -> Result<PathBuf> {
+    let module = root.join("tests/kafka");
+    let folder = cache()?.join(format!("kafka-{}", hash(&module)?));
+    if folder.exists() {
+        return Ok(folder);
+    }
+    println!("           fetching kafka (once)");
+    let unfinished = folder.with_extension(std::process::id().to_string());
+    fs::create_dir_all(&unfinished).with_context(|| format!("can't make `{}`", unfinished.display()))?;
+    let mut output = OsString::from("-DoutputDirectory=");
+    output.push(&unfinished);
+    let mut maven = Command::new("mvn");
+    maven
+        .args(["--batch-mode", "--quiet", "--file"])
+        .arg(module.join("pom.xml"))
+        .args(["dependency:copy-dependencies", "-DincludeScope=runtime"])
+        .arg(output);
+    command::run(&mut maven)?;
+    // whoever fetched the same at the same time was first
+    if let Err(error) = fs::rename(&unfinished, &folder) {
+        fs::remove_dir_all(&unfinished)?;
+        if !folder.exists() {
+            return Err(error).with_context(|| format!("can't make `{}`", folder.display()));
+        }
+    }
+    Ok(folder)
 }
 
 /// A program is named as the folder of its module.

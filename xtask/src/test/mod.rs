@@ -17,7 +17,7 @@ use anyhow::{Result, bail};
 use cluster::TestCluster;
 use totals::Totals;
 
-use crate::cluster::nats_server;
+use crate::cluster::{kafka, nats_server};
 use crate::{generate, packages, tidy};
 
 /// What to run.
@@ -76,6 +76,7 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
             let environment = [
                 ("TEST_PROGRAMS".to_owned(), programs.into()),
                 ("NATS_SERVER".to_owned(), nats_server(run.root)?.into()),
+                ("KAFKA_JARS".to_owned(), kafka(run.root)?.into()),
             ];
             run.cargo_test(
                 &["test", "--workspace", "--exclude", "e2e", "--no-fail-fast"],

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     ingest::context,
-    spool::{NewMessage, Position},
+    spool::{NewMessage, Place, Position},
 };
 
 /// Seconds between signs of life.
@@ -134,7 +134,7 @@ impl Broker {
 
     fn delivery(&self, publish: Publish, ack: Ack) -> Delivery<Ack> {
         let position = (publish.pkid != 0).then(|| Position {
-            id: publish.id(),
+            place: Place::Id(publish.id()),
             redelivered: publish.dup,
         });
         let context = publish.context(&self.settings, Timestamp::now());

@@ -4,7 +4,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use iot_connector_settings::MqttVersion;
+pub use iot_connector_settings::{MqttVersion, SaslMechanism};
 
 use crate::shared::Volume;
 
@@ -13,8 +13,8 @@ use crate::shared::Volume;
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("[has(self.embedded), has(self.managed), has(self.mqtt), has(self.nats)].filter(there, there).size() <= 1")
-        .message("at most one of embedded, managed, mqtt and nats")
+    validation = Rule::new("[has(self.embedded), has(self.managed), has(self.mqtt), has(self.nats), has(self.kafka)].filter(there, there).size() <= 1")
+        .message("at most one of embedded, managed, mqtt, nats and kafka")
 )]
 pub struct Source {
     /// HTTP alone; says how large the spool's volume is.
@@ -29,6 +29,9 @@ pub struct Source {
     /// A stream of NATS JetStream to read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nats: Option<NatsSource>,
+    /// Topics of Kafka, or of what speaks its protocol, to read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kafka: Option<KafkaSource>,
 }
 
 /// A NATS JetStream owned by the connector.
@@ -93,11 +96,45 @@ pub struct NatsSource {
     pub secret_name: Option<String>,
 }
 
+/// Topics of Kafka, or of what speaks its protocol like Azure Event Hubs, to read with all their partitions. Where
+/// reading goes on is kept on the connector's volume; no consumer group is used.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KafkaSource {
+    /// `HOST:PORT`: any of these brokers is asked first, they name the others.
+    #[schemars(
+        length(min = 1, max = 10),
+        inner(length(min = 3, max = 512), regex(pattern = r"^[^/@ ]+:[0-9]+$"))
+    )]
+    pub brokers: Vec<String>,
+    /// The topics, which have to be there.
+    #[schemars(
+        length(min = 1, max = 100),
+        inner(length(min = 1, max = 249), regex(pattern = r"^[A-Za-z0-9._-]+$"))
+    )]
+    pub topics: Vec<String>,
+    /// Whether TLS is spoken; absent: it isn't.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<bool>,
+    /// How user name and password are shown; absent: `PLAIN`, which wants TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mechanism: Option<SaslMechanism>,
+    /// Whether a record's key is the device's id; absent: the id is in the message only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device_key: Option<bool>,
+    /// Secret in the same namespace with `username`, `password` and `ca.crt`, each where it is needed; followed when
+    /// it changes. Absent: no user, and the system's authorities.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub secret_name: Option<String>,
+}
+
 impl Source {
     /// The Secret that says who the connector is to its source.
     pub fn secret_name(&self) -> Option<&str> {
         let of_mqtt = self.mqtt.as_ref().and_then(|mqtt| mqtt.secret_name.as_deref());
         let of_nats = self.nats.as_ref().and_then(|nats| nats.secret_name.as_deref());
-        of_mqtt.or(of_nats)
+        let of_kafka = self.kafka.as_ref().and_then(|kafka| kafka.secret_name.as_deref());
+        of_mqtt.or(of_nats).or(of_kafka)
     }
 }

@@ -182,6 +182,14 @@ fn databases_change_in_bounds(#[case] old: &str, #[case] new: &str, #[case] says
     "source: {nats: {servers: ['tls://nats.example:4222'], stream: DEVICES, deviceToken: 2}}",
     ""
 )]
+#[case::kafka(
+    "source: {kafka: {brokers: ['b.example:9093'], topics: [t], tls: true, mechanism: PLAIN, secretName: hubs}}",
+    ""
+)]
+#[case::two_of_three(
+    "source: {kafka: {brokers: ['b:9092'], topics: [t]}, nats: {servers: ['nats://b'], stream: S}}",
+    "at most one of embedded"
+)]
 #[case::inline("deviceMapping: {templateType: CollectionContent, template: [{a: 1}]}", "")]
 #[case::referenced("deviceMapping: {configMap: m, key: k}", "")]
 #[case::neither("deviceMapping: {}", "either templateType")]
@@ -210,6 +218,11 @@ fn connectors(#[case] spec: &str, #[case] says: &str) {
     "source: {mqtt: {address: 'mqtt://b', topics: [t]}}",
     "source: {mqtt: {address: 'mqtt://c', topics: [t]}}",
     ""
+)]
+#[case::kafka_instead(
+    "source: {nats: {servers: ['nats://b'], stream: S}}",
+    "source: {kafka: {brokers: ['b:9092'], topics: [t]}}",
+    "kind of source is immutable"
 )]
 #[case::other_kind(
     "source: {mqtt: {address: 'mqtt://b', topics: [t]}}",

@@ -1,7 +1,7 @@
 //! The source of messages beside HTTP: what the connector is told about it, and what is said of it.
 
 use fhir_operator_api::{ConditionType, Reason, Source};
-use iot_connector_settings::{Mqtt, Nats, SourceState, SourceStatus};
+use iot_connector_settings::{Kafka, Mqtt, Nats, SourceState, SourceStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::Validated;
@@ -36,11 +36,20 @@ pub(crate) fn of(source: &Source, owner: &Owner, secrets: &str) -> iot_connector
         nats: source.nats.as_ref().map(|nats| Nats {
             servers: nats.servers.clone(),
             stream: nats.stream.clone(),
-            consumer: own_name.clone(),
+            consumer: own_name,
             subjects: nats.subjects.clone(),
             secret_folder: secret_folder.clone(),
             device_token: nats.device_token,
             ..Nats::default()
+        }),
+        kafka: source.kafka.as_ref().map(|kafka| Kafka {
+            brokers: kafka.brokers.clone(),
+            topics: kafka.topics.clone(),
+            tls: kafka.tls.unwrap_or_default(),
+            mechanism: kafka.mechanism.unwrap_or_default(),
+            secret_folder,
+            device_key: kafka.device_key.unwrap_or_default(),
+            ..Kafka::default()
         }),
     }
 }
@@ -48,11 +57,12 @@ pub(crate) fn of(source: &Source, owner: &Owner, secrets: &str) -> iot_connector
 /// `SourceReady` where there is more to a source than the spool's volume. While nothing is heard of the connector, what
 /// was said last stands.
 pub(super) fn finding(source: Option<&Source>, told: Option<&SourceStatus>, said: &[Condition]) -> Option<Finding> {
-    let source = source.filter(|source| source.mqtt.is_some() || source.nats.is_some())?;
-    let kind = if source.mqtt.is_some() {
-        "MQTT broker"
-    } else {
-        "NATS stream"
+    let source = source?;
+    let kind = match (&source.mqtt, &source.nats, &source.kafka) {
+        (Some(_), ..) => "MQTT broker",
+        (_, Some(_), _) => "NATS stream",
+        (.., Some(_)) => "Kafka broker",
+        (None, None, None) => return None,
     };
     let condition = ConditionType::SourceReady;
     let connected = |message| Finding::holds(condition, Reason::Connected, message);

@@ -85,6 +85,9 @@ fn a_connector_with_everything() {
     "{mqtt: {address: 'mqtts://broker.example', version: '3.1.1', topics: ['devices/+/readings'], deviceLevel: 2, secretName: broker}}"
 )]
 #[case::nats("{nats: {servers: ['nats://nats.example'], stream: DEVICES, subjects: ['devices.>'], deviceToken: 2}}")]
+#[case::kafka(
+    "{kafka: {brokers: ['hubs.example:9093'], topics: [devices], tls: true, mechanism: SCRAM-SHA-512, deviceKey: true, secretName: hubs}}"
+)]
 fn a_connector_with_a_source(#[case] source: &str) {
     let connector = connector(&format!("{MAPPED}, source: {source}"));
     let built = build(&connector, &connector_world());
@@ -243,6 +246,7 @@ fn without_place() -> fhir_operator_core::api::FhirService {
 #[rstest]
 #[case::managed("source: {managed: {}}")]
 #[case::no_port("source: {mqtt: {address: 'mqtt://broker:port', topics: [devices]}}")]
+#[case::no_such_port("source: {kafka: {brokers: ['b:99999'], topics: [devices]}}")]
 #[case::no_subject("source: {nats: {servers: ['nats://:4222'], stream: DEVICES}}")]
 fn what_is_not_supported_is_refused(#[case] spec: &str) {
     let connector = connector(spec);
