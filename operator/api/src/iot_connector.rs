@@ -97,6 +97,12 @@ pub struct IoTConnectorSpec {
     /// For how long readings are collected before an Observation is written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub window: Option<Window>,
+    /// Bounds of the dead letters; at a bound no message is taken in until somebody has looked, and nothing is deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dead_letters: Option<DeadLetters>,
+    /// What is kept of messages that are done with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Trace>,
     /// Whether to do as upstream where it differs from good sense; absent: `standard`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compatibility: Option<Compatibility>,
@@ -124,7 +130,7 @@ pub struct Connection {
     pub name: String,
     /// A higher number makes a new key; the old one is valid for 24 hours more. Absent: 1.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 1_000_000))]
+    #[schemars(range(min = 1, max = 100_000))]
     pub key_generation: Option<u32>,
 }
 
@@ -148,8 +154,32 @@ pub struct Window {
     pub flush_seconds: Option<u32>,
     /// Events after which the window is flushed before its time.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 1_000_000))]
+    #[schemars(range(min = 1, max = 100_000))]
     pub max_events: Option<u32>,
+}
+
+/// Bounds of the dead letters, beside the 256 MiB that their messages may take.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeadLetters {
+    /// How many; absent: 100,000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub max_count: Option<u32>,
+    /// Age of the oldest in days; absent: any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 3650))]
+    pub max_days: Option<u32>,
+}
+
+/// What is kept of messages that are done with, so that people can ask what became of them.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Trace {
+    /// The latest so many messages, with bodies of at most 8 KiB, on the connector's volume; 0: none. Absent: 10,000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 50_000))]
+    pub keep: Option<u32>,
 }
 
 /// What runs, how devices reach it, and how far it is.

@@ -1,8 +1,8 @@
 //! Resolves what is absent and refuses what isn't allowed. After this nobody looks at the raw spec again.
 
 use fhir_operator_api::{
-    Compatibility, ConditionType, DEFAULT_CONNECTION, DEFAULT_SPOOL_STORAGE, DeviceIssuer, FhirService,
-    IdentityResolution, IoTConnector, PodOptions, Reason, Resources, Source, Window,
+    Compatibility, ConditionType, DEFAULT_CONNECTION, DEFAULT_SPOOL_STORAGE, DeadLetters, DeviceIssuer, FhirService,
+    IdentityResolution, IoTConnector, PodOptions, Reason, Resources, Source, Trace, Window,
 };
 use jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -67,6 +67,10 @@ pub struct Validated {
     pub messages_per_second: u32,
     /// When a group of readings is written.
     pub window: Window,
+    /// `spec.deadLetters`.
+    pub dead_letters: DeadLetters,
+    /// `spec.trace`.
+    pub trace: Trace,
     /// Whether to do as upstream.
     pub compatibility: Compatibility,
     /// Compute resources, if named.
@@ -130,6 +134,8 @@ fn validate(connector: &IoTConnector, world: &World) -> Result<Validated, Refusa
             .and_then(|capacity| capacity.messages_per_second)
             .unwrap_or(DEFAULT_MESSAGES_PER_SECOND),
         window: spec.window.unwrap_or_default(),
+        dead_letters: spec.dead_letters.unwrap_or_default(),
+        trace: spec.trace.unwrap_or_default(),
         compatibility: spec.compatibility.unwrap_or_default(),
         resources: spec.resources.clone(),
         pod: spec.pod.clone().unwrap_or_default(),

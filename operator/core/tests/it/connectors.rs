@@ -6,7 +6,8 @@ use fhir_operator_core::api::{ConditionType, IoTConnector};
 use fhir_operator_core::conditions::find;
 use fhir_operator_core::iot_connector::keys::KeyList;
 use fhir_operator_core::iot_connector::{Children, World, children, decide, status};
-use iot_connector_settings::{FhirState, MappingState, SourceState, SourceStatus, StatusPage};
+use iot_connector_settings::{FhirState, MappingState, Settings, SourceState, SourceStatus, StatusPage};
+use kube::CustomResourceExt as _;
 use rstest::rstest;
 
 use crate::fixture::{at, connector, connector_world, documents, json, lines, service, yaml};
@@ -72,7 +73,7 @@ fn a_plain_connector() {
 #[test]
 fn a_connector_with_everything() {
     let spec = format!(
-        "{MAPPED}, identityResolution: Create, deviceIdentifierSystem: 'urn:devices', patientIdentifierSystem: 'urn:patients', connections: [{{name: ward}}, {{name: home, keyGeneration: 3}}], authentication: {{issuers: [{{authority: 'https://login.example.org', audience: vitals}}, {{authority: 'https://keycloak.example.org/realms/ward', audience: vitals, deviceClaim: azp, caBundle: {{configMap: trust, key: ca.crt}}}}]}}, capacity: {{messagesPerSecond: 4000}}, window: {{flushSeconds: 60, maxEvents: 100}}, compatibility: upstream, deletionPolicy: Delete, source: {{embedded: {{storage: 50Gi, storageClassName: fast}}}}, suspend: true"
+        "{MAPPED}, identityResolution: Create, deviceIdentifierSystem: 'urn:devices', patientIdentifierSystem: 'urn:patients', connections: [{{name: ward}}, {{name: home, keyGeneration: 3}}], authentication: {{issuers: [{{authority: 'https://login.example.org', audience: vitals}}, {{authority: 'https://keycloak.example.org/realms/ward', audience: vitals, deviceClaim: azp, caBundle: {{configMap: trust, key: ca.crt}}}}]}}, capacity: {{messagesPerSecond: 4000}}, window: {{flushSeconds: 60, maxEvents: 100}}, deadLetters: {{maxCount: 500, maxDays: 30}}, trace: {{keep: 0}}, compatibility: upstream, deletionPolicy: Delete, source: {{embedded: {{storage: 50Gi, storageClassName: fast}}}}, suspend: true"
     );
     let built = build(&connector(&spec), &connector_world());
     let secrets: Vec<&str> = built.missing_keys.iter().map(|key| key.secret_name.as_str()).collect();
@@ -96,6 +97,29 @@ fn a_connector_with_a_source(#[case] source: &str) {
         format!("a_connector_with_{kind}"),
         documents([json(&built.settings), json(&built.stateful_set)])
     );
+}
+
+/// What the API takes, the connector takes: it wouldn't start otherwise.
+#[rstest]
+#[case::capacity("capacity", "messagesPerSecond")]
+#[case::seconds("window", "flushSeconds")]
+#[case::events("window", "maxEvents")]
+#[case::dead_letters("deadLetters", "maxCount")]
+#[case::days("deadLetters", "maxDays")]
+#[case::traces("trace", "keep")]
+fn a_connector_starts_at_the_bounds_of_the_api(#[case] member: &str, #[case] number: &str) {
+    let api = json(&IoTConnector::crd());
+    let pointer =
+        format!("/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/{member}/properties/{number}");
+    for bound in ["minimum", "maximum"] {
+        let bound = &api.pointer(&pointer).unwrap()[bound];
+        let bound = bound.as_f64().unwrap();
+        let connector = connector(&format!("{MAPPED}, {member}: {{{number}: {bound}}}"));
+        let built = build(&connector, &connector_world());
+        let text = &built.settings.data.unwrap()["settings.json"];
+        let settings: Settings = serde_json::from_str(text).unwrap();
+        assert_eq!(settings.validate(), Ok(()), "{member}.{number}: {bound}");
+    }
 }
 
 const OF_BROKER: &str = "source: {mqtt: {address: 'mqtt://broker.example', topics: [devices]}}";

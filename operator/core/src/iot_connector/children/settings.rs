@@ -2,7 +2,9 @@
 //! neither a newer operator nor an older connector changes it.
 
 use fhir_operator_api::DeviceIssuer;
-use iot_connector_settings::{Capacity, FhirServer, Issuer, MANAGEMENT_PORT, PORT, Settings, Spool, Window};
+use iot_connector_settings::{
+    Capacity, DeadLetters, FhirServer, Issuer, MANAGEMENT_PORT, PORT, Settings, Spool, Trace, Window,
+};
 use k8s_openapi::api::core::v1::ConfigMap;
 
 use crate::iot_connector::keys::KEYS_FILE;
@@ -67,6 +69,18 @@ pub(super) fn text(validated: &Validated) -> String {
         window: Window {
             flush_seconds: validated.window.flush_seconds.unwrap_or(default.window.flush_seconds),
             max_events: validated.window.max_events.unwrap_or(default.window.max_events),
+        },
+        dead_letters: DeadLetters {
+            max_count: validated
+                .dead_letters
+                .max_count
+                .map_or(default.dead_letters.max_count, u64::from),
+            max_days: validated.dead_letters.max_days,
+            ..default.dead_letters
+        },
+        trace: Trace {
+            keep: validated.trace.keep.unwrap_or(default.trace.keep),
+            ..default.trace
         },
         compatibility: validated.compatibility,
         ..default
