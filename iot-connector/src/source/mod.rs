@@ -3,6 +3,7 @@
 //! A source that is read no further keeps its messages, so a full queue stops reading and nothing is dropped. What a
 //! source delivers again after a broken connection or a crash is recognised by its position ([`crate::spool::Position`]).
 
+mod arriving;
 mod kafka;
 mod mqtt;
 mod nats;

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use iot_connector_settings::{Kafka, SaslMechanism};
 use rskafka::{
-    BackoffConfig,
+    BackoffConfig, BackoffError, ConnectionError,
     client::{Client, ClientBuilder, Credentials, SaslConfig, error::Error},
 };
 use rustls::{
@@ -66,10 +66,15 @@ pub(super) async fn partitions(client: &Client, topics: &[String]) -> Result<Vec
     Ok(found)
 }
 
-/// What a client says, which names no secret.
-#[expect(clippy::needless_pass_by_value, reason = "it is given to `map_err`")]
+/// What a client says, which names no secret. That it tried for a while is no news.
 pub(super) fn told(error: Error) -> SourceError {
-    SourceError(error.to_string())
+    SourceError(match error {
+        Error::RetryFailed(BackoffError::DeadlineExceded { source, .. })
+        | Error::Connection(ConnectionError::RetryFailed(BackoffError::DeadlineExceded { source, .. })) => {
+            source.to_string()
+        }
+        other => other.to_string(),
+    })
 }
 
 fn tls(authorities: Option<&Path>) -> Result<ClientConfig, SourceError> {

@@ -26,7 +26,7 @@ use tokio::{
 };
 use tracing::warn;
 
-use super::{Connection, Delivery, Source, SourceError};
+use super::{Connection, Delivery, Source, SourceError, arriving::Arriving};
 use crate::{
     ingest::context,
     spool::{NewMessage, Place, Position, Spool},
@@ -41,10 +41,11 @@ const WAIT: Duration = Duration::from_secs(5);
 const BYTES: i32 = 512 << 10;
 /// Between two looks at a partition that ends with a mark of a transaction.
 const PAUSE: Duration = Duration::from_millis(500);
-/// Messages that go into the spool together, about.
-const BATCH: usize = 500;
 /// How often it is looked whether partitions were added.
 const LOOK: Duration = Duration::from_mins(1);
+
+/// What a broker answered.
+type Records = Vec<Delivery<()>>;
 
 /// Topics to read.
 pub(super) struct Topics {
@@ -68,8 +69,7 @@ impl Topics {
 
 /// What arrives of all partitions; dropping it ends the tasks that read them.
 pub(super) struct Reading {
-    arriving: mpsc::Receiver<Result<Vec<Delivery<()>>, SourceError>>,
-    broken: Option<SourceError>,
+    arriving: Arriving<Records>,
     _tasks: JoinSet<()>,
 }
 
@@ -101,8 +101,7 @@ impl Source for Topics {
         }
         tasks.spawn(watch(client, topics, there, sender));
         Ok(Reading {
-            arriving,
-            broken: None,
+            arriving: Arriving::new(arriving),
             _tasks: tasks,
         })
     }
@@ -112,22 +111,7 @@ impl Connection for Reading {
     type Ack = ();
 
     async fn next(&mut self) -> Result<Vec<Delivery<()>>, SourceError> {
-        if let Some(error) = self.broken.take() {
-            return Err(error);
-        }
-        let closed = || SourceError("the connection was closed".to_owned());
-        let mut deliveries = self.arriving.recv().await.ok_or_else(closed)??;
-        while deliveries.len() < BATCH {
-            match self.arriving.try_recv() {
-                Ok(Ok(more)) => deliveries.extend(more),
-                Ok(Err(error)) => {
-                    self.broken = Some(error);
-                    break;
-                }
-                Err(_) => break,
-            }
-        }
-        Ok(deliveries)
+        self.arriving.next().await
     }
 
     /// The spool has stored where reading goes on.
@@ -143,7 +127,7 @@ async fn watch(
     client: Client,
     topics: Vec<String>,
     there: Vec<(String, i32)>,
-    sender: mpsc::Sender<Result<Vec<Delivery<()>>, SourceError>>,
+    sender: mpsc::Sender<Result<Records, SourceError>>,
 ) {
     loop {
         sleep(LOOK).await;
@@ -172,7 +156,7 @@ struct Partition {
 }
 
 impl Partition {
-    async fn follow(mut self, sender: mpsc::Sender<Result<Vec<Delivery<()>>, SourceError>>) {
+    async fn follow(mut self, sender: mpsc::Sender<Result<Records, SourceError>>) {
         loop {
             let read = self.read().await;
             let ends = read.is_err();
@@ -184,7 +168,7 @@ impl Partition {
     }
 
     /// The next records; none where there are none for a while.
-    async fn read(&mut self) -> Result<Vec<Delivery<()>>, SourceError> {
+    async fn read(&mut self) -> Result<Records, SourceError> {
         let late = |_| SourceError("the broker doesn't answer".to_owned());
         let next = match self.next {
             Some(next) => next,

@@ -19,6 +19,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     Connection, Delivery, Source, SourceError,
+    arriving::Arriving,
     secrets::{self, Named},
 };
 use crate::{
@@ -32,8 +33,6 @@ const KEEP_ALIVE: u16 = 30;
 const ANSWER: Duration = Duration::from_secs(20);
 /// How long the last acknowledgements may take at a shutdown.
 const GOODBYE: Duration = Duration::from_secs(2);
-/// Messages that go into the spool together, at most.
-const BATCH: usize = 500;
 /// Bytes of a packet: the most that MQTT allows. The broker's own bound is what counts; a smaller one here would make it
 /// drop messages.
 const MAX_PACKET: u32 = 268_435_455;
@@ -250,9 +249,7 @@ impl Publish {
 /// A connection whose protocol runs in a task of its own, so that signs of life go on while messages wait.
 pub(super) struct Subscribed {
     client: Client,
-    arriving: mpsc::Receiver<Result<Delivery<Ack>, SourceError>>,
-    /// Why it broke, once the messages before are handed on.
-    broken: Option<SourceError>,
+    arriving: Arriving<[Delivery<Ack>; 1]>,
     protocol: AbortOnDropHandle<()>,
 }
 
@@ -282,7 +279,7 @@ impl Source for Broker {
         let room = usize::from(self.settings.receive_maximum) + early.len();
         let (sender, arriving) = mpsc::channel(room);
         for delivery in early {
-            let _ = sender.try_send(Ok(delivery));
+            let _ = sender.try_send(Ok([delivery]));
         }
         let broker = Self {
             settings: self.settings.clone(),
@@ -293,7 +290,7 @@ impl Source for Broker {
                 match events.step().await {
                     Ok(Step::Message(publish, ack)) => {
                         // At a shutdown nobody listens, but acknowledgements still go out.
-                        let _ = sender.send(Ok(broker.delivery(publish, ack))).await;
+                        let _ = sender.send(Ok([broker.delivery(publish, ack)])).await;
                     }
                     Ok(_) => {}
                     Err(error) => {
@@ -305,8 +302,7 @@ impl Source for Broker {
         }));
         Ok(Subscribed {
             client,
-            arriving,
-            broken: None,
+            arriving: Arriving::new(arriving),
             protocol,
         })
     }
@@ -316,21 +312,7 @@ impl Connection for Subscribed {
     type Ack = Ack;
 
     async fn next(&mut self) -> Result<Vec<Delivery<Ack>>, SourceError> {
-        if let Some(error) = self.broken.take() {
-            return Err(error);
-        }
-        let mut deliveries = vec![self.arriving.recv().await.ok_or_else(closed)??];
-        while deliveries.len() < BATCH {
-            match self.arriving.try_recv() {
-                Ok(Ok(delivery)) => deliveries.push(delivery),
-                Ok(Err(error)) => {
-                    self.broken = Some(error);
-                    break;
-                }
-                Err(_) => break,
-            }
-        }
-        Ok(deliveries)
+        self.arriving.next().await
     }
 
     async fn acknowledge(&mut self, acks: Vec<Ack>) -> Result<(), SourceError> {
