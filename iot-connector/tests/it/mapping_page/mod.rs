@@ -1,5 +1,6 @@
 //! The mapping page in a real browser, served by a real connector.
 
+mod edits;
 mod files;
 mod serving;
 mod trials;
