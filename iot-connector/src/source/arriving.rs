@@ -5,7 +5,7 @@ use tokio::sync::mpsc;
 use super::{Delivery, SourceError};
 
 /// Messages that go into the spool together, about.
-const BATCH: usize = 500;
+pub(super) const BATCH: usize = 500;
 
 /// The receiving end; `T` is one message or several.
 pub(super) struct Arriving<T> {

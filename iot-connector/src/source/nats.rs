@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tokio::{sync::watch, time::timeout};
 
-use super::{Connection, Delivery, Source, SourceError, secrets::Named};
+use super::{Connection, Delivery, Source, SourceError, arriving::BATCH, secrets::Named};
 use crate::{
     ingest::context,
     spool::{NewMessage, Place, Position},
@@ -34,8 +34,6 @@ const GOODBYE: Duration = Duration::from_secs(2);
 const ACK_WAIT: Duration = Duration::from_secs(5);
 /// A request for messages stands so long; the server shows itself in half of it.
 const EXPIRES: Duration = Duration::from_secs(20);
-/// Messages that go into the spool together, at most.
-const BATCH: usize = 500;
 
 /// A stream to read.
 pub(super) struct Stream {

@@ -208,6 +208,8 @@ impl Partition {
     fn delivery(&mut self, found: RecordAndOffset) -> Option<Delivery<()>> {
         let RecordAndOffset { record, offset } = found;
         self.next = Some(offset + 1);
+        // Before `fresh` is taken: the first message has to carry it.
+        let body = record.value?;
         let position = Position {
             place: Place::Offset {
                 partition: self.name.clone(),
@@ -215,7 +217,6 @@ impl Partition {
             },
             redelivered: !std::mem::take(&mut self.fresh),
         };
-        let body = record.value?;
         let written = Timestamp::from_millisecond(record.timestamp.timestamp_millis());
         let written = written.unwrap_or_else(|_| Timestamp::now());
         let (properties, mut system) = headers::split(&record.headers);
