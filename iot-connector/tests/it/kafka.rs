@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::{
     broker::{PASSWORD, connected, each_is_there_once, reading, refused},
-    kafka_broker::{KafkaBroker, produce},
+    kafka_broker::{KafkaBroker, produce, produce_tombstone},
     kill::Process,
     support::{Fhir, Running, get_json, settings, until},
 };
@@ -111,6 +111,19 @@ async fn what_is_wrong_is_told_and_needs_no_restart_when_it_is_right() {
     until(async || Some(()).filter(|()| fhir.all("Observation").len() == 2)).await;
     connector.idle().await;
     assert_eq!(connector.account("messages").await, 2);
+    connector.stop().await;
+
+    // A topic that was made anew is read from its first message, whatever its offset.
+    broker.delete_topic().await;
+    broker.make_topic(1).await;
+    let partition = broker.partition(0).await;
+    produce_tombstone(&partition, "d").await;
+    produce(&partition, "d", reading(0, 5), &[]).await;
+    let settings = reading_from(broker.open_address(), folder.path(), &url);
+    let connector = Running::start(settings).await;
+    until(async || Some(()).filter(|()| fhir.all("Observation").len() == 3)).await;
+    connector.idle().await;
+    assert_eq!(connector.account("messages").await, 3);
     connector.assert_balance().await;
     connector.stop().await;
 }

@@ -88,6 +88,13 @@ impl KafkaBroker {
         until(async || controller.create_topic("devices", partitions, 1, 5000).await.ok()).await;
     }
 
+    /// Takes the topic of all devices away, with its offsets.
+    pub async fn delete_topic(&self) {
+        let client = self.client().await;
+        let deleted = client.controller_client().unwrap().delete_topic("devices", 5000).await;
+        deleted.unwrap();
+    }
+
     /// One partition of the topic of all devices, once it has a leader.
     pub async fn partition(&self, number: i32) -> PartitionClient {
         let client = self.client().await;
@@ -106,16 +113,25 @@ impl Drop for KafkaBroker {
     }
 }
 
-/// Returns when the topic has it; gives its offset.
-pub async fn produce(partition: &PartitionClient, key: &str, body: impl ToString, headers: &[(&str, &[u8])]) -> i64 {
+/// Returns when the topic has it.
+pub async fn produce(partition: &PartitionClient, key: &str, body: impl ToString, headers: &[(&str, &[u8])]) {
+    append(partition, key, Some(body.to_string().into_bytes()), headers).await;
+}
+
+/// A record without a value.
+pub async fn produce_tombstone(partition: &PartitionClient, key: &str) {
+    append(partition, key, None, &[]).await;
+}
+
+async fn append(partition: &PartitionClient, key: &str, value: Option<Vec<u8>>, headers: &[(&str, &[u8])]) {
     let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), value.to_vec()));
     let record = Record {
         key: Some(key.as_bytes().to_vec()),
-        value: Some(body.to_string().into_bytes()),
+        value,
         headers: headers.collect::<BTreeMap<_, _>>(),
         timestamp: DateTime::<Utc>::from_timestamp_millis(WRITTEN).unwrap(),
     };
-    partition.produce(vec![record], Compression::Zstd).await.unwrap()[0]
+    partition.produce(vec![record], Compression::Zstd).await.unwrap();
 }
 
 /// When all records say that they were written: 2026-01-01T10:00:00Z.
