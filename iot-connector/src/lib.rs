@@ -12,10 +12,13 @@ pub mod ingest;
 mod management;
 mod mappings;
 mod metrics;
+mod normalise;
 pub mod pipeline;
+mod shared;
 mod source;
 pub mod spool;
 mod status;
+mod store;
 mod trace;
 mod trace_command;
 mod unmatched;
@@ -37,11 +40,13 @@ use crate::{
     fhir_client::{ClientError, FhirClient},
     http::Ingest,
     ingest::senders::Senders,
-    mappings::{MappingTexts, Mappings},
+    mappings::{MappingTexts, Mappings, Pair},
     metrics::ConnectorMetrics,
     pipeline::Pipeline,
+    shared::Shared,
     spool::{Keep, Spool, SpoolError},
     status::SharedReport,
+    store::Store,
     trace::Tracing,
 };
 
@@ -101,10 +106,9 @@ impl Connector {
 pub async fn start(settings: Settings) -> Result<Connector, StartError> {
     settings.validate()?;
     let report = SharedReport::default();
-    let spool = Arc::new(Spool::open(&settings.spool.path, Keep::from(&settings.trace))?);
     let fhir = FhirClient::new(&settings.fhir_server)?;
     let registry = Arc::new(Metrics::new("iot_connector", env!("CARGO_PKG_VERSION")));
-    let metrics = registry.register(|registry| ConnectorMetrics::register(registry, &spool));
+    let metrics = registry.register(ConnectorMetrics::register);
     let mut supervisor = Supervisor::new(Duration::from_secs(u64::from(settings.drain_seconds)));
     let shutdown = supervisor.shutdown();
 
@@ -115,17 +119,12 @@ pub async fn start(settings: Settings) -> Result<Connector, StartError> {
         mappings.follow(following).await;
         Ok::<(), SpoolError>(())
     });
-    let (watched, ends) = (spool.clone(), shutdown.clone());
-    supervisor.critical("spool", async move {
-        tokio::select! {
-            () = watched.closed() => Err(SpoolError::Closed),
-            () = ends.requested() => Ok(()),
-        }
-    });
+    let store = open_store(&settings, in_force.clone(), metrics.clone(), &mut supervisor)?;
+    registry.register(|registry| ConnectorMetrics::register_store(registry, store.clone()));
     let heartbeat = supervisor.health().heartbeat("pipeline", Duration::from_mins(2));
     let pipeline = Pipeline::new(
         &settings,
-        spool.clone(),
+        store.clone(),
         in_force.clone(),
         fhir,
         metrics.clone(),
@@ -141,7 +140,7 @@ pub async fn start(settings: Settings) -> Result<Connector, StartError> {
 
     let ingest = Arc::new(Ingest {
         senders: Senders::start(&settings)?,
-        spool: spool.clone(),
+        store: store.clone(),
         max_bytes: settings.spool.max_bytes,
         dead_letters: settings.dead_letters.clone(),
         metrics,
@@ -162,7 +161,7 @@ pub async fn start(settings: Settings) -> Result<Connector, StartError> {
     let management = match &settings.management {
         Some(address) => {
             let tracing = Arc::new(Tracing {
-                spool,
+                store,
                 mappings: in_force,
                 report,
             });
@@ -178,6 +177,28 @@ pub async fn start(settings: Settings) -> Result<Connector, StartError> {
     })
 }
 
+/// A file, or streams that are shared; what is needed to use them runs under the supervisor.
+fn open_store(
+    settings: &Settings,
+    mappings: watch::Receiver<Option<Arc<Pair>>>,
+    metrics: ConnectorMetrics,
+    supervisor: &mut Supervisor,
+) -> Result<Store, StartError> {
+    if let Some(shared) = Shared::new(settings, mappings, metrics) {
+        supervisor.critical("shared spool", shared.clone().run());
+        return Ok(Store::Shared(shared));
+    }
+    let spool = Arc::new(Spool::open(&settings.spool.path, Keep::from(&settings.trace))?);
+    let (watched, ends) = (spool.clone(), supervisor.shutdown());
+    supervisor.critical("spool", async move {
+        tokio::select! {
+            () = watched.closed() => Err(SpoolError::Closed),
+            () = ends.requested() => Ok(()),
+        }
+    });
+    Ok(Store::File(spool))
+}
+
 async fn serve_management(
     supervisor: &mut Supervisor,
     address: &str,
@@ -188,16 +209,16 @@ async fn serve_management(
 ) -> Result<SocketAddr, StartError> {
     let listener = Listener::bind(address).await?;
     let address = listener.address();
-    let (spool, unmatched) = (ingest.spool.clone(), ingest.metrics.unmatched.clone());
+    let (store, unmatched) = (ingest.store.clone(), ingest.metrics.unmatched.clone());
     let status = move || {
         let ingest = ingest.clone();
         async move {
-            let page = move || ingest.report.page(&ingest.spool, ingest.full().map(http::Full::reason));
+            let page = move || ingest.report.page(&ingest.store, ingest.full().map(http::Full::reason));
             tokio::task::spawn_blocking(page).await.ok()
         }
     };
     let routes = daemon::management::routes(supervisor.health(), registry, status)
-        .merge(http::dead_letter_routes(spool))
+        .merge(http::dead_letter_routes(store))
         .merge(http::trace_routes(tracing))
         .merge(http::unmatched_routes(unmatched))
         .merge(http::dry_run_routes())

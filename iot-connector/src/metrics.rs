@@ -16,7 +16,8 @@ use prometheus_client::{
 };
 
 use crate::{
-    spool::{Spool, Stage, Term},
+    spool::{Stage, Term},
+    store::Store,
     unmatched::Unmatched,
 };
 
@@ -78,7 +79,7 @@ pub struct ConnectorMetrics {
 
 impl ConnectorMetrics {
     /// Makes and registers all.
-    pub fn register(registry: &mut Registry, spool: &Arc<Spool>) -> Self {
+    pub fn register(registry: &mut Registry) -> Self {
         let latency = || Histogram::new([5.0, 20.0, 100.0, 500.0, 1e3, 2e3, 5e3, 1e4, 3e4, 6e4, 3e5, 9e5]);
         let metrics = Self {
             device_event: Counter::default(),
@@ -142,8 +143,12 @@ impl ConnectorMetrics {
             "From acceptance to the Observation, milliseconds",
             all.measurement_ingestion_latency_ms,
         );
-        registry.register_collector(Box::new(SpoolFigures { spool: spool.clone() }));
         metrics
+    }
+
+    /// Registers what the store knows.
+    pub fn register_store(registry: &mut Registry, store: Store) {
+        registry.register_collector(Box::new(StoreFigures { store }));
     }
 
     /// Counts messages that came again.
@@ -182,19 +187,19 @@ impl ConnectorMetrics {
 }
 
 /// Backlog, dead letters and the account, as the spool holds them.
-struct SpoolFigures {
-    spool: Arc<Spool>,
+struct StoreFigures {
+    store: Store,
 }
 
-impl std::fmt::Debug for SpoolFigures {
+impl std::fmt::Debug for StoreFigures {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("SpoolFigures").finish_non_exhaustive()
+        formatter.debug_struct("StoreFigures").finish_non_exhaustive()
     }
 }
 
-impl Collector for SpoolFigures {
+impl Collector for StoreFigures {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), std::fmt::Error> {
-        let figures = self.spool.figures();
+        let figures = self.store.figures();
         let gauges = [
             ("backlog", "Messages accepted and not finished", figures.messages()),
             (
@@ -209,8 +214,13 @@ impl Collector for SpoolFigures {
             let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
             gauge.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)?;
         }
+        if let Some(sharing) = self.store.sharing() {
+            let gauge = ConstGauge::new(i64::from(sharing.buckets));
+            let help = "Of the 256 buckets of devices, those that this connector works on";
+            gauge.encode(encoder.encode_descriptor("buckets", help, None, MetricType::Gauge)?)?;
+        }
         // Everything accepted before the watermark is an Observation, a dead letter, or matches nothing.
-        let watermark = self.spool.watermark().ok().flatten().or(figures.last_received());
+        let watermark = self.store.watermark().ok().flatten().or(figures.last_received());
         let times = [
             (
                 "last_message_timestamp_seconds",

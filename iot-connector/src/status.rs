@@ -9,7 +9,7 @@ use std::{
 use iot_connector_settings::{FhirState, MappingState, SourceState, SourceStatus, StatusPage};
 use jiff::Timestamp;
 
-use crate::spool::{Micros, Spool};
+use crate::{spool::Micros, store::Store};
 
 /// What several parts report and `/status` shows.
 #[derive(Debug)]
@@ -71,8 +71,8 @@ impl Report {
     }
 
     /// The page. Blocks on the spool's file.
-    pub fn page(&self, spool: &Spool, refused: Option<String>) -> StatusPage {
-        let figures = spool.figures();
+    pub fn page(&self, store: &Store, refused: Option<String>) -> StatusPage {
+        let figures = store.figures();
         let (fhir, fhir_message) = self.fhir.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let (mappings, mapping_message) = self.mappings.lock().unwrap_or_else(PoisonError::into_inner).clone();
         StatusPage {
@@ -85,12 +85,13 @@ impl Report {
                 .per_second(Instant::now()),
             backlog: figures.messages(),
             dead_letters: figures.dead_letters(),
-            watermark: spool.watermark().ok().flatten().map(moment),
+            watermark: store.watermark().ok().flatten().map(moment),
             mappings,
             mapping_message,
             fhir,
             fhir_message,
             source: self.source.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            sharing: store.sharing(),
             ingest_refused: refused,
         }
     }

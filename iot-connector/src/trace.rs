@@ -13,8 +13,9 @@ use tokio::sync::watch;
 
 use crate::{
     mappings::Pair,
-    spool::{DeadLetter, Spool, SpoolError, Trace, Written},
+    spool::{DeadLetter, SpoolError, Trace, Written},
     status::{SharedReport, moment},
+    store::Store,
 };
 
 /// Why a message can't be traced.
@@ -96,7 +97,7 @@ pub struct Mapped {
 /// What is asked.
 pub struct Tracing {
     /// Where messages are.
-    pub spool: Arc<Spool>,
+    pub store: Store,
     /// The mappings in force.
     pub mappings: watch::Receiver<Option<Arc<Pair>>>,
     /// How the FHIR server is.
@@ -106,7 +107,7 @@ pub struct Tracing {
 impl Tracing {
     /// A message; `None` where it isn't known. Blocks on the spool's file.
     pub fn of(&self, id: i64) -> Result<Option<Page>, Error> {
-        let Some(trace) = self.spool.trace(id)? else {
+        let Some(trace) = self.store.trace(id)? else {
             return Ok(None);
         };
         let mapping = self.mapped(&trace);
@@ -118,7 +119,7 @@ impl Tracing {
 
     /// The latest that are done with, newest first. Blocks on the spool's file.
     pub fn latest(&self, limit: u32) -> Result<Vec<Page>, Error> {
-        let traces = self.spool.latest_traces(limit)?;
+        let traces = self.store.latest_traces(limit)?;
         Ok(traces.iter().map(|trace| self.page(trace)).collect())
     }
 

@@ -8,6 +8,7 @@ mod kafka;
 mod keys;
 mod nats;
 mod source;
+mod spool;
 mod status;
 
 use std::path::PathBuf;
@@ -22,7 +23,8 @@ pub use kafka::{Kafka, SaslMechanism};
 pub use keys::{ConnectionKey, ConnectionKeys, KEY_HEADER};
 pub use nats::Nats;
 pub use source::{Endpoint, Mqtt, MqttVersion, SECRET_FILES, SecretFiles, Source};
-pub use status::{FhirState, MappingState, Moment, SourceState, SourceStatus, StatusPage};
+pub use spool::{SharedSpool, Spool};
+pub use status::{FhirState, MappingState, Moment, Sharing, SourceState, SourceStatus, StatusPage};
 
 /// Prefix of the environment variables.
 pub const ENVIRONMENT_PREFIX: &str = "IOT_CONNECTOR";
@@ -110,16 +112,6 @@ pub enum LogFormat {
     Text,
     /// One JSON object an event
     Json,
-}
-
-/// The durable queue between ingest and pipeline, with the dead letters.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Spool {
-    /// The file; it is created, locked, and kept on a volume
-    pub path: PathBuf,
-    /// Unfinished messages may take this many bytes; beyond it ingest answers 429 and sources are read no further
-    pub max_bytes: u64,
 }
 
 /// Where Observations go.
@@ -238,15 +230,6 @@ impl Default for Log {
     }
 }
 
-impl Default for Spool {
-    fn default() -> Self {
-        Self {
-            path: PathBuf::from("iot-connector.spool"),
-            max_bytes: 4 << 30,
-        }
-    }
-}
-
 impl Default for FhirServer {
     fn default() -> Self {
         Self {
@@ -346,6 +329,7 @@ impl Settings {
         within("trace.keep", u64::from(self.trace.keep), 0, 1_000_000)?;
         within("deadLetters.maxCount", self.dead_letters.max_count, 1, 10_000_000)?;
         self.source.validate()?;
+        self.spool.validate(&self.source)?;
         if let Some(rate) = self.capacity.messages_per_second {
             within("capacity.messagesPerSecond", u64::from(rate), 200, 10_000)?;
         }
@@ -356,6 +340,7 @@ impl Settings {
     pub fn minimal(&self) -> Value {
         let default = Self {
             source: self.source.defaults(),
+            spool: self.spool.defaults(),
             ..Self::default()
         };
         let (Ok(own), Ok(default)) = (serde_json::to_value(self), serde_json::to_value(default)) else {

@@ -37,9 +37,23 @@ pub struct StatusPage {
     /// The source beside HTTP; absent: there is none
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<SourceStatus>,
+    /// This connector's part where several share the work; absent: it works alone
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sharing: Option<Sharing>,
     /// Why messages are refused at present; absent: they are accepted
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingest_refused: Option<String>,
+}
+
+/// A connector's part in work that several share. What the page says of messages and dead letters is of all together, but
+/// for the rate and the watermark.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Sharing {
+    /// Its name among them
+    pub member: String,
+    /// Of the 256 buckets of devices, those that it works on
+    pub buckets: u32,
 }
 
 /// How reading a source goes.

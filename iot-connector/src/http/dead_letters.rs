@@ -1,7 +1,5 @@
 //! Dead letters on the management port: list, inspect, replay, discard.
 
-use std::sync::Arc;
-
 use axum::{
     Json, Router,
     extract::{Path, Query, State},
@@ -16,21 +14,22 @@ use serde_json::{Value, json, value::RawValue};
 
 use super::refusal;
 use crate::{
-    spool::{DeadLetter, DeadLetterFilter, Spool, SpoolError},
+    spool::{DeadLetter, DeadLetterFilter, SpoolError},
     status::moment,
+    store::Store,
 };
 
 /// A page has at most so many entries.
 const PAGE: u32 = 1000;
 
 /// The routes; all of them are for operators, not for devices.
-pub fn routes(spool: Arc<Spool>) -> Router {
+pub fn routes(store: Store) -> Router {
     Router::new()
         .route("/dead-letters", get(list).delete(discard_matching))
         .route("/dead-letters/replay", post(replay_matching))
         .route("/dead-letters/{id}", get(show).delete(discard))
         .route("/dead-letters/{id}/replay", post(replay))
-        .with_state(spool)
+        .with_state(store)
 }
 
 #[derive(Deserialize)]
@@ -80,51 +79,49 @@ impl Listing {
     }
 }
 
-async fn list(State(spool): State<Arc<Spool>>, Query(listing): Query<Listing>) -> Response {
+async fn list(State(store): State<Store>, Query(listing): Query<Listing>) -> Response {
     let limit = listing.limit.clamp(1, PAGE);
-    let figures = spool.figures().clone();
-    let reading = move || spool.dead_letters(&listing.filter(), listing.after, limit);
-    match blocking(reading).await {
+    match store.dead_letters(listing.filter(), listing.after, limit).await {
         Ok(letters) => {
             let full = letters.len() == limit as usize;
             let next = letters.last().filter(|_| full).map(|last| last.id);
             let letters: Vec<Value> = letters.iter().map(head).collect();
-            Json(json!({"total": figures.dead_letters(), "deadLetters": letters, "next": next})).into_response()
+            Json(json!({"total": store.figures().dead_letters(), "deadLetters": letters, "next": next})).into_response()
         }
         Err(error) => failed(&error),
     }
 }
 
-async fn show(State(spool): State<Arc<Spool>>, Path(id): Path<i64>) -> Response {
-    match blocking(move || spool.dead_letter(id)).await {
+async fn show(State(store): State<Store>, Path(id): Path<i64>) -> Response {
+    match store.dead_letter(id).await {
         Ok(Some(letter)) => Json(whole(&letter)).into_response(),
         Ok(None) => unknown(id),
         Err(error) => failed(&error),
     }
 }
 
-async fn replay(State(spool): State<Arc<Spool>>, Path(id): Path<i64>) -> Response {
+async fn replay(State(store): State<Store>, Path(id): Path<i64>) -> Response {
     counted(
         "replayed",
-        spool.replay(DeadLetterFilter::one(id), now()).await,
+        store.replay(DeadLetterFilter::one(id), now()).await,
         Some(id),
     )
 }
 
-async fn replay_matching(State(spool): State<Arc<Spool>>, Query(listing): Query<Listing>) -> Response {
+async fn replay_matching(State(store): State<Store>, Query(listing): Query<Listing>) -> Response {
     match listing.filter_or_all() {
-        Ok(filter) => counted("replayed", spool.replay(filter, now()).await, None),
+        Ok(filter) => counted("replayed", store.replay(filter, now()).await, None),
         Err(response) => *response,
     }
 }
 
-async fn discard(State(spool): State<Arc<Spool>>, Path(id): Path<i64>) -> Response {
-    counted("discarded", spool.discard(DeadLetterFilter::one(id)).await, Some(id))
+async fn discard(State(store): State<Store>, Path(id): Path<i64>) -> Response {
+    counted("discarded", store.discard(DeadLetterFilter::one(id)).await, Some(id))
 }
 
-async fn discard_matching(State(spool): State<Arc<Spool>>, Query(listing): Query<Listing>) -> Response {
+async fn discard_matching(State(store): State<Store>, Query(listing): Query<Listing>) -> Response {
     match listing.filter_or_all() {
-        Ok(filter) => counted("discarded", spool.discard(filter).await, None),
+        Ok(filter) => counted("discarded", store.discard(filter).await, None),
         Err(response) => *response,
     }
 }
@@ -163,14 +160,6 @@ fn counted(what: &str, result: Result<u64, SpoolError>, id: Option<i64>) -> Resp
         (Ok(count), _) => Json(json!({what: count})).into_response(),
         (Err(error), _) => failed(&error),
     }
-}
-
-async fn blocking<T: Send + 'static>(
-    read: impl FnOnce() -> Result<T, SpoolError> + Send + 'static,
-) -> Result<T, SpoolError> {
-    tokio::task::spawn_blocking(read)
-        .await
-        .unwrap_or(Err(SpoolError::Closed))
 }
 
 fn now() -> i64 {

@@ -26,8 +26,9 @@ use crate::{
         senders::{SenderError, Senders},
     },
     metrics::{ConnectorMetrics, ErrorLabels},
-    spool::{Appended, Ids, NewMessage, RequestKey, Spool},
+    spool::{Appended, Ids, NewMessage, RequestKey},
     status::SharedReport,
+    store::Store,
 };
 
 /// Compressed or not, a request body has at most so many bytes.
@@ -47,7 +48,7 @@ pub struct Ingest {
     /// Who may send.
     pub senders: Senders,
     /// Where messages go.
-    pub spool: Arc<Spool>,
+    pub store: Store,
     /// Bytes that may wait.
     pub max_bytes: u64,
     /// Dead letters that may be kept.
@@ -65,13 +66,15 @@ pub enum Full {
     Queue(String),
     /// Of dead letters: somebody has to look at them.
     DeadLetters(String),
+    /// Nowhere to put them, for now.
+    NotReady(String),
 }
 
 impl Full {
     /// For people.
     pub fn reason(self) -> String {
         match self {
-            Self::Queue(reason) | Self::DeadLetters(reason) => reason,
+            Self::Queue(reason) | Self::DeadLetters(reason) | Self::NotReady(reason) => reason,
         }
     }
 }
@@ -79,7 +82,10 @@ impl Full {
 impl Ingest {
     /// Whether messages are taken now. Blocks on the spool's file where dead letters are bounded by age.
     pub fn full(&self) -> Option<Full> {
-        let figures = self.spool.figures();
+        if let Some(error) = self.store.not_ready() {
+            return Some(Full::NotReady(daemon::process::describe(&error)));
+        }
+        let figures = self.store.figures();
         let bounds = &self.dead_letters;
         let advice = "list them at `/dead-letters` on the management port, then replay or discard them";
         if figures.dead_letters() >= bounds.max_count {
@@ -96,7 +102,7 @@ impl Ingest {
         }
         if let Some(days) = bounds.max_days
             && figures.dead_letters() > 0
-            && let Ok(Some(oldest)) = self.spool.oldest_dead_letter()
+            && let Ok(Some(oldest)) = self.store.oldest_dead_letter()
             && Timestamp::now().as_microsecond() - oldest > i64::from(days) * 86_400_000_000
         {
             return Some(Full::DeadLetters(format!(
@@ -203,8 +209,8 @@ async fn accept(
         .collect();
     let received = now.as_microsecond();
     let appended = match key {
-        Some(key) => ingest.spool.append_once(key, messages, received).await,
-        None => ingest.spool.append(messages, received).await,
+        Some(key) => ingest.store.append_once(key, messages, received).await,
+        None => ingest.store.append(messages, received).await,
     };
     match appended {
         Ok(Appended::Stored { ids, .. }) => {
@@ -302,6 +308,7 @@ fn refuse_full(ingest: &Ingest, full: Full) -> Response {
     let (status, name) = match full {
         Full::Queue(_) => (StatusCode::TOO_MANY_REQUESTS, "queue_full"),
         Full::DeadLetters(_) => (StatusCode::INSUFFICIENT_STORAGE, "dead_letters_full"),
+        Full::NotReady(_) => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
     };
     ingest.count_refusal(name);
     refuse_for_now(status, full.reason())

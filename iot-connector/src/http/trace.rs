@@ -12,7 +12,10 @@ use axum::{
 use serde::Deserialize;
 
 use super::refusal;
-use crate::trace::{self, Tracing};
+use crate::{
+    spool::SpoolError,
+    trace::{self, Tracing},
+};
 
 /// A page has at most so many entries.
 const PAGE: u32 = 1000;
@@ -51,6 +54,7 @@ async fn answer<T: serde::Serialize + Send + 'static>(
     match tokio::task::spawn_blocking(ask).await {
         Ok(Ok(found)) => Json(found).into_response(),
         Ok(Err(error @ trace::Error::Unknown(_))) => refusal(StatusCode::NOT_FOUND, error),
+        Ok(Err(error @ trace::Error::Spool(SpoolError::NoTraces))) => refusal(StatusCode::NOT_IMPLEMENTED, error),
         Ok(Err(error)) => refusal(StatusCode::INTERNAL_SERVER_ERROR, daemon::process::describe(&error)),
         Err(error) => refusal(StatusCode::INTERNAL_SERVER_ERROR, error),
     }

@@ -23,8 +23,9 @@ use crate::{
     fhir_client::{ENTRIES, FhirClient, FhirError, Wait},
     mappings::Pair,
     metrics::ConnectorMetrics,
-    spool::{Account, Fault, Message, Spool, SpoolError, Stage, Term, Written},
+    spool::{Account, Fault, SpoolError, Stage, Term, Written},
     status::SharedReport,
+    store::{Item, Store},
 };
 use batch::GroupJob;
 use gate::Gate;
@@ -56,7 +57,7 @@ type Place = (String, String, String);
 
 /// What the pipeline works with.
 pub struct Pipeline {
-    spool: Arc<Spool>,
+    store: Store,
     mappings: watch::Receiver<Option<Arc<Pair>>>,
     fhir: FhirClient,
     identities: Identities,
@@ -75,7 +76,7 @@ impl Pipeline {
     /// Puts the parts together; nothing runs yet.
     pub fn new(
         settings: &Settings,
-        spool: Arc<Spool>,
+        store: Store,
         mappings: watch::Receiver<Option<Arc<Pair>>>,
         fhir: FhirClient,
         metrics: ConnectorMetrics,
@@ -83,7 +84,7 @@ impl Pipeline {
         shutdown: Shutdown,
     ) -> Arc<Self> {
         Arc::new(Self {
-            spool,
+            store,
             mappings,
             fhir,
             identities: Identities::new(settings),
@@ -103,8 +104,8 @@ impl Pipeline {
         let lanes = Arc::new(Lanes::new());
         let result = self.work(&lanes, &heartbeat).await;
         lanes.finished().await;
-        // Acknowledgements that were handed over are on disk before the process ends.
-        let _ = self.spool.flush().await;
+        // What was handed over is on disk before the process ends.
+        self.store.close().await;
         result
     }
 
@@ -115,7 +116,7 @@ impl Pipeline {
     ) -> Result<(), PipelineError> {
         let mut window = Window::new(self.span, self.most);
         let mut pace = self.rate.map(Pace::new);
-        let mut appended = self.spool.appended();
+        let mut appended = self.store.appended();
         let mut mappings = self.mappings.clone();
         // What waits for slow devices stays in memory, so it is bounded: then reading pauses and the spool holds the rest.
         let bound = self.most.saturating_mul(2).max(10_000);
@@ -128,11 +129,11 @@ impl Pipeline {
             let mut more = false;
             if has_mapping && room > 0 {
                 let limit = READ.min(u32::try_from(room).unwrap_or(READ));
-                let messages = self.read(cursor, limit).await?;
-                more = messages.len() == limit as usize;
-                for message in messages {
-                    cursor = message.seq;
-                    for flushed in window.push(message.queued, message) {
+                let items = self.store.read(cursor, limit).await?;
+                more = items.len() == limit as usize;
+                for item in items {
+                    cursor = item.seq;
+                    for flushed in window.push(item.queued, item) {
                         self.begin(flushed, lanes, &mut pace).await?;
                     }
                 }
@@ -155,15 +156,10 @@ impl Pipeline {
         Ok(())
     }
 
-    async fn read(&self, after: i64, limit: u32) -> Result<Vec<Message>, PipelineError> {
-        let spool = self.spool.clone();
-        Ok(tokio::task::spawn_blocking(move || spool.read_after(after, limit)).await??)
-    }
-
     /// Normalises and groups a flush beside the event loop, and gives the groups to their lanes.
     async fn begin(
         self: &Arc<Self>,
-        messages: Vec<Message>,
+        items: Vec<Item>,
         lanes: &Arc<Lanes<Place, GroupJob>>,
         pace: &mut Option<Pace>,
     ) -> Result<(), PipelineError> {
@@ -173,12 +169,12 @@ impl Pipeline {
         if let Some(pace) = pace {
             tokio::select! {
                 () = self.shutdown.requested() => return Ok(()),
-                () = pace.wait(messages.len()) => {}
+                () = pace.wait(items.len()) => {}
             }
         }
         let (in_work, metrics) = (self.in_work.clone(), self.metrics.clone());
-        let batch = tokio::task::spawn_blocking(move || batch::prepare(&pair, messages, &in_work, &metrics)).await?;
-        self.spool.finish(batch.finished).await?;
+        let batch = tokio::task::spawn_blocking(move || batch::prepare(&pair, items, &in_work, &metrics)).await?;
+        self.store.finish(batch.finished).await?;
         for job in batch.jobs {
             let pipeline = self.clone();
             let group = &job.group;
@@ -203,6 +199,11 @@ impl Pipeline {
             let Ok(place) = self.places.acquire().await else {
                 return false;
             };
+            // Another connector has this device now, and reads what this group is made of. What follows in the lane may be
+            // of a later time, when it is ours again.
+            if !self.store.may_write(&job.group.device) {
+                return true;
+            }
             match self.attempt(&job).await {
                 Ok((account, written)) => {
                     self.gate.answered();
@@ -292,7 +293,7 @@ impl Pipeline {
                 .observe(milliseconds(now - tracker.queued));
             finished.extend(tracker.end_part());
         }
-        if let Err(error) = self.spool.finish(finished).await {
+        if let Err(error) = self.store.finish(finished).await {
             warn!("messages can't be acknowledged, they will be worked on again: {error}");
         }
     }
@@ -335,7 +336,8 @@ impl Failure {
     }
 }
 
-fn now() -> i64 {
+/// Microseconds since the Unix epoch.
+pub fn now() -> i64 {
     Timestamp::now().as_microsecond()
 }
 
@@ -343,7 +345,8 @@ fn micros(micros: i64) -> Duration {
     Duration::from_micros(u64::try_from(micros).unwrap_or_default())
 }
 
+/// Microseconds as a histogram wants them.
 #[expect(clippy::cast_precision_loss, reason = "a latency for a histogram")]
-fn milliseconds(micros: i64) -> f64 {
+pub fn milliseconds(micros: i64) -> f64 {
     micros.max(0) as f64 / 1000.0
 }

@@ -6,12 +6,13 @@
 mod arriving;
 mod kafka;
 mod mqtt;
-mod nats;
+pub mod nats;
 mod secrets;
 
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use iot_connector_settings::{Settings, SettingsError, SourceState};
+use iot_mapping::Order;
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
@@ -19,6 +20,7 @@ use tracing::{info, warn};
 use crate::{
     http::Ingest,
     spool::{Appended, NewMessage, Position},
+    store::{Arrival, Store},
 };
 use daemon::{Shutdown, Supervisor};
 
@@ -26,13 +28,15 @@ use daemon::{Shutdown, Supervisor};
 struct Delivery<A> {
     /// Where it stands; `None` where the source can't deliver it twice.
     position: Option<Position>,
+    /// Its order among readings, where the source knows it; otherwise it is that of its acceptance.
+    order: Option<Order>,
     message: NewMessage,
     ack: A,
 }
 
 /// Why a source can't be read. The text holds no secret.
 #[derive(Debug)]
-struct SourceError(String);
+pub struct SourceError(pub String);
 
 impl fmt::Display for SourceError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -69,12 +73,8 @@ pub fn start(settings: &Settings, ingest: &Arc<Ingest>, supervisor: &mut Supervi
     if let Some(mqtt) = &settings.source.mqtt {
         follow(mqtt::Broker::new(mqtt.clone())?, ingest, supervisor);
     }
-    if let Some(kafka) = &settings.source.kafka {
-        follow(
-            kafka::Topics::new(kafka.clone(), ingest.spool.clone()),
-            ingest,
-            supervisor,
-        );
+    if let (Some(kafka), Store::File(spool)) = (&settings.source.kafka, &ingest.store) {
+        follow(kafka::Topics::new(kafka.clone(), spool.clone()), ingest, supervisor);
     }
     if let Some(nats) = &settings.source.nats {
         follow(nats::Stream::new(nats.clone()), ingest, supervisor);
@@ -179,10 +179,14 @@ impl<S: Source> Reader<S> {
         let mut messages = Vec::with_capacity(deliveries.len());
         for delivery in deliveries {
             acks.push(delivery.ack);
-            messages.push((delivery.position, delivery.message));
+            messages.push(Arrival {
+                position: delivery.position,
+                order: delivery.order,
+                message: delivery.message,
+            });
         }
         let now = Timestamp::now().as_microsecond();
-        let appended = self.ingest.spool.append_of(self.name.clone(), messages, now).await;
+        let appended = self.ingest.store.append_of(self.name.clone(), messages, now).await;
         let repeated = match appended {
             Ok(Appended::Stored { repeated, .. } | Appended::Before { count: repeated, .. }) => repeated,
             Ok(Appended::OtherRequest) => 0,

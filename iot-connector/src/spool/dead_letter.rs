@@ -43,7 +43,7 @@ impl fmt::Display for Stage {
 }
 
 /// Why (a part of) a message is a dead letter.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
     /// Where it failed.
     pub stage: Stage,
@@ -68,6 +68,8 @@ pub struct DeadLetter {
     pub died: Micros,
     /// When the message was accepted.
     pub received: Micros,
+    /// With `received` its order among readings.
+    pub position: i64,
     /// The stage's name.
     pub stage: String,
     /// The error's name.
@@ -157,6 +159,7 @@ fn head(row: &Row<'_>) -> Result<DeadLetter, rusqlite::Error> {
     Ok(DeadLetter {
         id: row.get(0)?,
         message: row.get(1)?,
+        position: row.get(1)?,
         died: row.get(2)?,
         received: row.get(3)?,
         stage: row.get(4)?,

@@ -37,6 +37,15 @@ pub enum SpoolError {
     /// A transaction was rolled back; the cause is in the log.
     #[error("the spool can't write: {0}")]
     Write(String),
+    /// The server of the shared spool, or its answer.
+    #[error("the shared spool can't be used: {0}")]
+    Shared(String),
+    /// Messages can't be told apart yet.
+    #[error("there are no valid mappings yet, and a shared spool takes messages only with them")]
+    NoMappings,
+    /// What became of messages is kept with a file only.
+    #[error("a shared spool keeps no traces: look at the dead letters and the metrics")]
+    NoTraces,
     /// The writer has ended.
     #[error("the spool is closed")]
     Closed,

@@ -18,7 +18,37 @@ pub struct Figures {
     pub(super) account: Mutex<Account>,
 }
 
+/// What streams hold that others fill, too.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Unfinished messages.
+    pub messages: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// Dead letters kept.
+    pub dead_letters: u64,
+    /// Bytes of them.
+    pub dead_bytes: u64,
+    /// When the last message was accepted.
+    pub last_received: Option<Micros>,
+}
+
 impl Figures {
+    /// What was seen to be there.
+    pub fn tell_held(&self, held: Held) {
+        self.messages.store(held.messages, Ordering::Release);
+        self.bytes.store(held.bytes, Ordering::Release);
+        self.dead_letters.store(held.dead_letters, Ordering::Release);
+        self.dead_bytes.store(held.dead_bytes, Ordering::Release);
+        self.last_received
+            .store(held.last_received.unwrap_or(0), Ordering::Release);
+    }
+
+    /// What became of everything, as it is stored.
+    pub fn tell_account(&self, account: Account) {
+        *self.account.lock().unwrap_or_else(PoisonError::into_inner) = account;
+    }
+
     /// Unfinished messages.
     pub fn messages(&self) -> u64 {
         self.messages.load(Ordering::Acquire)

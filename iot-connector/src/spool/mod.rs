@@ -27,7 +27,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 pub use account::{Account, Term};
 pub use dead_letter::{DeadLetter, DeadLetterFilter, Fault, Stage};
 pub use error::SpoolError;
-pub use figures::Figures;
+pub use figures::{Figures, Held};
 pub use seen::{Appended, Ids, Place, Position, RequestKey, WINDOW};
 pub use trace::{Done, Keep, Trace, Written};
 

@@ -41,6 +41,24 @@ impl Process {
         }
     }
 
+    /// SIGSTOP: it does nothing, and knows nothing of it.
+    pub fn pause(&self) {
+        self.signal("-STOP");
+    }
+
+    /// SIGCONT.
+    pub fn go_on(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("kill")
+            .arg(signal)
+            .arg(self.child.id().to_string())
+            .status();
+        assert!(sent.unwrap().success());
+    }
+
     /// SIGKILL: nothing is flushed, nobody is told.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();

@@ -18,6 +18,7 @@ mod nats;
 mod nats_server;
 mod redelivery;
 mod refusals;
+mod shared;
 mod tokens;
 mod trace;
 mod waiting;

@@ -14,7 +14,7 @@ use crate::{
     support::{Fhir, Running, get_json, settings, until},
 };
 
-fn reading_from(server: &NatsServer, folder: &Path, fhir: &str) -> Settings {
+pub fn reading_from(server: &NatsServer, folder: &Path, fhir: &str) -> Settings {
     let mut settings = settings(folder, fhir);
     settings.source.nats = Some(Nats {
         servers: vec![server.address()],

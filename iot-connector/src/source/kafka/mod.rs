@@ -233,6 +233,7 @@ impl Partition {
         let context = context::of(properties, system, device, written);
         Some(Delivery {
             position: Some(position),
+            order: None,
             message: NewMessage {
                 body: body.into(),
                 context: context.into(),

@@ -139,6 +139,7 @@ impl Broker {
         let context = publish.context(&self.settings, Timestamp::now());
         Delivery {
             position,
+            order: None,
             message: NewMessage {
                 body: publish.payload,
                 context: context.into(),

@@ -192,6 +192,7 @@ fn page(rate: f64, backlog: u64, last: &str) -> StatusPage {
         fhir: FhirState::Reachable,
         fhir_message: None,
         source: None,
+        sharing: None,
         ingest_refused: None,
     }
 }

@@ -3,10 +3,12 @@
 //! A message is acknowledged when it is on disk. What wasn't acknowledged is delivered again; stream, sequence and time tell
 //! that we have it. The consumer is ours alone: it hands each message to one reader.
 
+mod server;
+
 use std::time::Duration;
 
 use async_nats::{
-    Client, ConnectOptions, Event, HeaderMap,
+    Client, HeaderMap,
     jetstream::{
         self, AckKind, Message,
         consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
@@ -15,18 +17,19 @@ use async_nats::{
 };
 use futures::{FutureExt, StreamExt};
 use iot_connector_settings::Nats;
+use iot_mapping::Order;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
-use tokio::{sync::watch, time::timeout};
+use tokio::time::timeout;
 
-use super::{Connection, Delivery, Source, SourceError, arriving::BATCH, secrets::Named};
+pub use server::{ANSWER, Server};
+
+use super::{Connection, Delivery, Source, SourceError, arriving::BATCH};
 use crate::{
     ingest::context,
     spool::{NewMessage, Place, Position},
 };
 
-/// How long the server may take to answer.
-const ANSWER: Duration = Duration::from_secs(10);
 /// How long the last acknowledgements may take at a shutdown.
 const GOODBYE: Duration = Duration::from_secs(2);
 /// After so long without an acknowledgement the server delivers a message again: what a killed connector had in its hands
@@ -43,38 +46,6 @@ pub(super) struct Stream {
 impl Stream {
     pub fn new(settings: Nats) -> Self {
         Self { settings }
-    }
-
-    /// Who we are and whom we trust, as the files say now.
-    fn options(&self) -> Result<ConnectOptions, SourceError> {
-        let settings = &self.settings;
-        let secrets = Named {
-            folder: settings.secret_folder.as_deref(),
-            username: settings.username_file.as_deref(),
-            password: settings.password_file.as_deref(),
-            token: settings.token_file.as_deref(),
-            credentials: settings.credentials_file.as_deref(),
-            authorities: settings.ca_file.as_deref(),
-        }
-        .read()?;
-        let mut options = ConnectOptions::new()
-            .name("iot-connector")
-            .connection_timeout(ANSWER)
-            // Whoever reads connects again, with the files as they are then.
-            .max_reconnects(1);
-        if let Some(credentials) = &secrets.credentials {
-            // What is wrong with the text could show a part of it.
-            let wrong = |_| SourceError("the credentials aren't what NATS writes into a `.creds` file".to_owned());
-            options = options.credentials(credentials).map_err(wrong)?;
-        } else if let Some(token) = secrets.token {
-            options = options.token(token);
-        } else if let (Some(username), Some(password)) = (secrets.username, secrets.password) {
-            options = options.user_and_password(username, password);
-        }
-        if let Some(path) = secrets.authorities {
-            options = options.add_root_certificates(path);
-        }
-        Ok(options)
     }
 
     /// The consumer, made or brought up to date where that is needed.
@@ -121,10 +92,8 @@ impl Stream {
 
 /// A connection, and the messages that arrive on it.
 pub(super) struct Reading {
-    client: Client,
+    server: Server,
     messages: pull::Stream,
-    /// Why the connection broke.
-    broken: watch::Receiver<Option<String>>,
     device_token: Option<u16>,
 }
 
@@ -133,27 +102,11 @@ impl Source for Stream {
     type Connection = Reading;
 
     async fn connect(&self) -> Result<Reading, SourceError> {
-        let (tell, broken) = watch::channel(None);
-        let options = self.options()?.event_callback(move |event| {
-            let reason = match event {
-                Event::Disconnected | Event::Closed => Some("the connection was lost".to_owned()),
-                Event::ServerError(error) => Some(error.to_string()),
-                Event::ClientError(error) => Some(error.to_string()),
-                // The server says how many messages it left out of one subscription; they come again.
-                Event::SlowConsumer(_) | Event::Connected | Event::Draining | Event::LameDuckMode => None,
-            };
-            if let Some(reason) = reason {
-                tell.send_if_modified(|told| told.is_none() && told.replace(reason).is_none());
-            }
-            async {}
-        });
-        let servers = &self.settings.servers[..];
-        let client = options
-            .connect(servers)
-            .await
-            .map_err(|error| SourceError(daemon::process::describe(&error)))?;
+        let server = Server::connect(&self.settings).await?;
         let late = |_| SourceError("JetStream doesn't answer".to_owned());
-        let consumer = timeout(ANSWER, self.consumer(client.clone())).await.map_err(late)??;
+        let consumer = timeout(ANSWER, self.consumer(server.client.clone()))
+            .await
+            .map_err(late)??;
         let messages = consumer
             .stream()
             .max_messages_per_batch(usize::from(self.settings.max_ack_pending).min(BATCH))
@@ -163,9 +116,8 @@ impl Source for Stream {
             .await
             .map_err(|error| SourceError(daemon::process::describe(&error)))?;
         Ok(Reading {
-            client,
+            server,
             messages,
-            broken,
             device_token: self.settings.device_token,
         })
     }
@@ -178,10 +130,7 @@ impl Connection for Reading {
         let first = tokio::select! {
             biased;
             message = self.messages.next() => message,
-            reason = self.broken.wait_for(Option::is_some) => {
-                let reason = reason.ok().and_then(|reason| reason.clone());
-                return Err(SourceError(reason.unwrap_or_else(|| "the connection was closed".to_owned())));
-            }
+            reason = self.server.broken() => return Err(reason),
         };
         let mut deliveries = Vec::new();
         let mut arrived = Some(first);
@@ -208,12 +157,12 @@ impl Connection for Reading {
     async fn close(self) {
         drop(self.messages);
         // What isn't acknowledged by then is delivered again, and recognised.
-        let _ = timeout(GOODBYE, self.client.flush()).await;
+        let _ = timeout(GOODBYE, self.server.client.flush()).await;
     }
 }
 
 fn delivery(message: Message, device_token: Option<u16>) -> Result<Delivery<jetstream::message::Acker>, SourceError> {
-    let (position, context) = {
+    let (position, order, context) = {
         let info = message.info().map_err(|error| {
             SourceError(format!(
                 "the server sent something that is no message of a stream: {error}"
@@ -227,6 +176,10 @@ fn delivery(message: Message, device_token: Option<u16>) -> Result<Delivery<jets
             redelivered: true,
         };
         let published = Timestamp::from_nanosecond(published).unwrap_or_else(|_| Timestamp::now());
+        let order = Order {
+            received: published.as_microsecond(),
+            position: i64::try_from(info.stream_sequence).unwrap_or(i64::MAX),
+        };
         let mut system = Map::new();
         system.insert("subject".to_owned(), Value::from(message.subject.as_str()));
         system.insert("stream".to_owned(), Value::from(info.stream));
@@ -237,11 +190,12 @@ fn delivery(message: Message, device_token: Option<u16>) -> Result<Delivery<jets
             .and_then(|token| message.subject.split('.').nth(usize::from(token).saturating_sub(1)))
             .filter(|device| !device.is_empty());
         let properties = message.headers.as_ref().map(properties).unwrap_or_default();
-        (position, context::of(properties, system, device, published))
+        (position, order, context::of(properties, system, device, published))
     };
     let (message, ack) = message.split();
     Ok(Delivery {
         position: Some(position),
+        order: Some(order),
         message: NewMessage {
             body: message.payload,
             context: context.into(),

@@ -1,0 +1,227 @@
+//! Dead letters in a stream of their own: put there before the entry counts as finished, read in their order.
+
+use std::sync::atomic::Ordering;
+
+use async_nats::jetstream::{
+    consumer::{DeliverPolicy, pull::OrderedConfig},
+    message::PublishMessage,
+    stream::DirectGetErrorKind,
+};
+use bytes::Bytes;
+use futures::StreamExt;
+use iot_mapping::Order;
+use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
+
+use super::{
+    Lost, Shared,
+    entry::{self, Entry, Raw},
+    publish::Named,
+    streams::Streams,
+};
+use crate::{
+    pipeline::now,
+    source::nats::ANSWER,
+    spool::{DeadLetter, DeadLetterFilter, Fault, Finished, Micros, SpoolError},
+};
+
+/// A dead letter but for the device's bytes.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Head {
+    /// The entry that it was a part of.
+    entry: i64,
+    died: Micros,
+    received: Micros,
+    position: i64,
+    #[serde(flatten)]
+    fault: Fault,
+    context: String,
+}
+
+/// Buries what is handed over; returns when that can't be done any more.
+pub(super) async fn bury_all(shared: &Shared, streams: &Streams) -> Lost {
+    let mut finished = shared.finished.lock().await;
+    loop {
+        let Some(message) = finished.recv().await else {
+            return Lost("nothing more is handed over".to_owned());
+        };
+        let seq = message.seq.unsigned_abs();
+        // Whoever has the bucket now finds the same, and buries it.
+        if let Some((_, entry)) = shared.hand.open(seq) {
+            if let Err(lost) = bury(streams, &message, &entry).await {
+                shared.burials.fetch_sub(1, Ordering::AcqRel);
+                return lost;
+            }
+            shared.hand.finish(seq, message.account);
+        }
+        shared.burials.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+async fn bury(streams: &Streams, message: &Finished, entry: &Entry) -> Result<(), Lost> {
+    let failed = |error: &dyn std::fmt::Display| Lost(format!("a dead letter can't be stored: {error}"));
+    for (number, fault) in message.faults.iter().enumerate() {
+        let order = entry.raw.order;
+        let head = Head {
+            entry: message.seq,
+            died: now(),
+            received: order.received,
+            position: order.position,
+            fault: fault.clone(),
+            context: entry.raw.context.to_string(),
+        };
+        // The same letter has the same subject, where there is one only. The time tells streams apart that were made anew.
+        let subject = format!("{}.dead.{}.{}.{number}", streams.name, order.received, message.seq);
+        let publish = PublishMessage::build().payload(entry::join(&head, &entry.raw.body).into());
+        let sent = streams.context.send_publish(subject, publish).await;
+        let sent = sent.map_err(|error| failed(&error))?;
+        sent.await.map_err(|error| failed(&error))?;
+    }
+    Ok(())
+}
+
+impl Shared {
+    /// Dead letters after an id, oldest first, without their payloads.
+    pub async fn dead_letters(
+        &self,
+        filter: &DeadLetterFilter,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<DeadLetter>, SpoolError> {
+        let found = self.scan(filter, after, limit).await?;
+        let headless = |letter| DeadLetter {
+            body: None,
+            context: None,
+            ..letter
+        };
+        Ok(found.into_iter().map(headless).collect())
+    }
+
+    /// One dead letter with its payload.
+    pub async fn dead_letter(&self, id: i64) -> Result<Option<DeadLetter>, SpoolError> {
+        let streams = self.streams()?;
+        match streams.letters.direct_get(id.unsigned_abs()).await {
+            Ok(message) => Ok(Some(letter(message.sequence, &message.payload)?)),
+            Err(error) if error.kind() == DirectGetErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed(&error)),
+        }
+    }
+
+    /// Publishes dead letters anew and deletes them; gives how many there were.
+    pub async fn replay(&self, filter: &DeadLetterFilter) -> Result<u64, SpoolError> {
+        let streams = self.streams()?;
+        let found = self.scan(filter, 0, u32::MAX).await?;
+        let mut messages: Vec<Named> = Vec::new();
+        for letter in &found {
+            let order = Order {
+                received: letter.received,
+                position: letter.position,
+            };
+            // Several parts of one message may have failed; the message goes back once.
+            if messages.iter().any(|message| message.raw.order == order) {
+                continue;
+            }
+            messages.push(Named {
+                name: Some(format!("replay.{}", letter.id)),
+                raw: Raw {
+                    order,
+                    replay: true,
+                    context: letter.context.clone().unwrap_or_default().into(),
+                    body: letter.body.clone().unwrap_or_default().into(),
+                },
+            });
+        }
+        self.publish(messages).await?;
+        delete(&streams, &found).await
+    }
+
+    /// Deletes dead letters; gives how many there were.
+    pub async fn discard(&self, filter: &DeadLetterFilter) -> Result<u64, SpoolError> {
+        let found = self.scan(filter, 0, u32::MAX).await?;
+        delete(&self.streams()?, &found).await
+    }
+
+    /// Reads through the stream.
+    async fn scan(&self, filter: &DeadLetterFilter, after: i64, limit: u32) -> Result<Vec<DeadLetter>, SpoolError> {
+        let streams = self.streams()?;
+        if let Some(id) = filter.id {
+            let found = self.dead_letter(id).await?;
+            return Ok(found.into_iter().filter(|letter| matches(filter, letter)).collect());
+        }
+        let state = streams.letters.get_info().await.map_err(|error| failed(&error))?.state;
+        let mut found = Vec::new();
+        if state.messages == 0 || state.last_sequence <= after.unsigned_abs() {
+            return Ok(found);
+        }
+        let config = OrderedConfig {
+            deliver_policy: DeliverPolicy::ByStartSequence {
+                start_sequence: after.unsigned_abs() + 1,
+            },
+            ..OrderedConfig::default()
+        };
+        let consumer = streams.letters.create_consumer(config).await;
+        let consumer = consumer.map_err(|error| failed(&error))?;
+        let mut messages = consumer.messages().await.map_err(|error| failed(&error))?;
+        while found.len() < limit as usize {
+            // The last ones may be deleted meanwhile.
+            let Ok(Some(message)) = timeout(ANSWER, messages.next()).await else {
+                break;
+            };
+            let message = message.map_err(|error| failed(&error))?;
+            let info = message.info().map_err(|error| failed(&error))?;
+            let letter = letter(info.stream_sequence, &message.payload)?;
+            let pending = info.pending;
+            if matches(filter, &letter) {
+                found.push(letter);
+            }
+            if pending == 0 {
+                break;
+            }
+        }
+        Ok(found)
+    }
+}
+
+async fn delete(streams: &Streams, letters: &[DeadLetter]) -> Result<u64, SpoolError> {
+    let mut deleted = 0;
+    for letter in letters {
+        let gone = streams.letters.delete_message(letter.id.unsigned_abs()).await;
+        deleted += u64::from(gone.map_err(|error| failed(&error))?);
+    }
+    Ok(deleted)
+}
+
+fn matches(filter: &DeadLetterFilter, letter: &DeadLetter) -> bool {
+    let is = |wanted: &Option<String>, own: &str| wanted.as_ref().is_none_or(|wanted| wanted == own);
+    filter.id.is_none_or(|id| id == letter.id)
+        && is(&filter.stage, &letter.stage)
+        && is(&filter.reason, &letter.reason)
+        && filter
+            .template
+            .as_ref()
+            .is_none_or(|wanted| letter.template.as_ref() == Some(wanted))
+}
+
+fn letter(seq: u64, payload: &Bytes) -> Result<DeadLetter, SpoolError> {
+    let unreadable = |error| SpoolError::Shared(format!("dead letter {seq} can't be read: {error}"));
+    let (head, body) = entry::split::<Head>(payload).map_err(unreadable)?;
+    Ok(DeadLetter {
+        id: i64::try_from(seq).unwrap_or(i64::MAX),
+        message: head.entry,
+        died: head.died,
+        received: head.received,
+        position: head.position,
+        stage: head.fault.stage.name().to_owned(),
+        reason: head.fault.reason,
+        detail: head.fault.detail,
+        template: head.fault.template,
+        path: head.fault.path,
+        body: Some(body.to_vec()),
+        context: Some(head.context),
+    })
+}
+
+fn failed(error: &dyn std::fmt::Display) -> SpoolError {
+    SpoolError::Shared(error.to_string())
+}

@@ -1,0 +1,221 @@
+//! Messages into the streams: normalised, spread over the buckets, and there for good when this returns.
+
+use async_nats::jetstream::{kv::CreateErrorKind, message::PublishMessage};
+use bytes::Bytes;
+use futures::future::try_join_all;
+use iot_mapping::Order;
+use sha2::{Digest, Sha256};
+
+use super::{
+    Shared,
+    entry::{Entry, Raw, spread},
+};
+use crate::{
+    normalise::{Measured, Outcome, measure},
+    pipeline::now,
+    spool::{Appended, Fault, Micros, NewMessage, Place, RequestKey, SpoolError, Stage},
+    store::Arrival,
+};
+
+/// Messages that are published together: so many answers are waited for at once.
+const TOGETHER: usize = 500;
+/// What a message takes on its way beside its bytes.
+const MARGIN: usize = 1024;
+
+/// A message, and what it is recognised by when it is published again.
+pub(super) struct Named {
+    pub name: Option<String>,
+    pub raw: Raw,
+}
+
+/// An entry on its way.
+struct Parcel {
+    bucket: u32,
+    name: Option<String>,
+    bytes: Bytes,
+    /// It counts its message.
+    counts: bool,
+}
+
+impl Shared {
+    /// Messages of anyone.
+    pub async fn append(&self, messages: Vec<NewMessage>, received: Micros) -> Result<Appended, SpoolError> {
+        self.publish(self.named(messages, received, |_| None)).await?;
+        Ok(Appended::Stored { repeated: 0, ids: None })
+    }
+
+    /// Messages of a request that its sender may repeat.
+    pub async fn append_once(
+        &self,
+        key: RequestKey,
+        messages: Vec<NewMessage>,
+        received: Micros,
+    ) -> Result<Appended, SpoolError> {
+        let requests = self.streams()?.requests;
+        let failed = |error: &dyn std::fmt::Display| SpoolError::Shared(error.to_string());
+        let (id, digest, count) = (hex(&key.id), hex(&key.digest), messages.len());
+        if let Some(before) = requests.get(id.as_str()).await.map_err(|error| failed(&error))? {
+            return Ok(Self::before(&before, &digest));
+        }
+        // Where this ends in the middle, the repeated request brings what is missing.
+        self.publish(self.named(messages, received, |number| Some(format!("{id}.{number}"))))
+            .await?;
+        match requests.create(&id, format!("{digest} {count}").into()).await {
+            Ok(_) => Ok(Appended::Stored { repeated: 0, ids: None }),
+            Err(error) if error.kind() == CreateErrorKind::AlreadyExists => {
+                let before = requests.get(id.as_str()).await.map_err(|error| failed(&error))?;
+                Ok(Self::before(&before.unwrap_or_default(), &digest))
+            }
+            Err(error) => Err(failed(&error)),
+        }
+    }
+
+    /// What is said to a request that was taken in before.
+    fn before(stored: &[u8], digest: &str) -> Appended {
+        let stored = String::from_utf8_lossy(stored);
+        match stored.split_once(' ') {
+            Some((own, count)) if own == digest => Appended::Before {
+                count: count.parse().unwrap_or_default(),
+                ids: None,
+            },
+            _ => Appended::OtherRequest,
+        }
+    }
+
+    /// Messages of the source.
+    pub async fn append_of(&self, arrivals: Vec<Arrival>, received: Micros) -> Result<Appended, SpoolError> {
+        let named = arrivals.into_iter().map(|arrival| {
+            let order = arrival.order.unwrap_or_else(|| self.order(received));
+            Named {
+                name: arrival.position.map(|position| match position.place {
+                    Place::Id(id) => hex(&Sha256::digest(id)),
+                    Place::Offset { partition, offset } => format!("{partition}.{offset}"),
+                }),
+                raw: raw(arrival.message, order),
+            }
+        });
+        let repeated = self.publish(named.collect()).await?;
+        Ok(Appended::Stored { repeated, ids: None })
+    }
+
+    fn named(&self, messages: Vec<NewMessage>, received: Micros, name: impl Fn(usize) -> Option<String>) -> Vec<Named> {
+        let named = messages.into_iter().enumerate().map(|(number, message)| Named {
+            name: name(number),
+            raw: raw(message, self.order(received)),
+        });
+        named.collect()
+    }
+
+    /// Publishes messages; gives how many of them were there before.
+    pub(super) async fn publish(&self, messages: Vec<Named>) -> Result<u64, SpoolError> {
+        let mut repeated = 0;
+        let mut rest = messages.into_iter();
+        loop {
+            let some: Vec<Named> = rest.by_ref().take(TOGETHER).collect();
+            if some.is_empty() {
+                return Ok(repeated);
+            }
+            repeated += self.publish_together(some).await?;
+        }
+    }
+
+    async fn publish_together(&self, messages: Vec<Named>) -> Result<u64, SpoolError> {
+        let streams = self.streams()?;
+        let pair = self.mappings.borrow().clone().ok_or(SpoolError::NoMappings)?;
+        let metrics = self.metrics.clone();
+        let largest = streams
+            .context
+            .client()
+            .server_info()
+            .max_payload
+            .saturating_sub(MARGIN);
+        let parcels = tokio::task::spawn_blocking(move || {
+            let mut parcels = Vec::with_capacity(messages.len());
+            for Named { name, raw } in messages {
+                let measured = measure(&pair, &raw.body, &raw.context, &metrics, now(), raw.order.received);
+                parcels.extend(pack(&raw, measured, name.as_deref(), largest));
+            }
+            parcels
+        });
+        let parcels = parcels.await.map_err(|error| SpoolError::Shared(error.to_string()))?;
+        let failed = |error: &dyn std::fmt::Display| SpoolError::Shared(error.to_string());
+        let mut answers = Vec::with_capacity(parcels.len());
+        for parcel in parcels {
+            let mut publish = PublishMessage::build().payload(parcel.bytes);
+            if let Some(name) = parcel.name {
+                publish = publish.message_id(name);
+            }
+            let sent = streams
+                .context
+                .send_publish(streams.bucket(parcel.bucket), publish)
+                .await;
+            let answer = sent.map_err(|error| failed(&error))?;
+            let counts = parcel.counts;
+            answers.push(async move { answer.await.map(|answer| answer.duplicate && counts) });
+        }
+        let answers = try_join_all(answers).await.map_err(|error| failed(&error))?;
+        Ok(answers.into_iter().filter(|repeated| *repeated).count() as u64)
+    }
+}
+
+fn raw(message: NewMessage, order: Order) -> Raw {
+    Raw {
+        order,
+        replay: false,
+        context: message.context,
+        body: message.body,
+    }
+}
+
+/// The parcels of a message. One that is larger than the server takes, compressed, is a dead letter without its bytes.
+fn pack(raw: &Raw, measured: Measured, name: Option<&str>, largest: usize) -> Vec<Parcel> {
+    let parts = spread(raw, measured);
+    let encoded: Vec<(u32, bool, Vec<u8>)> = parts
+        .iter()
+        .map(|(bucket, part)| (*bucket, part.outcome.is_some(), part.encode()))
+        .collect();
+    let encoded = if encoded.iter().all(|(_, _, bytes)| bytes.len() <= largest) {
+        encoded
+    } else {
+        vec![(parts[0].0, true, too_large(raw, largest).encode())]
+    };
+    let parcel = |(bucket, counts, bytes): (u32, bool, Vec<u8>)| Parcel {
+        bucket,
+        name: name.map(|name| format!("{name}.{bucket}")),
+        bytes: bytes.into(),
+        counts,
+    };
+    encoded.into_iter().map(parcel).collect()
+}
+
+fn too_large(raw: &Raw, largest: usize) -> Entry {
+    let fault = Fault {
+        stage: Stage::Normalise,
+        reason: "TooLarge".to_owned(),
+        detail: format!(
+            "the message has {} bytes, and with its measurements it is larger than the {largest} that the NATS server takes: raise its `max_payload`, and send it again",
+            raw.body.len()
+        ),
+        template: None,
+        path: None,
+    };
+    Entry {
+        raw: Raw {
+            body: Bytes::new(),
+            ..raw.clone()
+        },
+        outcome: Some(Outcome::Dead),
+        faults: vec![fault],
+        measurements: Vec::new(),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}

@@ -1,0 +1,116 @@
+//! What the store of keys holds: members that show themselves, and a record for each bucket.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use iot_mapping::BUCKETS;
+use serde::{Deserialize, Serialize};
+
+use super::lease::Owner;
+use crate::spool::{Account, Term};
+
+/// A key of the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Key {
+    /// A member, by name.
+    Member(String),
+    /// A bucket.
+    Bucket(u32),
+}
+
+impl Key {
+    /// As the store writes it.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Member(name) => format!("member.{name}"),
+            Self::Bucket(bucket) => format!("bucket.{bucket}"),
+        }
+    }
+
+    /// What a key of the store says; nothing for those of a newer release.
+    pub fn parse(text: &str) -> Option<Self> {
+        if let Some(name) = text.strip_prefix("member.") {
+            return Some(Self::Member(name.to_owned()));
+        }
+        let bucket: u32 = text.strip_prefix("bucket.")?.parse().ok()?;
+        (bucket < BUCKETS).then_some(Self::Bucket(bucket))
+    }
+}
+
+/// Who has a bucket, and how far it is. Its revision in the store is the fencing number: whoever lost the bucket can't
+/// store any more.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// The process; nobody where it was given back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
+    /// All entries up to here are finished.
+    pub floor: u64,
+    /// What became of them.
+    #[serde(with = "terms")]
+    pub account: Account,
+}
+
+impl Record {
+    /// The bytes of it.
+    pub fn encode(&self) -> Bytes {
+        // Plain structs of texts and numbers always serialise.
+        serde_json::to_vec(self).unwrap_or_default().into()
+    }
+
+    /// A record from its bytes.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok()
+    }
+}
+
+/// The figures of an account by the names of their terms.
+mod terms {
+    use super::{Account, BTreeMap, Deserialize, Serialize, Term};
+
+    pub fn serialize<S: serde::Serializer>(account: &Account, serializer: S) -> Result<S::Ok, S::Error> {
+        let figures = Term::ALL.into_iter().map(|term| (term.name(), account.get(term)));
+        let figures: BTreeMap<_, _> = figures.filter(|(_, count)| *count > 0).collect();
+        figures.serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Account, D::Error> {
+        let figures = BTreeMap::<String, u64>::deserialize(deserializer)?;
+        let mut account = Account::default();
+        for term in Term::ALL {
+            account.add(term, figures.get(term.name()).copied().unwrap_or_default());
+        }
+        Ok(account)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_survives_its_bytes() {
+        let record = Record {
+            owner: Some(Owner {
+                member: "vitals-0".to_owned(),
+                instance: "7".to_owned(),
+            }),
+            floor: 12,
+            account: Account::of(&[(Term::Messages, 2), (Term::Matched, 2)]),
+        };
+        let text = r#"{"owner":{"member":"vitals-0","instance":"7"},"floor":12,"account":{"matched":2,"messages":2}}"#;
+        assert_eq!(record.encode(), text);
+        assert_eq!(Record::decode(text.as_bytes()), Some(record));
+        assert_eq!(Record::decode(br#"{"floor":0,"account":{}}"#), Some(Record::default()));
+    }
+
+    #[test]
+    fn keys_are_told_apart() {
+        for key in [Key::Member("vitals-0".to_owned()), Key::Bucket(0), Key::Bucket(255)] {
+            assert_eq!(Key::parse(&key.text()), Some(key));
+        }
+        for text in ["bucket.256", "bucket.x", "other"] {
+            assert_eq!(Key::parse(text), None);
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! Several connectors share a stream of JetStream: each message is an Observation once, whoever is killed, paused or told
+//! to end, and the account of all together balances.
+
+use std::path::{Path, PathBuf};
+
+use iot_connector_settings::{Settings, SharedSpool};
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use crate::{
+    broker::connected,
+    kill::Process,
+    nats::reading_from,
+    nats_server::{NatsServer, make_stream, publish},
+    support::{Fhir, Running, fhir_mapping, get_json, until},
+};
+
+fn member(server: &NatsServer, folder: &Path, fhir: &str, name: &str) -> Settings {
+    let mut settings = reading_from(server, folder, fhir);
+    settings.window.max_events = 10;
+    settings.spool.path = folder.join("no file at all");
+    settings.spool.shared = Some(SharedSpool {
+        name: "ward_vitals".to_owned(),
+        member: name.to_owned(),
+        ..SharedSpool::default()
+    });
+    settings.validate().unwrap();
+    settings
+}
+
+fn file(settings: &Settings, folder: &Path, name: &str) -> PathBuf {
+    let path = folder.join(format!("{name}.json"));
+    std::fs::write(&path, settings.minimal().to_string()).unwrap();
+    path
+}
+
+/// The reading number of one of many devices: each gives an Observation of its own.
+fn message(number: usize) -> Value {
+    let time = format!("2026-01-01T10:{:02}:{:02}Z", number / 60, number % 60);
+    json!({"device": format!("d{}", number % 37), "patient": "p", "time": time, "heartrate": number})
+}
+
+/// The readings that are in Observations.
+fn found(fhir: &Fhir) -> Vec<u64> {
+    let observations = fhir.all("Observation");
+    let mut found: Vec<u64> = observations
+        .iter()
+        .map(|observation| observation["valueQuantity"]["value"].as_u64().unwrap())
+        .collect();
+    found.sort_unstable();
+    found
+}
+
+async fn all_arrived(fhir: &Fhir, count: usize) {
+    let expected: Vec<u64> = (0..count as u64).collect();
+    until(async || Some(()).filter(|()| fhir.all("Observation").len() >= count)).await;
+    assert_eq!(found(fhir), expected);
+}
+
+async fn holds(management: &str, buckets: impl Fn(u64) -> bool) -> u64 {
+    let status = format!("{management}/status");
+    let held = async || get_json(&status).await["sharing"]["buckets"].as_u64();
+    until(async || held().await.filter(|held| buckets(*held))).await
+}
+
+/// Returns when both share all the buckets.
+async fn share(one: &str, other: &str) {
+    let held = async |management: &str| get_json(&format!("{management}/status")).await["sharing"]["buckets"].as_u64();
+    until(async || {
+        let (one, other) = (held(one).await?, held(other).await?);
+        Some(()).filter(|()| one > 0 && other > 0 && one + other == 256)
+    })
+    .await;
+}
+
+async fn account(management: &str, terms: &[&str]) -> u64 {
+    let text = reqwest::get(format!("{management}/metrics"))
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    let figure = |term: &&str| {
+        let line = format!("iot_connector_account_total{{term=\"{term}\"}} ");
+        let value = text.lines().find_map(|own| own.strip_prefix(&line)).unwrap();
+        value.parse::<u64>().unwrap()
+    };
+    terms.iter().map(figure).sum()
+}
+
+const ENDS: [&str; 6] = [
+    "points",
+    "superseded",
+    "duplicates",
+    "aggregated",
+    "omitted",
+    "dead_readings",
+];
+
+async fn assert_balance(management: &str, messages: u64) {
+    until(async || (account(management, &["messages"]).await >= messages).then_some(())).await;
+    assert_eq!(account(management, &["messages"]).await, messages);
+    assert_eq!(account(management, &["matched", "unmatched", "dead"]).await, messages);
+    assert_eq!(
+        account(management, &["readings"]).await,
+        account(management, &ENDS).await
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_share_the_work_and_one_that_ends_gives_its_part_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = NatsServer::start(folder.path(), false);
+    let jetstream = server.jetstream().await;
+    make_stream(&jetstream).await;
+    let (fhir, url) = Fhir::start().await;
+    let one = Running::start(member(&server, folder.path(), &url, "vitals-0")).await;
+    holds(&one.management, |held| held == 256).await;
+    let other = Running::start(member(&server, folder.path(), &url, "vitals-1")).await;
+    share(&one.management, &other.management).await;
+    for number in 0..100 {
+        publish(&jetstream, "devices.d", message(number), &[]).await;
+    }
+    all_arrived(&fhir, 100).await;
+    for connector in [&one, &other] {
+        let metrics = connector.metrics().await;
+        let groups = metrics
+            .lines()
+            .find_map(|line| line.strip_prefix("iot_connector_measurement_group_total "));
+        assert_ne!(groups, Some("0"), "{metrics}");
+        assert_balance(&connector.management, 100).await;
+        connector.idle().await;
+    }
+    other.stop().await;
+    holds(&one.management, |held| held == 256).await;
+    for number in 100..120 {
+        publish(&jetstream, "devices.d", message(number), &[]).await;
+    }
+    all_arrived(&fhir, 120).await;
+    assert_balance(&one.management, 120).await;
+    assert_eq!(account(&one.management, &["points"]).await, 120);
+    one.stop().await;
+    assert!(!folder.path().join("no file at all").exists());
+}
+
+#[rstest]
+#[case::killed(true)]
+#[case::paused(false)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_is_gone_is_taken_over(#[case] killed: bool) {
+    let folder = tempfile::tempdir().unwrap();
+    let server = NatsServer::start(folder.path(), false);
+    let jetstream = server.jetstream().await;
+    make_stream(&jetstream).await;
+    let (fhir, url) = Fhir::start().await;
+    let one = Running::start(member(&server, folder.path(), &url, "vitals-0")).await;
+    let settings = file(
+        &member(&server, folder.path(), &url, "vitals-1"),
+        folder.path(),
+        "other",
+    );
+    let mut other = Process::start(&settings);
+    share(&one.management, &other.management).await;
+    connected(&other.management).await;
+    for number in 0..120 {
+        publish(&jetstream, "devices.d", message(number), &[]).await;
+        if number == 60 && killed {
+            other.kill();
+        } else if number == 60 {
+            other.pause();
+        }
+    }
+    all_arrived(&fhir, 120).await;
+    assert_balance(&one.management, 120).await;
+    holds(&one.management, |held| held == 256).await;
+    if killed {
+        other = Process::start(&settings);
+    } else {
+        other.go_on();
+    }
+    share(&one.management, &other.management).await;
+    for number in 120..180 {
+        publish(&jetstream, "devices.d", message(number), &[]).await;
+    }
+    all_arrived(&fhir, 180).await;
+    assert_balance(&one.management, 180).await;
+    other.kill();
+    one.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_server_and_all_killed_members_lose_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = NatsServer::start(folder.path(), false);
+    make_stream(&server.jetstream().await).await;
+    let (fhir, url) = Fhir::start().await;
+    let files =
+        ["vitals-0", "vitals-1"].map(|name| file(&member(&server, folder.path(), &url, name), folder.path(), name));
+    let mut processes = files.each_ref().map(|path| Process::start(path));
+    let jetstream = server.jetstream().await;
+    for number in 0..100 {
+        publish(&jetstream, "devices.d", message(number), &[]).await;
+        if number == 50 {
+            processes.iter_mut().for_each(Process::kill);
+        }
+    }
+    processes = files.each_ref().map(|path| Process::start(path));
+    until(async || Some(()).filter(|()| found(&fhir).len() > 60)).await;
+    server.kill();
+    server.start_again();
+    all_arrived(&fhir, 100).await;
+    assert_balance(&processes[0].management, 100).await;
+    processes.iter_mut().for_each(Process::kill);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dead_letters_are_those_of_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = NatsServer::start(folder.path(), false);
+    let jetstream = server.jetstream().await;
+    make_stream(&jetstream).await;
+    let (fhir, url) = Fhir::start().await;
+    let settings = member(&server, folder.path(), &url, "vitals-0");
+    let one = Running::start(settings.clone()).await;
+    let other = Running::start(member(&server, folder.path(), &url, "vitals-1")).await;
+    share(&one.management, &other.management).await;
+    publish(&jetstream, "devices.d", message(0), &[]).await;
+    publish(&jetstream, "devices.d", "not JSON", &[("site", "ward a")]).await;
+    let mut slow = message(1);
+    slow["heartrate"] = json!("slow");
+    publish(&jetstream, "devices.d", &slow, &[]).await;
+    publish(&jetstream, "devices.d", json!({"nothing": "known"}), &[]).await;
+    let letters = until(async || Some(other.dead_letters().await).filter(|letters| letters.len() == 2)).await;
+    assert_balance(&one.management, 4).await;
+    let mut reasons: Vec<&str> = letters
+        .iter()
+        .map(|letter| letter["reason"].as_str().unwrap())
+        .collect();
+    reasons.sort_unstable();
+    assert_eq!(reasons, ["InvalidDataFormat", "InvalidQuantityFhirValue"]);
+    let id = |reason: &str| letters.iter().find(|letter| letter["reason"] == reason).unwrap()["id"].clone();
+    let of = format!("{}/dead-letters/{}", one.management, id("InvalidDataFormat"));
+    let letter = get_json(&of).await;
+    assert_eq!(letter["payloadText"], "not JSON");
+    assert_eq!(letter["properties"], json!({"site": "ward a"}));
+    let client = reqwest::Client::new();
+    let gone: Value = client.delete(&of).send().await.unwrap().json().await.unwrap();
+    assert_eq!(gone, json!({"discarded": 1}));
+    assert_eq!(reqwest::get(&of).await.unwrap().status(), 404);
+
+    // With a mapping that takes text the other one becomes an Observation.
+    let mut mapping = fhir_mapping();
+    mapping["template"][0]["template"]["value"] = json!({"valueType": "String", "valueName": "hr"});
+    std::fs::write(settings.fhir_mapping.as_ref().unwrap(), mapping.to_string()).unwrap();
+    let all = format!("{}/dead-letters/replay?all=true", other.management);
+    until(async || {
+        client.post(&all).send().await.unwrap().error_for_status().unwrap();
+        Some(()).filter(|()| fhir.all("Observation").len() == 2)
+    })
+    .await;
+    let taken = fhir.all("Observation");
+    assert!(
+        taken.iter().any(|observation| observation["valueString"] == "slow"),
+        "{taken:?}"
+    );
+    until(async || {
+        let messages = account(&one.management, &["messages"]).await;
+        let ended = account(&one.management, &["matched", "unmatched", "dead"]).await;
+        Some(()).filter(|()| messages >= 5 && messages == ended)
+    })
+    .await;
+    one.stop().await;
+    other.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn devices_may_send_to_any_member_and_repeat_a_request_with_its_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = NatsServer::start(folder.path(), false);
+    make_stream(&server.jetstream().await).await;
+    let (fhir, url) = Fhir::start().await;
+    let one = Running::start(member(&server, folder.path(), &url, "vitals-0")).await;
+    let other = Running::start(member(&server, folder.path(), &url, "vitals-1")).await;
+    share(&one.management, &other.management).await;
+    let client = reqwest::Client::new();
+    let send = async |to: &Running, key: &str, body: String| {
+        let request = client.post(&to.messages).header("idempotency-key", key).body(body);
+        let response = request.send().await.unwrap();
+        (response.status().as_u16(), response.json::<Value>().await.unwrap())
+    };
+    let body = [message(0), message(1)].map(|message| message.to_string()).join("\n");
+    let accepted = (202, json!({"accepted": 2}));
+    assert_eq!(send(&one, "k", body.clone()).await, accepted);
+    assert_eq!(send(&other, "k", body.clone()).await, accepted);
+    assert_eq!(send(&other, "k", message(2).to_string()).await.0, 422);
+    assert_eq!(other.send(message(2)).await, 202);
+    all_arrived(&fhir, 3).await;
+    assert_balance(&one.management, 3).await;
+    let trace = reqwest::get(format!("{}/traces", one.management)).await.unwrap();
+    assert_eq!(trace.status(), 501);
+
+    // Without mappings nobody can tell whose a message is.
+    let mut settings = member(&server, folder.path(), &url, "vitals-2");
+    settings.device_mapping = Some(folder.path().join("none.json"));
+    let third = Running::start(settings).await;
+    assert_eq!(third.send(message(3)).await, 503);
+    for connector in [third, one, other] {
+        connector.stop().await;
+    }
+}
