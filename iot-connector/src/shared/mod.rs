@@ -117,7 +117,9 @@ impl Shared {
         let mut closing = self.closing.subscribe();
         while !self.closing() {
             let begin = Instant::now();
-            let Err(lost) = Box::pin(session::run(&self)).await else { break };
+            let Err(lost) = Box::pin(session::run(&self)).await else {
+                break;
+            };
             if begin.elapsed() > LONGEST {
                 wait = SHORTEST;
             }

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use fhir_operator_api::{ConditionType, ConfigMapKey, PodOptions, Reason, Resources};
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetUpdateStrategy};
 use k8s_openapi::api::core::v1::{
-    Capabilities, ConfigMapProjection, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource,
-    HTTPGetAction, KeyToPath, PersistentVolumeClaimVolumeSource, Pod, PodSecurityContext, PodSpec, PodTemplateSpec,
-    Probe, ProjectedVolumeSource, ResourceRequirements, SeccompProfile, SecurityContext, ServiceAccount, Volume,
-    VolumeMount, VolumeProjection,
+    Capabilities, ConfigMapProjection, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, EnvVar,
+    EnvVarSource, HTTPGetAction, KeyToPath, ObjectFieldSelector, PersistentVolumeClaimVolumeSource, Pod,
+    PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ProjectedVolumeSource, ResourceRequirements, SeccompProfile,
+    SecurityContext, ServiceAccount, TopologySpreadConstraint, Volume, VolumeMount, VolumeProjection,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -26,9 +26,9 @@ pub const POD_ID: i64 = 65532;
 /// How often a container may have restarted before it counts as crash-looping while it isn't ready.
 const CRASHING_RESTARTS: i32 = 3;
 
-/// One replica of a server on its own volume.
+/// A server: one replica on its own volume, or several without one.
 #[derive(Clone, Debug)]
-pub struct SingleWriter<'a> {
+pub struct Workload<'a> {
     /// For whom.
     pub owner: &'a Owner,
     /// Release and revision.
@@ -39,8 +39,8 @@ pub struct SingleWriter<'a> {
     pub port: u16,
     /// The port of status, metrics and health.
     pub management_port: u16,
-    /// Where the volume is mounted.
-    pub data_path: &'static str,
+    /// What is kept where.
+    pub data: Data,
     /// Mounts of ConfigMaps and tokens, with their volumes.
     pub mounts: Vec<(Volume, &'static str)>,
     /// Settings that are read at start: a change of them rolls the pod.
@@ -57,7 +57,31 @@ pub struct SingleWriter<'a> {
     pub termination_seconds: i64,
 }
 
-impl SingleWriter<'_> {
+/// Where a server keeps its data.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Data {
+    /// On a volume that is mounted here; there is one replica, since one writes.
+    Volume(&'static str),
+    /// With others; each of so many replicas finds its name in this environment variable.
+    Shared {
+        /// Replicas.
+        replicas: i32,
+        /// The variable.
+        name_variable: &'static str,
+    },
+}
+
+impl Data {
+    /// Replicas that run.
+    pub fn replicas(self) -> i32 {
+        match self {
+            Self::Volume(_) => 1,
+            Self::Shared { replicas, .. } => replicas,
+        }
+    }
+}
+
+impl Workload<'_> {
     /// The StatefulSet: a Deployment can run two writers on one volume. Its policy is `Parallel`, because the ordered one
     /// never replaces a pod that can't become ready (Kubernetes, StatefulSet, "forced rollback").
     pub fn stateful_set(&self) -> StatefulSet {
@@ -69,7 +93,7 @@ impl SingleWriter<'_> {
         StatefulSet {
             metadata,
             spec: Some(StatefulSetSpec {
-                replicas: Some(i32::from(!self.suspended)),
+                replicas: Some(if self.suspended { 0 } else { self.data.replicas() }),
                 selector: self.owner.label_selector(),
                 template: self.template(),
                 pod_management_policy: Some("Parallel".to_owned()),
@@ -99,14 +123,6 @@ impl SingleWriter<'_> {
     }
 
     fn pod(&self) -> PodSpec {
-        let data = Volume {
-            name: "data".to_owned(),
-            persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
-                claim_name: self.owner.child_part("data"),
-                read_only: None,
-            }),
-            ..Volume::default()
-        };
         let temporary = Volume {
             name: "tmp".to_owned(),
             empty_dir: Some(EmptyDirVolumeSource {
@@ -115,9 +131,21 @@ impl SingleWriter<'_> {
             }),
             ..Volume::default()
         };
-        let mut mounts = vec![mount("data", self.data_path, false), mount("tmp", "/tmp", false)];
+        let (mut mounts, mut volumes) = (Vec::new(), Vec::new());
+        if let Data::Volume(path) = self.data {
+            mounts.push(mount("data", path, false));
+            volumes.push(Volume {
+                name: "data".to_owned(),
+                persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
+                    claim_name: self.owner.child_part("data"),
+                    read_only: None,
+                }),
+                ..Volume::default()
+            });
+        }
+        mounts.push(mount("tmp", "/tmp", false));
+        volumes.push(temporary);
         mounts.extend(self.mounts.iter().map(|(volume, path)| mount(&volume.name, path, true)));
-        let mut volumes = vec![data, temporary];
         volumes.extend(self.mounts.iter().map(|(volume, _)| volume.clone()));
         PodSpec {
             affinity: self.options.affinity.clone(),
@@ -131,7 +159,7 @@ impl SingleWriter<'_> {
             service_account_name: Some(self.owner.child()),
             termination_grace_period_seconds: Some(self.termination_seconds),
             tolerations: present(&self.options.tolerations),
-            topology_spread_constraints: present(&self.options.topology_spread_constraints),
+            topology_spread_constraints: self.spread(),
             volumes: Some(volumes),
             ..PodSpec::default()
         }
@@ -153,12 +181,46 @@ impl SingleWriter<'_> {
         }
     }
 
+    /// The pod's name, for replicas that tell each other apart.
+    fn name_variable(&self) -> Option<EnvVar> {
+        let Data::Shared { name_variable, .. } = self.data else {
+            return None;
+        };
+        Some(EnvVar {
+            name: name_variable.to_owned(),
+            value_from: Some(EnvVarSource {
+                field_ref: Some(ObjectFieldSelector {
+                    api_version: Some("v1".to_owned()),
+                    field_path: "metadata.name".to_owned(),
+                }),
+                ..EnvVarSource::default()
+            }),
+            ..EnvVar::default()
+        })
+    }
+
+    /// Replicas that share work go to different nodes where there are some, unless the user says how they are spread.
+    fn spread(&self) -> Option<Vec<TopologySpreadConstraint>> {
+        let wanted = present(&self.options.topology_spread_constraints);
+        if wanted.is_some() || self.data.replicas() == 1 {
+            return wanted;
+        }
+        Some(vec![TopologySpreadConstraint {
+            label_selector: Some(self.owner.label_selector()),
+            max_skew: 1,
+            topology_key: "kubernetes.io/hostname".to_owned(),
+            when_unsatisfiable: "ScheduleAnyway".to_owned(),
+            ..TopologySpreadConstraint::default()
+        }])
+    }
+
     fn container(&self, mounts: Vec<VolumeMount>) -> Container {
         Container {
             name: self.owner.program.to_owned(),
             image: Some(self.release.image.clone()),
             image_pull_policy: Some("IfNotPresent".to_owned()),
             command: Some(self.command.clone()),
+            env: self.name_variable().map(|variable| vec![variable]),
             ports: Some(vec![port("http", self.port), port("management", self.management_port)]),
             // Started once a second, so that a service is ready as soon as it can be; a long migration has ten minutes.
             startup_probe: Some(probe("/health/live", 1, 600)),
@@ -333,23 +395,50 @@ pub fn finding<P: std::borrow::Borrow<Pod>>(
     let Some(workload) = workload else {
         return fails(Reason::Progressing, "the pod is being made".to_owned());
     };
-    let pod = pods
+    let own: Vec<&Pod> = pods
         .iter()
         .map(std::borrow::Borrow::borrow)
-        .find(|pod: &&Pod| selects(owner, &pod.metadata) && pod.metadata.deletion_timestamp.is_none());
-    let Some(pod) = pod else {
+        .filter(|pod: &&Pod| selects(owner, &pod.metadata) && pod.metadata.deletion_timestamp.is_none())
+        .collect();
+    if own.is_empty() {
         return fails(
             Reason::Progressing,
             format!("StatefulSet `{}` has no pod yet", owner.child()),
         );
-    };
-    if let Some((reason, message)) = trouble(pod) {
-        return fails(reason, message);
     }
-    if is_ready(pod) && is_rolled_out(workload) {
-        return Finding::holds(ConditionType::WorkloadReady, Reason::Running, "1 of 1 pods ready");
+    let wanted = replicas(workload);
+    let ready = own.iter().filter(|pod| is_ready(pod)).count();
+    if let Some((reason, message)) = own.iter().find_map(|pod| trouble(pod)) {
+        return fails(reason, of_all(ready, wanted, message));
     }
-    fails(Reason::Progressing, format!("pod `{}` is starting", name(pod)))
+    if ready >= wanted && is_rolled_out(workload) {
+        return Finding::holds(
+            ConditionType::WorkloadReady,
+            Reason::Running,
+            format!("{wanted} of {wanted} pods ready"),
+        );
+    }
+    // While pods are replaced one by one, the last of them may be ready already.
+    let starting = own.iter().find(|pod| !is_ready(pod)).or(own.first());
+    let starting = starting.map(|pod| name(pod)).unwrap_or_default();
+    fails(
+        Reason::Progressing,
+        of_all(ready, wanted, format!("pod `{starting}` is starting")),
+    )
+}
+
+/// Pods that a workload is told to run.
+fn replicas(workload: &StatefulSet) -> usize {
+    let told = workload.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    usize::try_from(told).unwrap_or(1)
+}
+
+/// What is wrong with one of several pods, and how many work.
+fn of_all(ready: usize, wanted: usize, message: String) -> String {
+    if wanted == 1 {
+        return message;
+    }
+    format!("{ready} of {wanted} pods ready; {message}")
 }
 
 /// Whether a workload is told to run nothing.
@@ -375,7 +464,9 @@ fn is_rolled_out(workload: &StatefulSet) -> bool {
     let seen = status.observed_generation.unwrap_or_default() >= workload.metadata.generation.unwrap_or_default();
     seen && (status.update_revision.is_none()
         || status.current_revision == status.update_revision
-        || status.updated_replicas == Some(1))
+        || status
+            .updated_replicas
+            .is_some_and(|updated| usize::try_from(updated).unwrap_or(0) == replicas(workload)))
 }
 
 fn is_ready(pod: &Pod) -> bool {

@@ -92,6 +92,19 @@ pub fn connector_page_is_fresh(answer: &Option<StatusPage>) -> Duration {
     }
 }
 
+/// The pages of two replicas that share the work, as one: what waits is told by each for all, what comes in by each for
+/// itself, and a source that one of them can't read is what people have to see.
+pub fn together(one: StatusPage, other: StatusPage) -> StatusPage {
+    let is_connected = |page: &StatusPage| {
+        page.source
+            .as_ref()
+            .is_none_or(|source| source.state != SourceState::Connecting)
+    };
+    let rate = one.rate + other.rate;
+    let shown = if is_connected(&one) { other } else { one };
+    StatusPage { rate, ..shown }
+}
+
 /// How long a probe is good for: a policy takes a moment to be in force, so one that got through is repeated soon.
 pub fn probe_is_fresh(answer: &Option<PolicyProbe>) -> Duration {
     if *answer == Some(PolicyProbe::Blocked) {

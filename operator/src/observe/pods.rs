@@ -20,9 +20,14 @@ pub fn children_of(pods: &[Arc<Pod>], owner: &Owner) -> Vec<Arc<Pod>> {
 
 /// Uid and address of the first pod that is ready and stays.
 pub fn ready_pod(pods: &[Arc<Pod>]) -> Option<(String, IpAddr)> {
+    ready_pods(pods).next()
+}
+
+/// Uid and address of each pod that is ready and stays.
+pub fn ready_pods(pods: &[Arc<Pod>]) -> impl Iterator<Item = (String, IpAddr)> {
     pods.iter()
         .filter(|pod| pod.metadata.deletion_timestamp.is_none())
-        .find_map(|pod| {
+        .filter_map(|pod| {
             let status = pod.status.as_ref()?;
             let ready = status
                 .conditions

@@ -9,6 +9,7 @@ use fhir_operator_core::iot_connector::{self as core, Children, Decision, Valida
 use fhir_operator_core::names::{self, Owner};
 use fhir_operator_core::tenant::Admissible;
 use fhir_operator_core::{conditions, is_paused, tenant};
+use futures::future::join_all;
 use iot_connector_settings::MANAGEMENT_PORT;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -19,7 +20,7 @@ use super::{Context, ReconcileError, device_keys, misfits};
 use crate::kubernetes::status::{self, transitions};
 use crate::kubernetes::stored::Stored;
 use crate::observe::pages;
-use crate::observe::pods::{children_of, ready_pod};
+use crate::observe::pods::{children_of, ready_pod, ready_pods};
 use crate::observe::store::{Name, Seen};
 
 /// One look at one connector; gives when to look again at the latest.
@@ -67,16 +68,15 @@ async fn observe(connector: &Arc<IoTConnector>, context: &Context) -> World {
     let namespace = owner.namespace.as_str();
     let named = |name: String| Name::new(namespace, &name);
     let pods = children_of(&index.pods.in_namespace(namespace), &owner);
-    let page = match ready_pod(&pods) {
-        None => None,
-        Some((uid, ip)) => {
-            let page = pages::status_page(ip, MANAGEMENT_PORT);
-            context
-                .connector_pages
-                .ask(&uid, pages::connector_page_is_fresh, page)
-                .await
-        }
-    };
+    let asked = ready_pods(&pods).map(|(uid, ip)| async move {
+        let page = pages::status_page(ip, MANAGEMENT_PORT);
+        context
+            .connector_pages
+            .ask(&uid, pages::connector_page_is_fresh, page)
+            .await
+    });
+    let pages = join_all(asked).await;
+    let page = pages.into_iter().flatten().reduce(pages::together);
     World {
         now: Timestamp::now(),
         installation: Arc::clone(&context.installation),
@@ -130,7 +130,9 @@ async fn check(children: &Children, round: &mut Round<'_>, context: &Context) ->
         round.check(mapping, &index.config_maps).await?;
     }
     round.check(keys, &index.config_maps).await?;
-    round.check(volume_claim, &index.claims).await?;
+    if let Some(volume_claim) = volume_claim {
+        round.check(volume_claim, &index.claims).await?;
+    }
     round.check(service, &index.services).await?;
     round.check(stateful_set, &index.stateful_sets).await
 }
@@ -162,7 +164,9 @@ async fn apply(
         round.apply(mapping, &index.config_maps).await?;
     }
     let keys = device_keys::settle(keys, &missing_keys, validated, round, context).await?;
-    round.apply(&volume_claim, &index.claims).await?;
+    if let Some(volume_claim) = &volume_claim {
+        round.apply(volume_claim, &index.claims).await?;
+    }
     round.apply(&service, &index.services).await?;
     round.apply(&stateful_set, &index.stateful_sets).await?;
     Ok(Some(Arc::new(keys)))

@@ -9,7 +9,7 @@ pub use iot_connector_settings::{MqttVersion, SaslMechanism};
 use crate::shared::Volume;
 
 /// Where messages come from: at most one member. Whichever it is, HTTP is served too, and messages are kept in a spool
-/// on the pod's volume until their readings are Observations.
+/// until their readings are Observations: on the pod's volume, or with `nats.shared` in streams of the source.
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -89,11 +89,33 @@ pub struct NatsSource {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100))]
     pub device_token: Option<u16>,
+    /// Share the work among several replicas; absent: one replica works, and keeps messages on a volume of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shared: Option<SharedWork>,
     /// Secret in the same namespace with `username` and `password`, or `token`, or `user.creds`, and `ca.crt`, each
     /// where it is needed; followed when it changes. Absent: no user, and the system's authorities.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub secret_name: Option<String>,
+}
+
+/// Several replicas share the work: messages, measurements and dead letters are kept in streams that are made in the same
+/// JetStream, and no volume is used. A replica that is gone is taken over by the others within seconds.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.copies) || self.copies in [1, 3, 5]")
+        .message("source.nats.shared.copies has to be 1, 3 or 5")
+)]
+pub struct SharedWork {
+    /// Replicas of the connector, each sized for `capacity`; absent: 2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 16))]
+    pub replicas: Option<u32>,
+    /// Copies that the NATS cluster keeps of each stream when it is made: 1, 3 or 5; absent: 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 5))]
+    pub copies: Option<u8>,
 }
 
 /// Topics of Kafka, or of what speaks its protocol like Azure Event Hubs, to read with all their partitions. Where
@@ -130,6 +152,11 @@ pub struct KafkaSource {
 }
 
 impl Source {
+    /// How the work is shared, if it is.
+    pub fn shared(&self) -> Option<SharedWork> {
+        self.nats.as_ref().and_then(|nats| nats.shared)
+    }
+
     /// The Secret that says who the connector is to its source.
     pub fn secret_name(&self) -> Option<&str> {
         let of_mqtt = self.mqtt.as_ref().and_then(|mqtt| mqtt.secret_name.as_deref());

@@ -182,6 +182,14 @@ fn databases_change_in_bounds(#[case] old: &str, #[case] new: &str, #[case] says
     "source: {nats: {servers: ['tls://nats.example:4222'], stream: DEVICES, deviceToken: 2}}",
     ""
 )]
+#[case::shared_work(
+    "source: {nats: {servers: ['nats://b'], stream: S, shared: {replicas: 3, copies: 3}}}",
+    ""
+)]
+#[case::two_copies(
+    "source: {nats: {servers: ['nats://b'], stream: S, shared: {copies: 2}}}",
+    "source.nats.shared.copies has to be 1, 3 or 5"
+)]
 #[case::kafka(
     "source: {kafka: {brokers: ['b.example:9093'], topics: [t], tls: true, mechanism: PLAIN, secretName: hubs}}",
     ""
@@ -228,6 +236,21 @@ fn connectors(#[case] spec: &str, #[case] says: &str) {
     "source: {mqtt: {address: 'mqtt://b', topics: [t]}}",
     "source: {nats: {servers: ['nats://b'], stream: S}}",
     "kind of source is immutable"
+)]
+#[case::work_shared_later(
+    "source: {nats: {servers: ['nats://b'], stream: S}}",
+    "source: {nats: {servers: ['nats://b'], stream: S, shared: {}}}",
+    "source.nats.shared can't be added or removed"
+)]
+#[case::work_shared_no_more(
+    "source: {nats: {servers: ['nats://b'], stream: S, shared: {}}}",
+    "source: {nats: {servers: ['nats://b'], stream: S}}",
+    "source.nats.shared can't be added or removed"
+)]
+#[case::more_replicas(
+    "source: {nats: {servers: ['nats://b'], stream: S, shared: {}}}",
+    "source: {nats: {servers: ['nats://b'], stream: S, shared: {replicas: 5}}}",
+    ""
 )]
 #[case::class_named("", "source: {embedded: {storageClassName: fast}}", "storageClassName is immutable")]
 #[case::new_key("connections: [{name: ward}]", "connections: [{name: ward, keyGeneration: 2}]", "")]

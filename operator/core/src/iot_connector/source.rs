@@ -1,7 +1,7 @@
 //! The source of messages beside HTTP: what the connector is told about it, and what is said of it.
 
 use fhir_operator_api::{ConditionType, Reason, Source};
-use iot_connector_settings::{Kafka, Mqtt, Nats, SourceState, SourceStatus};
+use iot_connector_settings::{Kafka, Mqtt, Nats, SharedSpool, SourceState, SourceStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::Validated;
@@ -17,12 +17,27 @@ pub(super) fn settings(validated: &Validated, secrets: &str) -> iot_connector_se
         .unwrap_or_default()
 }
 
+/// The streams in which replicas share the work, where they do. Each replica has a name of its own beside them.
+pub(crate) fn shared(source: &Source, owner: &Owner) -> Option<SharedSpool> {
+    let wanted = source.shared()?;
+    let default = SharedSpool::default();
+    Some(SharedSpool {
+        name: own_name(owner),
+        copies: wanted.copies.unwrap_or(default.copies),
+        ..default
+    })
+}
+
+/// The broker keeps the connector's place by this name, which nobody else in the cluster has: no namespace and no name has
+/// an underscore.
+fn own_name(owner: &Owner) -> String {
+    format!("{}_{}", owner.namespace, owner.child())
+}
+
 /// The connector's own form of a source.
 pub(crate) fn of(source: &Source, owner: &Owner, secrets: &str) -> iot_connector_settings::Source {
     let secret_folder = source.secret_name().map(|_| secrets.into());
-    // The broker keeps the connector's place by this name, which nobody else in the cluster has: no namespace and no name
-    // has an underscore.
-    let own_name = format!("{}_{}", owner.namespace, owner.child());
+    let own_name = own_name(owner);
     iot_connector_settings::Source {
         mqtt: source.mqtt.as_ref().map(|mqtt| Mqtt {
             address: mqtt.address.clone(),
@@ -82,7 +97,8 @@ pub(super) fn finding(source: Option<&Source>, told: Option<&SourceStatus>, said
     let why = told.message.as_deref();
     Some(match told.state {
         SourceState::Connecting => not_connected(format!("{kind}: {}", why.unwrap_or("connecting"))),
-        SourceState::Connected => connected(format!("the {kind} is read")),
+        SourceState::Connected if source.shared().is_some() => connected(format!("the {kind} is read")),
+        SourceState::Connected => connected(format!("the {kind} is read by one replica, whose spool is its own")),
         SourceState::Waiting => connected(format!(
             "the {kind} keeps its messages: {}",
             why.unwrap_or("the queue is full")

@@ -89,16 +89,18 @@ fn running_findings(connector: &IoTConnector, validated: &Validated, world: &Wor
         world.stateful_set.as_deref(),
         &pods(world),
     );
-    let spool = validated.volume.finding(
-        ConditionType::SourceReady,
-        world.volume_claim.as_deref(),
-        ApplyRefusal::of(&world.refused, "PersistentVolumeClaim"),
-    );
+    let spool = || {
+        validated.volume.finding(
+            ConditionType::SourceReady,
+            world.volume_claim.as_deref(),
+            ApplyRefusal::of(&world.refused, "PersistentVolumeClaim"),
+        )
+    };
     // A volume that isn't there comes first: without it nothing is read.
     let told = world.page.as_ref().and_then(|page| page.source.as_ref());
     let source = match source::finding(validated.source.as_ref(), told, connector.conditions()) {
-        Some(finding) if spool.holds => finding,
-        _ => spool,
+        Some(finding) if validated.shares_work() || spool().holds => finding,
+        _ => spool(),
     };
     let exposed = Finding::holds(
         ConditionType::Exposed,

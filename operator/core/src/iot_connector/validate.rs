@@ -81,6 +81,13 @@ pub struct Validated {
     pub suspended: bool,
 }
 
+impl Validated {
+    /// Whether replicas share the work, with streams instead of a volume.
+    pub(crate) fn shares_work(&self) -> bool {
+        self.source.as_ref().is_some_and(|source| source.shared().is_some())
+    }
+}
+
 /// The FhirService of a connector that has a place. Messages are taken and kept even while there is none.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ServiceLink {

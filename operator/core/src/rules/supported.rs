@@ -1,6 +1,6 @@
 //! Fields whose type is final and that this release doesn't act on are refused, never silently ignored.
 
-use fhir_operator_api::{FhirService, FhirServiceSpec, IoTConnector, IoTConnectorSpec, Reason, Role};
+use fhir_operator_api::{DeletionPolicy, FhirService, FhirServiceSpec, IoTConnector, IoTConnectorSpec, Reason, Role};
 
 use super::Verdict;
 use crate::Refusal;
@@ -73,6 +73,15 @@ pub(crate) fn unsupported_of_connector(spec: &IoTConnectorSpec) -> Vec<String> {
     let mut unsupported = Vec::new();
     if spec.source.as_ref().is_some_and(|source| source.managed.is_some()) {
         unsupported.push("spec.source.managed".to_owned());
+    }
+    if spec.source.as_ref().is_some_and(|source| source.shared().is_some()) {
+        // Traces are kept on a volume, and streams belong to whoever runs the NATS.
+        if spec.trace.is_some() {
+            unsupported.push("spec.trace with source.nats.shared".to_owned());
+        }
+        if spec.deletion_policy == Some(DeletionPolicy::Delete) {
+            unsupported.push("spec.deletionPolicy Delete with source.nats.shared".to_owned());
+        }
     }
     unsupported
 }

@@ -99,6 +99,70 @@ fn a_connector_with_a_source(#[case] source: &str) {
     );
 }
 
+const OF_SHARED: &str =
+    "source: {nats: {servers: ['nats://nats.example'], stream: DEVICES, shared: {replicas: 3, copies: 3}}}";
+
+#[test]
+fn replicas_that_share_the_work_have_streams_instead_of_a_volume() {
+    let connector = connector(&format!("{MAPPED}, {OF_SHARED}"));
+    let mut world = connector_world();
+    let built = build(&connector, &world);
+    assert_eq!(built.volume_claim, None);
+    insta::assert_snapshot!(documents([json(&built.settings), json(&built.stateful_set)]));
+
+    // Whatever volume has the name of one, none is waited for; and all replicas have to be ready.
+    let workload = || reason_of(&connector, &world, ConditionType::WorkloadReady);
+    let pod = |number: u32, ready: &str| {
+        Arc::new(yaml(&format!(
+            "metadata: {{name: vitals-iot-{number}, labels: {{app.kubernetes.io/name: iot-connector, app.kubernetes.io/instance: vitals}}}}\nstatus: {{conditions: [{{type: Ready, status: '{ready}'}}]}}"
+        )))
+    };
+    assert_eq!(workload().as_deref(), Some("Progressing"));
+    world.stateful_set = Some(Arc::new(yaml(
+        "metadata: {name: vitals-iot, generation: 1}\nspec: {replicas: 3, selector: {}, template: {}}\nstatus: {observedGeneration: 1, replicas: 3, updatedReplicas: 3}",
+    )));
+    world.pods = vec![pod(0, "True"), pod(1, "True"), pod(2, "False")];
+    let told = |world: &World| {
+        let said = status(&connector, &decide(&connector, world), world);
+        find(&said.conditions, ConditionType::WorkloadReady).map(|found| found.message.clone())
+    };
+    assert_eq!(
+        told(&world).as_deref(),
+        Some("2 of 3 pods ready; pod `vitals-iot-2` is starting")
+    );
+    world.pods[2] = pod(2, "True");
+    assert_eq!(told(&world).as_deref(), Some("3 of 3 pods ready"));
+    world.page = Some(StatusPage {
+        source: Some(SourceStatus {
+            kind: "nats".to_owned(),
+            state: SourceState::Connected,
+            message: None,
+        }),
+        ..page(0.0, 0, "2026-01-01T11:59:00Z")
+    });
+    assert_eq!(
+        reason_of(&connector, &world, ConditionType::SourceReady).as_deref(),
+        Some("Connected")
+    );
+}
+
+#[rstest]
+#[case::traces("trace: {keep: 5}", "spec.trace with source.nats.shared")]
+#[case::deletion("deletionPolicy: Delete", "spec.deletionPolicy Delete with source.nats.shared")]
+fn what_shared_work_has_no_use_for_is_refused(#[case] member: &str, #[case] path: &str) {
+    let connector = connector(&format!("{MAPPED}, {OF_SHARED}, {member}"));
+    let world = connector_world();
+    let said = status(&connector, &decide(&connector, &world), &world);
+    let ready = find(&said.conditions, ConditionType::Ready).unwrap();
+    assert_eq!(
+        (ready.reason.as_str(), ready.message.as_str()),
+        (
+            "NotSupported",
+            format!("this release doesn't act on `{path}`: remove it").as_str()
+        )
+    );
+}
+
 /// What the API takes, the connector takes: it wouldn't start otherwise.
 #[rstest]
 #[case::capacity("capacity", "messagesPerSecond")]

@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::Volume;
 
 use super::settings::{ACCESS_PATH, CA_PATH, DATA_PATH, SETTINGS_FILE, SETTINGS_PATH};
 use crate::fhir_service::{Authentication, Validated, World};
-use crate::pods::{self, SingleWriter, config_map_volume, issuer_certificates};
+use crate::pods::{self, Data, Workload, config_map_volume, issuer_certificates};
 
 /// What an idle server needs, measured with room for its caches; the limit is on memory alone.
 const REQUESTS: &[(&str, &str)] = &[("cpu", "50m"), ("memory", "64Mi")];
@@ -24,7 +24,7 @@ pub(super) fn build(validated: &Validated, world: &World, settings: &str) -> Sta
         ),
     ];
     mounts.extend(certificates(validated).map(|volume| (volume, CA_PATH)));
-    SingleWriter {
+    Workload {
         owner,
         release: &validated.release,
         command: vec![
@@ -35,7 +35,7 @@ pub(super) fn build(validated: &Validated, world: &World, settings: &str) -> Sta
         ],
         port: fhir_server_settings::PORT,
         management_port: fhir_server_settings::MANAGEMENT_PORT,
-        data_path: DATA_PATH,
+        data: Data::Volume(DATA_PATH),
         mounts,
         settings,
         resources: pods::resources(validated.resources.as_ref(), REQUESTS, LIMITS),

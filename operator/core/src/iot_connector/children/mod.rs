@@ -31,8 +31,8 @@ pub struct Children {
     pub keys: ConfigMap,
     /// Keys whose Secrets are to be made, see [`super::keys`].
     pub missing_keys: Vec<WantedConnection>,
-    /// `NAME-iot-data`. Never pruned.
-    pub volume_claim: PersistentVolumeClaim,
+    /// `NAME-iot-data`. Never pruned. Absent where replicas share streams.
+    pub volume_claim: Option<PersistentVolumeClaim>,
     /// `NAME-iot`: device messages on port 80.
     pub service: Service,
     /// `NAME-iot`.
@@ -53,7 +53,7 @@ pub fn children(decision: &Decision, world: &World) -> Option<Children> {
         mapping: mapping::build(validated),
         keys: keys.config_map(&validated.owner, &validated.connections),
         missing_keys: keys.missing(&validated.connections).into_iter().cloned().collect(),
-        volume_claim: volume_claim::build(validated, world),
+        volume_claim: (!validated.shares_work()).then(|| volume_claim::build(validated, world)),
         service: service::build(validated),
         stateful_set: stateful_set::build(validated, world, &settings),
     })

@@ -48,8 +48,16 @@ pub(super) fn text(validated: &Validated) -> String {
         management: Some(format!("0.0.0.0:{MANAGEMENT_PORT}")),
         source: source::settings(validated, SOURCE_PATH),
         spool: Spool {
-            path: format!("{DATA_PATH}/spool").into(),
+            path: if validated.shares_work() {
+                default.spool.path.clone()
+            } else {
+                format!("{DATA_PATH}/spool").into()
+            },
             max_bytes: spool_bytes(validated, &default),
+            shared: validated
+                .source
+                .as_ref()
+                .and_then(|source| source::shared(source, owner)),
         },
         device_mapping: Some(format!("{MAPPING_PATH}/{DEVICE_FILE}").into()),
         fhir_mapping: Some(format!("{MAPPING_PATH}/{FHIR_FILE}").into()),

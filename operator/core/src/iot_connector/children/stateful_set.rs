@@ -1,5 +1,6 @@
-//! `NAME-iot`: the connector, one writer on its spool, with a token for its FhirService.
+//! `NAME-iot`: the connector with a token for its FhirService: one writer on its spool, or replicas that share one.
 
+use fhir_operator_api::Source;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{
     ProjectedVolumeSource, SecretVolumeSource, ServiceAccountTokenProjection, Volume, VolumeProjection,
@@ -10,7 +11,7 @@ use super::settings::{
 };
 use crate::iot_connector::{Validated, World};
 use crate::names::audience;
-use crate::pods::{self, SingleWriter, config_map_volume, issuer_certificates};
+use crate::pods::{self, Data, Workload, config_map_volume, issuer_certificates};
 
 /// For how long a token is valid; kubelet renews it at four fifths.
 const TOKEN_SECONDS: i64 = 3600;
@@ -22,7 +23,7 @@ const MEMORY_LIMIT: &str = "1Gi";
 pub(super) fn build(validated: &Validated, world: &World, settings: &str) -> StatefulSet {
     let owner = &validated.owner;
     let cpu = cpu(validated.messages_per_second);
-    SingleWriter {
+    Workload {
         owner,
         release: &validated.release,
         command: vec![
@@ -33,7 +34,7 @@ pub(super) fn build(validated: &Validated, world: &World, settings: &str) -> Sta
         ],
         port: iot_connector_settings::PORT,
         management_port: iot_connector_settings::MANAGEMENT_PORT,
-        data_path: DATA_PATH,
+        data: data(validated),
         mounts: [
             (
                 config_map_volume("settings", owner.child_part("settings"), false),
@@ -62,6 +63,21 @@ pub(super) fn build(validated: &Validated, world: &World, settings: &str) -> Sta
         termination_seconds: 60,
     }
     .stateful_set()
+}
+
+/// The variable that names a replica among those that share the work (`spool.shared.member`).
+const MEMBER_VARIABLE: &str = "IOT_CONNECTOR_SPOOL_SHARED_MEMBER";
+/// Replicas where the work is shared and their number isn't named.
+const DEFAULT_REPLICAS: u32 = 2;
+
+fn data(validated: &Validated) -> Data {
+    match validated.source.as_ref().and_then(Source::shared) {
+        None => Data::Volume(DATA_PATH),
+        Some(shared) => Data::Shared {
+            replicas: i32::try_from(shared.replicas.unwrap_or(DEFAULT_REPLICAS)).unwrap_or(i32::MAX),
+            name_variable: MEMBER_VARIABLE,
+        },
+    }
 }
 
 /// The Secret of the source. Without it the connector runs, takes messages by HTTP, and says what is missing.
