@@ -26,7 +26,7 @@ use crate::{
         senders::{SenderError, Senders},
     },
     metrics::{ConnectorMetrics, ErrorLabels},
-    spool::{Appended, Ids, NewMessage, RequestKey},
+    spool::{Appended, Ids, NewMessage, RequestKey, SpoolError},
     status::SharedReport,
     store::Store,
 };
@@ -66,6 +66,8 @@ pub enum Full {
     Queue(String),
     /// Of dead letters: somebody has to look at them.
     DeadLetters(String),
+    /// The mappings are missing, and messages can't be told apart without them.
+    Mappings(String),
     /// Nowhere to put them, for now.
     NotReady(String),
 }
@@ -74,7 +76,7 @@ impl Full {
     /// For people.
     pub fn reason(self) -> String {
         match self {
-            Self::Queue(reason) | Self::DeadLetters(reason) | Self::NotReady(reason) => reason,
+            Self::Queue(reason) | Self::DeadLetters(reason) | Self::Mappings(reason) | Self::NotReady(reason) => reason,
         }
     }
 }
@@ -82,8 +84,10 @@ impl Full {
 impl Ingest {
     /// Whether messages are taken now. Blocks on the spool's file where dead letters are bounded by age.
     pub fn full(&self) -> Option<Full> {
-        if let Some(error) = self.store.not_ready() {
-            return Some(Full::NotReady(daemon::process::describe(&error)));
+        match self.store.not_ready() {
+            None => {}
+            Some(error @ SpoolError::NoMappings) => return Some(Full::Mappings(error.to_string())),
+            Some(error) => return Some(Full::NotReady(error.to_string())),
         }
         let figures = self.store.figures();
         let bounds = &self.dead_letters;
@@ -308,7 +312,7 @@ fn refuse_full(ingest: &Ingest, full: Full) -> Response {
     let (status, name) = match full {
         Full::Queue(_) => (StatusCode::TOO_MANY_REQUESTS, "queue_full"),
         Full::DeadLetters(_) => (StatusCode::INSUFFICIENT_STORAGE, "dead_letters_full"),
-        Full::NotReady(_) => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
+        Full::Mappings(_) | Full::NotReady(_) => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
     };
     ingest.count_refusal(name);
     refuse_for_now(status, full.reason())

@@ -67,6 +67,8 @@ pub struct Shared {
     figures: Arc<Figures>,
     /// While there is a session.
     streams: watch::Sender<Option<Streams>>,
+    /// Why there is none.
+    trouble: watch::Sender<Option<String>>,
     /// Messages that end with dead letters.
     finish: mpsc::UnboundedSender<Finished>,
     finished: Mutex<mpsc::UnboundedReceiver<Finished>>,
@@ -101,6 +103,7 @@ impl Shared {
             hand: Hand::default(),
             figures: Arc::default(),
             streams: watch::Sender::new(None),
+            trouble: watch::Sender::new(None),
             finish,
             finished: Mutex::new(finished),
             burials: AtomicUsize::new(0),
@@ -124,6 +127,7 @@ impl Shared {
                 wait = SHORTEST;
             }
             warn!("the shared spool can't be used; trying again: {lost}");
+            self.trouble.send_replace(Some(lost.0));
             self.metrics.source_error("shared_spool");
             tokio::select! {
                 () = sleep(wait) => {}
@@ -205,14 +209,17 @@ impl Shared {
 
     /// Why no message can be taken at present.
     pub fn not_ready(&self) -> Option<SpoolError> {
-        if self.mappings.borrow().is_none() {
-            return Some(SpoolError::NoMappings);
+        if let Err(error) = self.streams() {
+            return Some(error);
         }
-        self.streams().err()
+        self.mappings.borrow().is_none().then_some(SpoolError::NoMappings)
     }
 
     fn streams(&self) -> Result<Streams, SpoolError> {
-        let missing = || SpoolError::Shared("its NATS server isn't connected at present".to_owned());
+        let missing = || {
+            let trouble = self.trouble.borrow().clone();
+            SpoolError::Shared(trouble.unwrap_or_else(|| "its NATS server isn't connected yet".to_owned()))
+        };
         self.streams.borrow().clone().ok_or_else(missing)
     }
 

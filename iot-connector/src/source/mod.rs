@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use crate::{
-    http::Ingest,
+    http::{Full, Ingest},
     spool::{Appended, NewMessage, Position},
     store::{Arrival, Store},
 };
@@ -162,7 +162,11 @@ impl<S: Source> Reader<S> {
     ) -> Result<Vec<Delivery<<S::Connection as Connection>::Ack>>, SourceError> {
         let mut waited = false;
         while let Some(full) = self.ingest.full() {
-            self.tell(SourceState::Waiting, Some(full.reason()));
+            let state = match full {
+                Full::NotReady(_) => SourceState::Connecting,
+                Full::Queue(_) | Full::DeadLetters(_) | Full::Mappings(_) => SourceState::Waiting,
+            };
+            self.tell(state, Some(full.reason()));
             waited = true;
             sleep(LOOK).await;
         }

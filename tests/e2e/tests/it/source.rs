@@ -1,10 +1,11 @@
-//! A connector that reads a stream of a NATS server outside of the cluster.
+//! Connectors that read a stream of a NATS server outside of the cluster, alone and several together.
 
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
+use async_nats::jetstream;
 use e2e::{Cluster, Fhir, Namespace, connector, eventually, service};
 use serde_json::json;
 use tokio::process::{Child, Command};
@@ -44,6 +45,23 @@ impl Server {
             _child: child,
         })
     }
+
+    /// A client, and the stream that connectors read.
+    async fn stream(&self, token: &str) -> Result<jetstream::Context> {
+        let client = eventually("the NATS server", || async {
+            let options = async_nats::ConnectOptions::with_token(token.to_owned());
+            Ok(options.connect(&self.address).await?)
+        })
+        .await?;
+        let jetstream = jetstream::new(client);
+        let stream = jetstream::stream::Config {
+            name: "DEVICES".to_owned(),
+            subjects: vec!["devices.>".to_owned()],
+            ..Default::default()
+        };
+        jetstream.create_stream(stream).await?;
+        Ok(jetstream)
+    }
 }
 
 /// What the condition `SourceReady` says.
@@ -61,18 +79,7 @@ async fn a_stream_is_read_as_soon_as_the_secret_is_there() -> Result<()> {
     let _shared = OPERATOR.read().await;
     let folder = tempfile::tempdir()?;
     let server = Server::start(folder.path(), "a token")?;
-    let client = eventually("the NATS server", || async {
-        let options = async_nats::ConnectOptions::with_token("a token".to_owned());
-        Ok(options.connect(&server.address).await?)
-    })
-    .await?;
-    let jetstream = async_nats::jetstream::new(client);
-    let stream = async_nats::jetstream::stream::Config {
-        name: "DEVICES".to_owned(),
-        subjects: vec!["devices.>".to_owned()],
-        ..Default::default()
-    };
-    jetstream.create_stream(stream).await?;
+    let jetstream = server.stream("a token").await?;
 
     let namespace = Cluster::connect()?.namespace("streamed").await?;
     namespace.apply(&service("clinic", "R4", "")).await?;
@@ -100,5 +107,58 @@ async fn a_stream_is_read_as_soon_as_the_secret_is_there() -> Result<()> {
     let fhir = Fhir::open(&namespace, "clinic", Some("default")).await?;
     let found = fhir.until_found("Observation?code=8867-4", 1).await?;
     ensure!(found["entry"][0]["resource"]["valueQuantity"]["value"] == 61, "{found}");
+    namespace.delete().await
+}
+
+/// Readings, half of them before a replica is killed.
+const READINGS: u32 = 40;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_share_a_stream_and_take_over_from_one_that_is_killed() -> Result<()> {
+    let _shared = OPERATOR.read().await;
+    let folder = tempfile::tempdir()?;
+    let server = Server::start(folder.path(), "a token")?;
+    let jetstream = server.stream("a token").await?;
+    let namespace = Cluster::connect()?.namespace("shared").await?;
+    let secret = ["create", "secret", "generic", "broker", "--from-literal=token=a token"];
+    namespace.kubectl(&secret).await?;
+    namespace.apply(&service("clinic", "R4", "")).await?;
+    let source = format!(
+        "  source: {{nats: {{servers: ['{}'], stream: DEVICES, secretName: broker, shared: {{replicas: 2}}}}}}\n",
+        server.address
+    );
+    namespace.apply(&connector("vitals", "clinic", &source)).await?;
+    namespace.until("iot/vitals", "Ready", "True", "Ingesting").await?;
+    ensure!(
+        namespace.get("pvc/vitals-iot-data").await?.is_none(),
+        "no volume is made"
+    );
+    for number in 0..READINGS {
+        if number == READINGS / 2 {
+            let kill = ["delete", "pod", "vitals-iot-1", "--grace-period=0", "--force"];
+            namespace.kubectl(&kill).await?;
+        }
+        let time = format!("2026-01-01T08:00:{number:02}Z");
+        let device = format!("d{}", number % 7);
+        let message = json!({"heartRate": number, "deviceId": device, "patientId": "p1", "endDate": time});
+        let subject = format!("devices.{device}");
+        jetstream.publish(subject, message.to_string().into()).await?.await?;
+    }
+    let fhir = Fhir::open(&namespace, "clinic", Some("default")).await?;
+    let search = format!("Observation?code=8867-4&_count={}", 2 * READINGS);
+    let found = fhir.until_found(&search, u64::from(READINGS)).await?;
+    let mut values: Vec<u64> = found["entry"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry["resource"]["valueQuantity"]["value"].as_u64())
+        .collect();
+    values.sort_unstable();
+    let expected: Vec<u64> = (0..u64::from(READINGS)).collect();
+    ensure!(values == expected, "{values:?}");
+    // The replica that was killed comes back, and takes its part again.
+    namespace
+        .until("iot/vitals", "WorkloadReady", "True", "Running")
+        .await?;
     namespace.delete().await
 }
