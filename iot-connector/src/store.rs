@@ -195,7 +195,7 @@ impl Store {
                 let spool = spool.clone();
                 blocking(move || spool.dead_letters(&filter, after, limit)).await
             }
-            Self::Shared(shared) => shared.dead_letters(&filter, after, limit).await,
+            Self::Shared(shared) => Box::pin(shared.dead_letters(&filter, after, limit)).await,
         }
     }
 
@@ -242,19 +242,25 @@ impl Store {
         }
     }
 
-    /// What is known of a message. Blocks on a file.
-    pub fn trace(&self, id: i64) -> Result<Option<Trace>, SpoolError> {
+    /// What is known of a message.
+    pub async fn trace(&self, id: i64) -> Result<Option<Trace>, SpoolError> {
         match self {
-            Self::File(spool) => spool.trace(id),
-            Self::Shared(_) => Err(SpoolError::NoTraces),
+            Self::File(spool) => {
+                let spool = spool.clone();
+                blocking(move || spool.trace(id)).await
+            }
+            Self::Shared(shared) => Box::pin(shared.trace(id)).await,
         }
     }
 
-    /// The latest messages that are done with, newest first, without payloads and dead letters. Blocks on a file.
-    pub fn latest_traces(&self, limit: u32) -> Result<Vec<Trace>, SpoolError> {
+    /// The latest messages that are done with, newest first, without payloads and dead letters.
+    pub async fn latest_traces(&self, limit: u32) -> Result<Vec<Trace>, SpoolError> {
         match self {
-            Self::File(spool) => spool.latest_traces(limit),
-            Self::Shared(_) => Err(SpoolError::NoTraces),
+            Self::File(spool) => {
+                let spool = spool.clone();
+                blocking(move || spool.latest_traces(limit)).await
+            }
+            Self::Shared(shared) => Box::pin(shared.latest_traces(limit)).await,
         }
     }
 }

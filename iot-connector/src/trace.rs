@@ -105,21 +105,22 @@ pub struct Tracing {
 }
 
 impl Tracing {
-    /// A message; `None` where it isn't known. Blocks on the spool's file.
-    pub fn of(&self, id: i64) -> Result<Option<Page>, Error> {
-        let Some(trace) = self.store.trace(id)? else {
+    /// A message; `None` where it isn't known.
+    pub async fn of(self: Arc<Self>, id: i64) -> Result<Option<Page>, Error> {
+        let Some(trace) = self.store.trace(id).await? else {
             return Ok(None);
         };
-        let mapping = self.mapped(&trace);
-        Ok(Some(Page {
-            mapping,
+        // A long message takes its time.
+        let told = tokio::task::spawn_blocking(move || Page {
+            mapping: self.mapped(&trace),
             ..self.page(&trace)
-        }))
+        });
+        Ok(Some(told.await.map_err(|_| SpoolError::Closed)?))
     }
 
-    /// The latest that are done with, newest first. Blocks on the spool's file.
-    pub fn latest(&self, limit: u32) -> Result<Vec<Page>, Error> {
-        let traces = self.store.latest_traces(limit)?;
+    /// The latest that are done with, newest first.
+    pub async fn latest(&self, limit: u32) -> Result<Vec<Page>, Error> {
+        let traces = self.store.latest_traces(limit).await?;
         Ok(traces.iter().map(|trace| self.page(trace)).collect())
     }
 

@@ -12,10 +12,7 @@ use axum::{
 use serde::Deserialize;
 
 use super::refusal;
-use crate::{
-    spool::SpoolError,
-    trace::{self, Tracing},
-};
+use crate::trace::{self, Tracing};
 
 /// A page has at most so many entries.
 const PAGE: u32 = 1000;
@@ -41,21 +38,18 @@ impl Default for Listing {
 }
 
 async fn latest(State(tracing): State<Arc<Tracing>>, Query(listing): Query<Listing>) -> Response {
-    answer(move || tracing.latest(listing.limit.clamp(1, PAGE))).await
+    answer(tracing.latest(listing.limit.clamp(1, PAGE)).await)
 }
 
 async fn one(State(tracing): State<Arc<Tracing>>, Path(id): Path<i64>) -> Response {
-    answer(move || tracing.of(id)?.ok_or(trace::Error::Unknown(id))).await
+    let found = tracing.of(id).await;
+    answer(found.and_then(|page| page.ok_or(trace::Error::Unknown(id))))
 }
 
-async fn answer<T: serde::Serialize + Send + 'static>(
-    ask: impl FnOnce() -> Result<T, trace::Error> + Send + 'static,
-) -> Response {
-    match tokio::task::spawn_blocking(ask).await {
-        Ok(Ok(found)) => Json(found).into_response(),
-        Ok(Err(error @ trace::Error::Unknown(_))) => refusal(StatusCode::NOT_FOUND, error),
-        Ok(Err(error @ trace::Error::Spool(SpoolError::NoTraces))) => refusal(StatusCode::NOT_IMPLEMENTED, error),
-        Ok(Err(error)) => refusal(StatusCode::INTERNAL_SERVER_ERROR, daemon::process::describe(&error)),
-        Err(error) => refusal(StatusCode::INTERNAL_SERVER_ERROR, error),
+fn answer<T: serde::Serialize>(told: Result<T, trace::Error>) -> Response {
+    match told {
+        Ok(found) => Json(found).into_response(),
+        Err(error @ trace::Error::Unknown(_)) => refusal(StatusCode::NOT_FOUND, error),
+        Err(error) => refusal(StatusCode::INTERNAL_SERVER_ERROR, daemon::process::describe(&error)),
     }
 }

@@ -166,6 +166,12 @@ impl Hand {
         Some((bucket, inner.held.get(&bucket)?.open(seq)?))
     }
 
+    /// An entry of a message that is worked on here, and when it was put into the stream.
+    pub fn waiting(&self, message: i64) -> Option<(Arc<Entry>, Micros)> {
+        let inner = self.inner();
+        inner.held.values().find_map(|holding| holding.waiting(message))
+    }
+
     /// An entry is finished. Nothing happens where its bucket isn't ours any more.
     pub fn finish(&self, seq: u64, account: Account) {
         let mut inner = self.inner();

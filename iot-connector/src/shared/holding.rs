@@ -68,6 +68,14 @@ impl Holding {
         }
     }
 
+    /// An open entry of a message, and when it was put into the stream.
+    pub fn waiting(&self, message: i64) -> Option<(Arc<Entry>, Micros)> {
+        self.entries.values().find_map(|state| match state {
+            State::Open(entry, queued) if entry.raw.order.position == message => Some((entry.clone(), *queued)),
+            State::Open(..) | State::Finished(_) => None,
+        })
+    }
+
     /// An entry is finished; what is known to be finished already stays as it is.
     pub fn finish(&mut self, seq: u64, account: Account) {
         if let Some(state @ State::Open(..)) = self.entries.get_mut(&seq) {

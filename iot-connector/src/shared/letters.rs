@@ -1,36 +1,33 @@
 //! Dead letters in a stream of their own: put there before the entry counts as finished, read in their order.
 
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, atomic::Ordering};
 
-use async_nats::jetstream::{
-    consumer::{DeliverPolicy, pull::OrderedConfig},
-    message::PublishMessage,
-    stream::DirectGetErrorKind,
-};
+use async_nats::jetstream::{message::PublishMessage, stream::DirectGetErrorKind};
 use bytes::Bytes;
-use futures::StreamExt;
+use futures::{StreamExt, stream::FuturesUnordered};
 use iot_mapping::Order;
 use serde::{Deserialize, Serialize};
-use tokio::time::timeout;
 
 use super::{
     Lost, Shared,
     entry::{self, Entry, Raw},
     publish::Named,
+    scan::{Scan, failed},
     streams::Streams,
+    traces,
 };
 use crate::{
     pipeline::now,
-    source::nats::ANSWER,
     spool::{DeadLetter, DeadLetterFilter, Fault, Finished, Micros, SpoolError},
 };
+
+/// Entries whose dead letters are stored at the same time.
+const TOGETHER: usize = 64;
 
 /// A dead letter but for the device's bytes.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Head {
-    /// The entry that it was a part of.
-    entry: i64,
     died: Micros,
     received: Micros,
     position: i64,
@@ -39,40 +36,57 @@ struct Head {
     context: String,
 }
 
-/// Buries what is handed over; returns when that can't be done any more.
-pub(super) async fn bury_all(shared: &Shared, streams: &Streams) -> Lost {
+/// Ends entries that are handed over: their dead letters are stored first. Returns when that can't be done any more.
+pub(super) async fn end_all(shared: &Shared, streams: &Streams) -> Lost {
     let mut finished = shared.finished.lock().await;
+    let mut burials = FuturesUnordered::new();
     loop {
-        let Some(message) = finished.recv().await else {
+        let message = tokio::select! {
+            Some(buried) = burials.next(), if !burials.is_empty() => {
+                if let Err(lost) = buried {
+                    return lost;
+                }
+                continue;
+            }
+            message = finished.recv(), if burials.len() < TOGETHER => message,
+        };
+        let Some(message) = message else {
             return Lost("nothing more is handed over".to_owned());
         };
+        shared.ending.fetch_sub(1, Ordering::AcqRel);
         let seq = message.seq.unsigned_abs();
-        // Whoever has the bucket now finds the same, and buries it.
-        if let Some((_, entry)) = shared.hand.open(seq) {
-            if let Err(lost) = bury(streams, &message, &entry).await {
-                shared.burials.fetch_sub(1, Ordering::AcqRel);
-                return lost;
-            }
+        // Whoever has the bucket now finds the same, and ends it.
+        let Some((bucket, entry)) = shared.hand.open(seq) else {
+            continue;
+        };
+        traces::keep(streams, &shared.trace, bucket, &message, &entry).await;
+        if message.faults.is_empty() {
             shared.hand.finish(seq, message.account);
+        } else {
+            burials.push(end(shared, streams, message, entry));
         }
-        shared.burials.fetch_sub(1, Ordering::AcqRel);
     }
+}
+
+async fn end(shared: &Shared, streams: &Streams, message: Finished, entry: Arc<Entry>) -> Result<(), Lost> {
+    bury(streams, &message, &entry).await?;
+    shared.hand.finish(message.seq.unsigned_abs(), message.account);
+    Ok(())
 }
 
 async fn bury(streams: &Streams, message: &Finished, entry: &Entry) -> Result<(), Lost> {
     let failed = |error: &dyn std::fmt::Display| Lost(format!("a dead letter can't be stored: {error}"));
     for (number, fault) in message.faults.iter().enumerate() {
-        let order = entry.raw.order;
+        let Order { received, position } = entry.raw.order;
         let head = Head {
-            entry: message.seq,
             died: now(),
-            received: order.received,
-            position: order.position,
+            received,
+            position,
             fault: fault.clone(),
             context: entry.raw.context.to_string(),
         };
         // The same letter has the same subject, where there is one only. The time tells streams apart that were made anew.
-        let subject = format!("{}.dead.{}.{}.{number}", streams.name, order.received, message.seq);
+        let subject = format!("{}.dead.{position}.{received}.{}.{number}", streams.name, message.seq);
         let publish = PublishMessage::build().payload(entry::join(&head, &entry.raw.body).into());
         let sent = streams.context.send_publish(subject, publish).await;
         let sent = sent.map_err(|error| failed(&error))?;
@@ -149,35 +163,27 @@ impl Shared {
             let found = self.dead_letter(id).await?;
             return Ok(found.into_iter().filter(|letter| matches(filter, letter)).collect());
         }
-        let state = streams.letters.get_info().await.map_err(|error| failed(&error))?.state;
+        let mut letters = Scan::from(&streams.letters, after.unsigned_abs() + 1, None).await?;
         let mut found = Vec::new();
-        if state.messages == 0 || state.last_sequence <= after.unsigned_abs() {
-            return Ok(found);
-        }
-        let config = OrderedConfig {
-            deliver_policy: DeliverPolicy::ByStartSequence {
-                start_sequence: after.unsigned_abs() + 1,
-            },
-            ..OrderedConfig::default()
-        };
-        let consumer = streams.letters.create_consumer(config).await;
-        let consumer = consumer.map_err(|error| failed(&error))?;
-        let mut messages = consumer.messages().await.map_err(|error| failed(&error))?;
-        while found.len() < limit as usize {
-            // The last ones may be deleted meanwhile.
-            let Ok(Some(message)) = timeout(ANSWER, messages.next()).await else {
-                break;
-            };
-            let message = message.map_err(|error| failed(&error))?;
-            let info = message.info().map_err(|error| failed(&error))?;
-            let letter = letter(info.stream_sequence, &message.payload)?;
-            let pending = info.pending;
+        while found.len() < limit as usize
+            && let Some(next) = letters.next().await?
+        {
+            let letter = letter(next.seq, &next.payload)?;
             if matches(filter, &letter) {
                 found.push(letter);
             }
-            if pending == 0 {
-                break;
-            }
+        }
+        Ok(found)
+    }
+
+    /// Those of a message, oldest first.
+    pub(super) async fn letters_of(&self, message: i64) -> Result<Vec<DeadLetter>, SpoolError> {
+        let streams = self.streams()?;
+        let subject = format!("{}.dead.{message}.>", streams.name);
+        let mut letters = Scan::from(&streams.letters, 1, Some(subject)).await?;
+        let mut found = Vec::new();
+        while let Some(next) = letters.next().await? {
+            found.push(letter(next.seq, &next.payload)?);
         }
         Ok(found)
     }
@@ -208,7 +214,7 @@ fn letter(seq: u64, payload: &Bytes) -> Result<DeadLetter, SpoolError> {
     let (head, body) = entry::split::<Head>(payload).map_err(unreadable)?;
     Ok(DeadLetter {
         id: i64::try_from(seq).unwrap_or(i64::MAX),
-        message: head.entry,
+        message: head.position,
         died: head.died,
         received: head.received,
         position: head.position,
@@ -220,8 +226,4 @@ fn letter(seq: u64, payload: &Bytes) -> Result<DeadLetter, SpoolError> {
         body: Some(body.to_vec()),
         context: Some(head.context),
     })
-}
-
-fn failed(error: &dyn std::fmt::Display) -> SpoolError {
-    SpoolError::Shared(error.to_string())
 }

@@ -13,8 +13,10 @@ mod lease;
 mod letters;
 mod publish;
 mod records;
+mod scan;
 mod session;
 mod streams;
+mod traces;
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -25,7 +27,7 @@ use std::{
     time::Duration,
 };
 
-use iot_connector_settings::{Nats, Settings, SharedSpool, Sharing};
+use iot_connector_settings::{Nats, Settings, SharedSpool, Sharing, Trace};
 use iot_mapping::Order;
 use thiserror::Error;
 use tokio::{
@@ -69,11 +71,12 @@ pub struct Shared {
     streams: watch::Sender<Option<Streams>>,
     /// Why there is none.
     trouble: watch::Sender<Option<String>>,
-    /// Messages that end with dead letters.
+    trace: Trace,
+    /// Entries that are to be ended.
     finish: mpsc::UnboundedSender<Finished>,
     finished: Mutex<mpsc::UnboundedReceiver<Finished>>,
-    /// Those that aren't buried yet.
-    burials: AtomicUsize,
+    /// How many those are.
+    ending: AtomicUsize,
     last_position: AtomicI64,
     /// 0: there is none.
     oldest_letter: AtomicI64,
@@ -106,7 +109,8 @@ impl Shared {
             trouble: watch::Sender::new(None),
             finish,
             finished: Mutex::new(finished),
-            burials: AtomicUsize::new(0),
+            trace: settings.trace.clone(),
+            ending: AtomicUsize::new(0),
             last_position: AtomicI64::new(0),
             oldest_letter: AtomicI64::new(0),
             closing: watch::Sender::new(false),
@@ -169,12 +173,8 @@ impl Shared {
 
     /// Entries are done with.
     pub fn finish(&self, finished: Vec<Finished>) {
+        self.ending.fetch_add(finished.len(), Ordering::AcqRel);
         for message in finished {
-            if message.faults.is_empty() {
-                self.hand.finish(message.seq.unsigned_abs(), message.account);
-                continue;
-            }
-            self.burials.fetch_add(1, Ordering::AcqRel);
             // The receiver lives as long as this.
             let _ = self.finish.send(message);
         }
@@ -227,13 +227,15 @@ impl Shared {
         self.streams.send_replace(streams);
     }
 
-    /// The order of a message that comes in now: greater than that of all before.
-    fn order(&self, received: Micros) -> Order {
-        let next = |last: i64| Some(received.max(last + 1));
+    /// The orders of so many messages that come in now: each greater than those before, and their positions in a row.
+    fn orders(&self, received: Micros, count: usize) -> impl Iterator<Item = Order> + use<> {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        let first = |last: i64| received.max(last + 1);
+        let next = |last: i64| Some(first(last).saturating_add(count - 1));
         let last = self
             .last_position
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
-        let position = received.max(last.unwrap_or_default() + 1);
-        Order { received, position }
+        let first = first(last.unwrap_or_else(|last| last));
+        (first..first.saturating_add(count)).map(move |position| Order { received, position })
     }
 }

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     normalise::{Measured, Outcome, measure},
     pipeline::now,
-    spool::{Appended, Fault, Micros, NewMessage, Place, RequestKey, SpoolError, Stage},
+    spool::{Appended, Fault, Ids, Micros, NewMessage, Place, RequestKey, SpoolError, Stage},
     store::Arrival,
 };
 
@@ -40,8 +40,10 @@ struct Parcel {
 impl Shared {
     /// Messages of anyone.
     pub async fn append(&self, messages: Vec<NewMessage>, received: Micros) -> Result<Appended, SpoolError> {
-        self.publish(self.named(messages, received, |_| None)).await?;
-        Ok(Appended::Stored { repeated: 0, ids: None })
+        let named = self.named(messages, received, |_| None);
+        let ids = ids(&named);
+        self.publish(named).await?;
+        Ok(Appended::Stored { repeated: 0, ids })
     }
 
     /// Messages of a request that its sender may repeat.
@@ -53,15 +55,17 @@ impl Shared {
     ) -> Result<Appended, SpoolError> {
         let requests = self.streams()?.requests;
         let failed = |error: &dyn std::fmt::Display| SpoolError::Shared(error.to_string());
-        let (id, digest, count) = (hex(&key.id), hex(&key.digest), messages.len());
+        let (id, digest) = (hex(&key.id), hex(&key.digest));
         if let Some(before) = requests.get(id.as_str()).await.map_err(|error| failed(&error))? {
             return Ok(Self::before(&before, &digest));
         }
+        let named = self.named(messages, received, |number| Some(format!("{id}.{number}")));
+        let (count, ids) = (named.len(), ids(&named));
+        let first = ids.map_or(0, |ids| ids.first);
         // Where this ends in the middle, the repeated request brings what is missing.
-        self.publish(self.named(messages, received, |number| Some(format!("{id}.{number}"))))
-            .await?;
-        match requests.create(&id, format!("{digest} {count}").into()).await {
-            Ok(_) => Ok(Appended::Stored { repeated: 0, ids: None }),
+        self.publish(named).await?;
+        match requests.create(&id, format!("{digest} {count} {first}").into()).await {
+            Ok(_) => Ok(Appended::Stored { repeated: 0, ids }),
             Err(error) if error.kind() == CreateErrorKind::AlreadyExists => {
                 let before = requests.get(id.as_str()).await.map_err(|error| failed(&error))?;
                 Ok(Self::before(&before.unwrap_or_default(), &digest))
@@ -73,19 +77,27 @@ impl Shared {
     /// What is said to a request that was taken in before.
     fn before(stored: &[u8], digest: &str) -> Appended {
         let stored = String::from_utf8_lossy(stored);
-        match stored.split_once(' ') {
-            Some((own, count)) if own == digest => Appended::Before {
-                count: count.parse().unwrap_or_default(),
-                ids: None,
-            },
-            _ => Appended::OtherRequest,
+        let mut parts = stored.split(' ');
+        if parts.next() != Some(digest) {
+            return Appended::OtherRequest;
+        }
+        let mut number = || parts.next().and_then(|number| number.parse().ok()).unwrap_or_default();
+        let (count, first): (i64, i64) = (number(), number());
+        let ids = (count > 0 && first > 0).then(|| Ids {
+            first,
+            last: first + count - 1,
+        });
+        Appended::Before {
+            count: count.unsigned_abs(),
+            ids,
         }
     }
 
     /// Messages of the source.
     pub async fn append_of(&self, arrivals: Vec<Arrival>, received: Micros) -> Result<Appended, SpoolError> {
+        let mut orders = self.orders(received, arrivals.len());
         let named = arrivals.into_iter().map(|arrival| {
-            let order = arrival.order.unwrap_or_else(|| self.order(received));
+            let order = arrival.order.or(orders.next()).unwrap_or_default();
             Named {
                 name: arrival.position.map(|position| match position.place {
                     Place::Id(id) => hex(&Sha256::digest(id)),
@@ -99,10 +111,15 @@ impl Shared {
     }
 
     fn named(&self, messages: Vec<NewMessage>, received: Micros, name: impl Fn(usize) -> Option<String>) -> Vec<Named> {
-        let named = messages.into_iter().enumerate().map(|(number, message)| Named {
-            name: name(number),
-            raw: raw(message, self.order(received)),
-        });
+        let orders = self.orders(received, messages.len());
+        let named = messages
+            .into_iter()
+            .zip(orders)
+            .enumerate()
+            .map(|(number, (message, order))| Named {
+                name: name(number),
+                raw: raw(message, order),
+            });
         named.collect()
     }
 
@@ -156,6 +173,15 @@ impl Shared {
         let answers = try_join_all(answers).await.map_err(|error| failed(&error))?;
         Ok(answers.into_iter().filter(|repeated| *repeated).count() as u64)
     }
+}
+
+/// The ids of messages whose positions are in a row.
+fn ids(messages: &[Named]) -> Option<Ids> {
+    let position = |message: &Named| message.raw.order.position;
+    Some(Ids {
+        first: messages.first().map(position)?,
+        last: messages.last().map(position)?,
+    })
 }
 
 fn raw(message: NewMessage, order: Order) -> Raw {

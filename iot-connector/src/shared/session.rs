@@ -52,7 +52,13 @@ pub(super) struct Session<'a> {
 /// Connects and works until the end, or until something breaks.
 pub(super) async fn run(shared: &Shared) -> Result<(), Lost> {
     let mut server = Server::connect(&shared.nats).await.map_err(|error| Lost(error.0))?;
-    let streams = Streams::open(server.client.clone(), &shared.settings, shared.max_bytes).await?;
+    let opening = Streams::open(
+        server.client.clone(),
+        &shared.settings,
+        shared.max_bytes,
+        shared.trace.keep,
+    );
+    let streams = Box::pin(opening).await?;
     let revision = register(&streams, &shared.me).await?;
     let watch = streams.keys.watch_with_history(">").await;
     let watch = watch.map_err(|error| Lost(format!("the store of keys can't be followed: {error}")))?;
@@ -69,7 +75,7 @@ pub(super) async fn run(shared: &Shared) -> Result<(), Lost> {
     let result = tokio::select! {
         result = session.work(watch) => result,
         lost = beat(shared, &streams, revision) => Err(lost),
-        lost = super::letters::bury_all(shared, &streams) => Err(lost),
+        lost = super::letters::end_all(shared, &streams) => Err(lost),
         lost = super::gauges::follow(shared, &streams) => Err(lost),
         broken = server.broken() => Err(Lost(broken.0)),
     };
@@ -138,7 +144,7 @@ impl Session<'_> {
                     self.take(&message.map_err(|error| Lost(format!("entries can't be read: {error}")))?)?;
                 }
                 _ = rounds.tick() => {
-                    if shared.closing() && shared.burials.load(Ordering::Acquire) == 0 {
+                    if shared.closing() && shared.ending.load(Ordering::Acquire) == 0 {
                         return self.leave().await;
                     }
                     self.round().await?;

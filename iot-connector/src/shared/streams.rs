@@ -31,6 +31,8 @@ pub struct Streams {
     pub entries: Stream,
     /// Dead letters.
     pub letters: Stream,
+    /// What became of the latest messages.
+    pub traces: Stream,
     /// Members, and who has which bucket.
     pub keys: Store,
     /// Keys of requests that were taken in.
@@ -39,7 +41,7 @@ pub struct Streams {
 
 impl Streams {
     /// Opens them; what isn't there is made.
-    pub async fn open(client: Client, settings: &SharedSpool, max_bytes: u64) -> Result<Self, Lost> {
+    pub async fn open(client: Client, settings: &SharedSpool, max_bytes: u64, traces: u32) -> Result<Self, Lost> {
         let mut context = jetstream::new(client);
         context.set_timeout(ANSWER);
         let name = &settings.name;
@@ -63,6 +65,16 @@ impl Streams {
             // One that is buried once more is the same one.
             max_messages_per_subject: 1,
             duplicate_window: RECOGNISED,
+            num_replicas: copies,
+            allow_direct: true,
+            ..Config::default()
+        };
+        let traces = Config {
+            name: format!("{name}_TRACES"),
+            description: Some("what became of the latest messages of an iot-connector".to_owned()),
+            subjects: vec![format!("{name}.trace.>")],
+            max_messages: i64::from(traces.max(1)),
+            max_messages_per_subject: 1,
             num_replicas: copies,
             allow_direct: true,
             ..Config::default()
@@ -96,6 +108,10 @@ impl Streams {
                 .get_or_create_stream(letters)
                 .await
                 .map_err(|error| failed("stream of dead letters")(&error))?,
+            traces: context
+                .get_or_create_stream(traces)
+                .await
+                .map_err(|error| failed("stream of traces")(&error))?,
             keys: store(&context, keys).await?,
             requests: store(&context, requests).await?,
             context,

@@ -43,9 +43,6 @@ pub enum SpoolError {
     /// Messages can't be told apart yet.
     #[error("there are no valid mappings yet, and a shared spool takes messages only with them")]
     NoMappings,
-    /// What became of messages is kept with a file only.
-    #[error("a shared spool keeps no traces: look at the dead letters and the metrics")]
-    NoTraces,
     /// The writer has ended.
     #[error("the spool is closed")]
     Closed,

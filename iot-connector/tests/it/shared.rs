@@ -213,6 +213,45 @@ async fn a_killed_server_and_all_killed_members_lose_nothing() {
     processes.iter_mut().for_each(Process::kill);
 }
 
+/// Each with somebody killed; more by `SHARED_ROUNDS`.
+const ROUNDS: usize = 4;
+/// Messages of each round.
+const MESSAGES: usize = 40;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_is_killed_in_turn_every_message_is_an_observation_once() {
+    let rounds = std::env::var("SHARED_ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = NatsServer::start(folder.path(), false);
+    make_stream(&server.jetstream().await).await;
+    let (fhir, url) = Fhir::start().await;
+    let names = ["vitals-0", "vitals-1", "vitals-2"];
+    let files = names.map(|name| file(&member(&server, folder.path(), &url, name), folder.path(), name));
+    let mut processes = files.each_ref().map(|path| Process::start(path));
+    for round in 0..rounds {
+        let jetstream = server.jetstream().await;
+        // Somebody else each time, in the middle of other work.
+        let (victim, moment) = (round * 7 % 4, round * 13 % MESSAGES);
+        for number in 0..MESSAGES {
+            publish(&jetstream, "devices.d", message(round * MESSAGES + number), &[]).await;
+            if number == moment && victim < processes.len() {
+                processes[victim].kill();
+                processes[victim] = Process::start(&files[victim]);
+            }
+        }
+        if victim == processes.len() {
+            server.kill();
+            server.start_again();
+        }
+        let wanted = round * MESSAGES;
+        until(async || Some(()).filter(|()| fhir.all("Observation").len() >= wanted)).await;
+    }
+    let all = rounds * MESSAGES;
+    all_arrived(&fhir, all).await;
+    assert_balance(&processes[0].management, all as u64).await;
+    processes.iter_mut().for_each(Process::kill);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dead_letters_are_those_of_all() {
     let folder = tempfile::tempdir().unwrap();
@@ -289,15 +328,32 @@ async fn devices_may_send_to_any_member_and_repeat_a_request_with_its_key() {
         (response.status().as_u16(), response.json::<Value>().await.unwrap())
     };
     let body = [message(0), message(1)].map(|message| message.to_string()).join("\n");
-    let accepted = (202, json!({"accepted": 2}));
-    assert_eq!(send(&one, "k", body.clone()).await, accepted);
+    let accepted = send(&one, "k", body.clone()).await;
+    assert_eq!((accepted.0, &accepted.1["accepted"]), (202, &json!(2)));
     assert_eq!(send(&other, "k", body.clone()).await, accepted);
     assert_eq!(send(&other, "k", message(2).to_string()).await.0, 422);
     assert_eq!(other.send(message(2)).await, 202);
     all_arrived(&fhir, 3).await;
     assert_balance(&one.management, 3).await;
-    let trace = reqwest::get(format!("{}/traces", one.management)).await.unwrap();
-    assert_eq!(trace.status(), 501);
+
+    // Whoever is asked knows what became of a message.
+    let ids = &accepted.1["ids"];
+    let (first, last) = (ids["first"].as_i64().unwrap(), ids["last"].as_i64().unwrap());
+    assert_eq!(last, first + 1);
+    for connector in [&one, &other] {
+        let of = format!("{}/traces/{last}", connector.management);
+        let trace = until(async || Some(get_json(&of).await).filter(|trace| trace["state"] == "Done")).await;
+        assert_eq!(trace["observations"].as_array().unwrap().len(), 1, "{trace}");
+        assert_eq!(trace["mapping"]["measurements"][0]["deviceId"], "d1", "{trace}");
+        let latest = get_json(&format!("{}/traces", connector.management)).await;
+        assert_eq!(latest.as_array().unwrap().len(), 3, "{latest}");
+    }
+    assert_eq!(one.send("not JSON").await, 202);
+    let letter = until(async || one.dead_letters().await.pop()).await;
+    let trace = get_json(&format!("{}/traces/{}", other.management, letter["message"])).await;
+    assert_eq!(trace["deadLetters"][0]["id"], letter["id"], "{trace}");
+    let unknown = reqwest::get(format!("{}/traces/1", one.management)).await.unwrap();
+    assert_eq!(unknown.status(), 404);
 
     // Without mappings nobody can tell whose a message is.
     let mut settings = member(&server, folder.path(), &url, "vitals-2");

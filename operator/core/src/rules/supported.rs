@@ -74,14 +74,10 @@ pub(crate) fn unsupported_of_connector(spec: &IoTConnectorSpec) -> Vec<String> {
     if spec.source.as_ref().is_some_and(|source| source.managed.is_some()) {
         unsupported.push("spec.source.managed".to_owned());
     }
-    if spec.source.as_ref().is_some_and(|source| source.shared().is_some()) {
-        // Traces are kept on a volume, and streams belong to whoever runs the NATS.
-        if spec.trace.is_some() {
-            unsupported.push("spec.trace with source.nats.shared".to_owned());
-        }
-        if spec.deletion_policy == Some(DeletionPolicy::Delete) {
-            unsupported.push("spec.deletionPolicy Delete with source.nats.shared".to_owned());
-        }
+    // Streams belong to whoever runs the NATS.
+    let shares = spec.source.as_ref().is_some_and(|source| source.shared().is_some());
+    if shares && spec.deletion_policy == Some(DeletionPolicy::Delete) {
+        unsupported.push("spec.deletionPolicy Delete with source.nats.shared".to_owned());
     }
     unsupported
 }

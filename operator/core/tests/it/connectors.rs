@@ -146,11 +146,9 @@ fn replicas_that_share_the_work_have_streams_instead_of_a_volume() {
     );
 }
 
-#[rstest]
-#[case::traces("trace: {keep: 5}", "spec.trace with source.nats.shared")]
-#[case::deletion("deletionPolicy: Delete", "spec.deletionPolicy Delete with source.nats.shared")]
-fn what_shared_work_has_no_use_for_is_refused(#[case] member: &str, #[case] path: &str) {
-    let connector = connector(&format!("{MAPPED}, {OF_SHARED}, {member}"));
+#[test]
+fn streams_are_not_the_operators_to_delete() {
+    let connector = connector(&format!("{MAPPED}, {OF_SHARED}, deletionPolicy: Delete"));
     let world = connector_world();
     let said = status(&connector, &decide(&connector, &world), &world);
     let ready = find(&said.conditions, ConditionType::Ready).unwrap();
@@ -158,7 +156,7 @@ fn what_shared_work_has_no_use_for_is_refused(#[case] member: &str, #[case] path
         (ready.reason.as_str(), ready.message.as_str()),
         (
             "NotSupported",
-            format!("this release doesn't act on `{path}`: remove it").as_str()
+            "this release doesn't act on `spec.deletionPolicy Delete with source.nats.shared`: remove it"
         )
     );
 }
