@@ -1,9 +1,12 @@
 //! `cargo xtask bench`: builds the programs as they ship and measures them.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, bail};
+
+use crate::cluster;
 
 /// What to measure.
 #[derive(Debug, Clone, clap::Args)]
@@ -39,11 +42,18 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
         &programs,
     ];
     run.extend(arguments.iter().map(String::as_str));
-    cargo(root, &run)
+    let nats_server = cluster::nats_server(root)?;
+    cargo_with(root, &run, &[("NATS_SERVER", nats_server.as_os_str())])
 }
 
 fn cargo(root: &Path, arguments: &[&str]) -> Result<()> {
-    let status = Command::new(env!("CARGO")).args(arguments).current_dir(root).status()?;
+    cargo_with(root, arguments, &[])
+}
+
+fn cargo_with(root: &Path, arguments: &[&str], environment: &[(&str, &OsStr)]) -> Result<()> {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(arguments).envs(environment.iter().copied());
+    let status = command.current_dir(root).status()?;
     if !status.success() {
         bail!("`cargo {}` failed", arguments.join(" "));
     }

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
+use crate::door::Door;
+
 /// Requests a second; what is sent in between travels together, one message a line.
 const REQUESTS_A_SECOND: u32 = 20;
 
@@ -64,9 +66,17 @@ impl Devices {
         }
     }
 
-    /// Sends for so long, and ends when everything is acknowledged.
+    /// Sends for so long by HTTP, and ends when everything is acknowledged.
     pub async fn send(&mut self, url: &str, duration: Duration) {
-        let client = reqwest::Client::new();
+        self.steadily(Door::http(url), duration).await;
+    }
+
+    /// Publishes for so long into a stream of a NATS server, and ends when everything is acknowledged.
+    pub async fn publish(&mut self, address: &str, duration: Duration) {
+        self.steadily(Door::nats(address), duration).await;
+    }
+
+    async fn steadily(&mut self, mut door: Door, duration: Duration) {
         let pause = Duration::from_secs(1) / REQUESTS_A_SECOND;
         let each = (self.load.rate / REQUESTS_A_SECOND).max(1);
         let begun = Instant::now();
@@ -76,13 +86,9 @@ impl Devices {
                 break;
             }
             tokio::time::sleep_until((begun + due).into()).await;
-            let mut body = String::new();
-            for _ in 0..each {
-                body.push_str(&self.message());
-                body.push('\n');
-            }
+            let messages: Vec<String> = (0..each).map(|_| self.message()).collect();
             // a device keeps what isn't acknowledged
-            while !accepted(&client, url, &body).await {
+            while !door.takes(&messages).await {
                 self.sent.repeated += u64::from(each);
                 tokio::time::sleep(pause).await;
             }
@@ -120,9 +126,4 @@ impl Devices {
         self.sent.heart_rates += 1;
         json!({"device": device, "patient": patient, "time": now, "heartrate": 50 + number % 100}).to_string()
     }
-}
-
-async fn accepted(client: &reqwest::Client, url: &str, body: &str) -> bool {
-    let request = client.post(url).timeout(Duration::from_secs(10)).body(body.to_owned());
-    request.send().await.is_ok_and(|answer| answer.status() == 202)
 }

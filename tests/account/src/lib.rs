@@ -5,12 +5,16 @@
 
 mod crashes;
 mod devices;
+mod door;
+mod nats;
 mod observations;
 mod programs;
+mod shared;
 mod terms;
 
 pub use crashes::{crash, is_whole};
 pub use devices::{Devices, Load, Sent};
 pub use observations::{Found, observations};
 pub use programs::{Pair, Program};
+pub use shared::Shared;
 pub use terms::Terms;

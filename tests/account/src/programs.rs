@@ -109,72 +109,109 @@ pub struct Pair {
 impl Pair {
     /// Starts both with what `programs` holds, everything kept in `folder`, messages flushed after a second.
     pub async fn start(programs: &Path, folder: &Path) -> Result<Self> {
-        daemon::tls::install_provider();
-        let (fhir, connector, management) = (free()?, free()?, free()?);
-        let text = |path: PathBuf| path.to_string_lossy().into_owned();
-        let database = format!("sqlite:{}", text(folder.join("fhir.db")));
-        let arguments = [
-            "serve",
-            "--fhir-version",
-            "R4",
-            "--anonymous",
-            "--database",
-            &database,
-            "--listen",
-            &fhir,
-        ];
-        let fhir_server = Program::start(
-            programs.join("fhir-server"),
-            arguments.map(str::to_owned).to_vec(),
-            format!("http://{fhir}/health/ready"),
-            folder.join("fhir-server.log"),
-        )
-        .await?;
-        let (device_mapping, fhir_mapping) = (folder.join("device.json"), folder.join("fhir.json"));
-        std::fs::write(&device_mapping, device_templates().to_string())?;
-        std::fs::write(&fhir_mapping, fhir_templates().to_string())?;
-        let settings = Settings {
-            listen: connector.clone(),
-            management: Some(management.clone()),
-            spool: Spool {
-                path: folder.join("spool"),
-                ..Spool::default()
-            },
-            device_mapping: Some(device_mapping),
-            fhir_mapping: Some(fhir_mapping),
-            anonymous: true,
-            fhir_server: FhirServer {
-                url: format!("http://{fhir}"),
-                ..FhirServer::default()
-            },
-            identity_resolution: IdentityResolution::Create,
-            window: Window {
-                flush_seconds: 1,
-                ..Window::default()
-            },
-            ..Settings::default()
-        };
-        let path = folder.join("connector.json");
-        std::fs::write(&path, settings.minimal().to_string())?;
-        let connector_program = Program::start(
-            programs.join("iot-connector"),
-            vec!["run".to_owned(), "--settings".to_owned(), text(path)],
-            format!("http://{connector}/health/ready"),
-            folder.join("iot-connector.log"),
-        )
-        .await?;
+        let (fhir, fhir_url) = fhir_server(programs, folder).await?;
+        let settings = settings(folder, &fhir_url)?;
+        let (connector, urls) = connector(programs, folder, "connector", settings).await?;
         Ok(Self {
-            fhir: fhir_server,
-            connector: connector_program,
-            fhir_url: format!("http://{fhir}"),
-            messages_url: format!("http://{connector}/messages"),
-            management_url: format!("http://{management}"),
+            fhir,
+            connector,
+            fhir_url,
+            messages_url: urls.messages,
+            management_url: urls.management,
         })
     }
 }
 
+/// Where a connector is reached.
+pub(crate) struct Urls {
+    messages: String,
+    pub management: String,
+}
+
+/// A FHIR server on SQLite, and its base URL.
+pub(crate) async fn fhir_server(programs: &Path, folder: &Path) -> Result<(Program, String)> {
+    daemon::tls::install_provider();
+    let listen = free()?;
+    let database = format!("sqlite:{}", text(&folder.join("fhir.db")));
+    let arguments = [
+        "serve",
+        "--fhir-version",
+        "R4",
+        "--anonymous",
+        "--database",
+        &database,
+        "--listen",
+        &listen,
+    ];
+    let server = Program::start(
+        programs.join("fhir-server"),
+        arguments.map(str::to_owned).to_vec(),
+        format!("http://{listen}/health/ready"),
+        folder.join("fhir-server.log"),
+    );
+    Ok((server.await?, format!("http://{listen}")))
+}
+
+/// What a connector is told: messages are flushed after a second.
+pub(crate) fn settings(folder: &Path, fhir_url: &str) -> Result<Settings> {
+    let (device_mapping, fhir_mapping) = (folder.join("device.json"), folder.join("fhir.json"));
+    std::fs::write(&device_mapping, device_templates().to_string())?;
+    std::fs::write(&fhir_mapping, fhir_templates().to_string())?;
+    Ok(Settings {
+        spool: Spool {
+            path: folder.join("spool"),
+            ..Spool::default()
+        },
+        device_mapping: Some(device_mapping),
+        fhir_mapping: Some(fhir_mapping),
+        anonymous: true,
+        fhir_server: FhirServer {
+            url: fhir_url.to_owned(),
+            ..FhirServer::default()
+        },
+        identity_resolution: IdentityResolution::Create,
+        window: Window {
+            flush_seconds: 1,
+            ..Window::default()
+        },
+        ..Settings::default()
+    })
+}
+
+/// A connector with a name of its own in the folder.
+pub(crate) async fn connector(
+    programs: &Path,
+    folder: &Path,
+    name: &str,
+    settings: Settings,
+) -> Result<(Program, Urls)> {
+    let (listen, management) = (free()?, free()?);
+    let settings = Settings {
+        listen: listen.clone(),
+        management: Some(management.clone()),
+        ..settings
+    };
+    let path = folder.join(format!("{name}.json"));
+    std::fs::write(&path, settings.minimal().to_string())?;
+    let program = Program::start(
+        programs.join("iot-connector"),
+        vec!["run".to_owned(), "--settings".to_owned(), text(&path)],
+        format!("http://{listen}/health/ready"),
+        folder.join(format!("{name}.log")),
+    );
+    let urls = Urls {
+        messages: format!("http://{listen}/messages"),
+        management: format!("http://{management}"),
+    };
+    Ok((program.await?, urls))
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
 /// An address that was free a moment ago.
-fn free() -> Result<String> {
+pub(crate) fn free() -> Result<String> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }
 

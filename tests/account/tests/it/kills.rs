@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use account::{Devices, Load, Pair, Terms, crash, is_whole, observations};
+use account::{Devices, Load, Pair, Shared, Terms, crash, is_whole, observations};
 use test_length::Dice;
 
 /// Devices, a tenth of whose messages is poison.
@@ -48,5 +48,23 @@ async fn every_message_and_reading_is_in_one_place_whatever_is_killed() {
     }
     let terms = Terms::settled(&pair.management_url).await.unwrap();
     let found = observations(&pair.fhir_url).await.unwrap();
+    is_whole(devices.sent, &terms, &found).unwrap();
+}
+
+/// Connectors that share the work.
+const CONNECTORS: usize = 3;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn shared_work_is_in_one_place_whatever_is_killed() {
+    let mut dice = Dice::new(test_length::crash_seed());
+    let folder = tempfile::tempdir().unwrap();
+    let mut shared = Shared::start(&programs(), folder.path(), CONNECTORS).await.unwrap();
+    let mut devices = Devices::new(LOAD);
+    for _ in test_length::rounds("kills of connectors, NATS and FHIR server", KILLS.0, KILLS.1) {
+        let pause = Duration::from_millis(PAUSE.0 + dice.below(PAUSE.1) as u64);
+        devices = shared.crash(devices, pause, &mut dice).await.unwrap();
+    }
+    let terms = Terms::settled(&shared.management_urls[0]).await.unwrap();
+    let found = observations(&shared.fhir_url).await.unwrap();
     is_whole(devices.sent, &terms, &found).unwrap();
 }

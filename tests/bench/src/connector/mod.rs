@@ -2,6 +2,7 @@
 //! Observation, what both programs use, and whether everything that was sent is there in the end.
 
 mod ingest;
+mod shared;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -36,7 +37,7 @@ pub struct Options {
         long,
         value_enum,
         value_delimiter = ',',
-        default_value = "together,ingest,groups,poison,kills"
+        default_value = "together,ingest,groups,poison,kills,shared,shared-kills"
     )]
     only: Vec<Part>,
 }
@@ -54,6 +55,10 @@ enum Part {
     Poison,
     /// Whether the account is whole when programs are killed
     Kills,
+    /// A steady load through a NATS server to connectors that share it
+    Shared,
+    /// The same, and programs are killed, the NATS server too
+    SharedKills,
 }
 
 impl Default for Options {
@@ -64,7 +69,27 @@ impl Default for Options {
             devices: 2_000,
             poison: 10,
             groups: 100_000,
-            only: vec![Part::Together, Part::Ingest, Part::Groups, Part::Poison, Part::Kills],
+            only: vec![
+                Part::Together,
+                Part::Ingest,
+                Part::Groups,
+                Part::Poison,
+                Part::Kills,
+                Part::Shared,
+                Part::SharedKills,
+            ],
+        }
+    }
+}
+
+impl Options {
+    /// Heart rates, and so much poison among them.
+    fn load(&self, poison: u32) -> Load {
+        Load {
+            devices: self.devices,
+            rate: self.rate,
+            steps: 0,
+            poison,
         }
     }
 }
@@ -83,6 +108,11 @@ pub async fn run(programs: &Path, options: &Options, report: &mut Report) -> Res
             Part::Groups => groups(programs, &folder, options, report).await,
             Part::Poison => poison(programs, &folder, options, plain, report).await,
             Part::Kills => kills(programs, &folder, options, report).await,
+            Part::Shared => shared::steady(programs, &folder, options.load(0), options.seconds, report).await,
+            Part::SharedKills => {
+                let load = options.load(options.poison);
+                shared::kills(programs, &folder, load, options.seconds, report).await
+            }
         };
         let _ = std::fs::remove_dir_all(&folder);
         result?;
@@ -150,12 +180,7 @@ async fn together(programs: &Path, folder: &Path, options: &Options, report: &mu
         Wanted::AtMost(12.0),
         "after its start",
     );
-    let load = Load {
-        devices: options.devices,
-        rate: options.rate,
-        steps: 0,
-        poison: 0,
-    };
+    let load = options.load(0);
     let done = Done::with(pair, load, options.seconds).await?;
     let messages = done.sent.messages() as f64;
     let how = format!(
@@ -222,12 +247,7 @@ async fn poison(
     report: &mut Report,
 ) -> Result<()> {
     let pair = Pair::start(programs, folder).await?;
-    let load = Load {
-        devices: options.devices,
-        rate: options.rate,
-        steps: 0,
-        poison: options.poison,
-    };
+    let load = options.load(options.poison);
     let done = Done::with(pair, load, options.seconds).await?;
     let latency = done.found.percentile(99).context("no Observation")?;
     let how = format!(
@@ -259,12 +279,7 @@ async fn kills(programs: &Path, folder: &Path, options: &Options, report: &mut R
     /// Seconds to the next kill, and up to so many more.
     const PAUSE: (u64, usize) = (5, 10);
     let mut pair = Pair::start(programs, folder).await?;
-    let mut devices = Devices::new(Load {
-        devices: options.devices,
-        rate: options.rate,
-        steps: 0,
-        poison: options.poison,
-    });
+    let mut devices = Devices::new(options.load(options.poison));
     let mut dice = Dice::new(test_length::crash_seed());
     let (begun, mut kills) = (Instant::now(), 0);
     while begun.elapsed() < Duration::from_secs(options.seconds) {
