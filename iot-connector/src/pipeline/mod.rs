@@ -250,7 +250,8 @@ impl Pipeline {
             Err(IdentityError::Fhir(error)) => return Err(Failure::of_fhir(Stage::Identity, error, group)),
             Err(error) => return Err(Failure::dead(Stage::Identity, error.name(), error.to_string(), group)),
         };
-        let saved = observation::save(&self.fhir, &job.pair.fhir, group, &identity, &self.metrics).await;
+        let may_write = || self.store.may_write(&group.device);
+        let saved = observation::save(&self.fhir, &job.pair.fhir, group, &identity, &self.metrics, may_write).await;
         match saved {
             Ok(Saved { counts, written }) => {
                 let counted = counts.total();

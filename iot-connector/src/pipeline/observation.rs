@@ -71,13 +71,15 @@ pub struct Saved {
     pub written: Written,
 }
 
-/// Creates or merges; on a conflict it reads again, three times at most.
+/// Creates or merges; on a conflict it reads again, three times at most, and only while `may_write` says so: it may have
+/// been the one who has the device now.
 pub async fn save(
     fhir: &FhirClient,
     mapping: &FhirMapping,
     group: &Group,
     identity: &Identity,
     metrics: &ConnectorMetrics,
+    may_write: impl Fn() -> bool,
 ) -> Result<Saved, SaveError> {
     let encounter = identity.encounter.as_deref();
     let subject = Subject {
@@ -91,7 +93,7 @@ pub async fn save(
         match attempt(fhir, mapping, group, subject).await {
             Err(SaveError::Fhir(FhirError::Conflict)) => {
                 metrics.fhir_resource_contention.inc();
-                if tries >= TRIES {
+                if tries >= TRIES || !may_write() {
                     return Err(FhirError::Conflict.into());
                 }
             }

@@ -19,6 +19,8 @@ pub struct Holding {
     pub account: Account,
     /// Whether floor and account changed since they were stored.
     pub changed: bool,
+    /// When they were stored last.
+    pub stored: Option<Instant>,
     /// It goes to somebody else since then: nothing new is read.
     pub leaving: Option<Instant>,
     /// The last entry that was read.
@@ -39,6 +41,7 @@ impl Holding {
             floor,
             account,
             changed: false,
+            stored: None,
             leaving: None,
             read: floor,
             entries: BTreeMap::new(),

@@ -25,8 +25,10 @@ use super::{
 };
 use crate::{source::nats::Server, spool::Account};
 
-/// How often buckets are taken and given back, and their progress is stored.
+/// How often buckets are taken and given back.
 const ROUND: Duration = Duration::from_millis(250);
+/// How often the progress of a bucket is stored, at most: what was done since is done again after a crash.
+const STORE: Duration = Duration::from_secs(1);
 /// What is worked on when a bucket goes to somebody else has so long to be finished.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -236,8 +238,12 @@ impl Session<'_> {
                 holding.leaving = if ours { None } else { holding.leaving.or(Some(now)) };
                 let over = holding.is_idle() || holding.leaving.is_some_and(|since| since + FAREWELL <= now);
                 let owner = (ours || !over).then(|| self.shared.me.clone());
-                let changed = holding.changed || owner.is_none();
-                holding.changed = false;
+                let is_due = holding.stored.is_none_or(|stored| stored + STORE <= now);
+                let changed = holding.changed && is_due || owner.is_none();
+                if changed {
+                    holding.changed = false;
+                    holding.stored = Some(now);
+                }
                 let record = Record {
                     owner,
                     floor: holding.floor,
