@@ -165,7 +165,8 @@ pub async fn start(settings: Settings) -> Result<Connector, StartError> {
                 mappings: in_force,
                 report,
             });
-            Some(serve_management(&mut supervisor, address, &registry, ingest, tracing, texts).await?)
+            let hosts = settings.management_hosts.clone().into();
+            Some(serve_management(&mut supervisor, address, hosts, &registry, ingest, tracing, texts).await?)
         }
         None => None,
     };
@@ -202,6 +203,7 @@ fn open_store(
 async fn serve_management(
     supervisor: &mut Supervisor,
     address: &str,
+    hosts: Arc<[String]>,
     registry: &Arc<Metrics>,
     ingest: Arc<Ingest>,
     tracing: Arc<Tracing>,
@@ -223,7 +225,7 @@ async fn serve_management(
         .merge(http::unmatched_routes(unmatched))
         .merge(http::dry_run_routes())
         .merge(http::mapping_page_routes(texts))
-        .layer(axum::middleware::from_fn(http::own_pages_only));
+        .layer(axum::middleware::from_fn_with_state(hosts, http::own_pages_only));
     supervisor.serve_management(listener, routes);
     Ok(address)
 }

@@ -43,6 +43,9 @@ pub struct Settings {
     pub listen: String,
     /// The address for status, metrics, health and dead letters; absent: not served
     pub management: Option<String>,
+    /// Host names by which the management address is reached, beside IP addresses, `localhost` and names inside of a
+    /// cluster; others are refused, since a page of the world may give its name this address
+    pub management_hosts: Vec<String>,
     /// TLS for the device address; absent: plain HTTP
     pub tls: Option<Tls>,
     /// Logs
@@ -198,6 +201,7 @@ impl Default for Settings {
         Self {
             listen: format!("127.0.0.1:{PORT}"),
             management: None,
+            management_hosts: Vec::new(),
             tls: None,
             log: Log::default(),
             drain_seconds: 20,

@@ -120,6 +120,13 @@ async fn a_dead_letter_is_replayed_after_the_mapping_was_repaired() {
         403,
         "no page of another origin replays"
     );
+    let rebound = client
+        .get(format!("{}/dead-letters", connector.management))
+        .header("host", "rebound.example:9090")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(rebound.status(), 421, "nor reads it under a name of its own");
     until(async || {
         // Until the new mapping is in force a replay dies again.
         let url = format!("{}/dead-letters/replay?all=true", connector.management);
