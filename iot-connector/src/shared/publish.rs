@@ -245,3 +245,66 @@ fn hex(bytes: &[u8]) -> String {
             text
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn message(body: Vec<u8>) -> (Raw, Measured) {
+        let raw = Raw {
+            order: Order {
+                received: 5,
+                position: 7,
+            },
+            replay: false,
+            context: "{}".into(),
+            body: body.into(),
+        };
+        let measured = Measured {
+            outcome: Outcome::Unmatched,
+            faults: Vec::new(),
+            measurements: Vec::new(),
+        };
+        (raw, measured)
+    }
+
+    #[rstest]
+    #[case::fits(vec![b'a'; 1000], Outcome::Unmatched, 1000)]
+    #[case::fits_compressed(vec![b'a'; 500_000], Outcome::Unmatched, 500_000)]
+    #[case::fits_in_no_way(noise(500_000), Outcome::Dead, 0)]
+    fn what_the_server_does_not_take_is_a_dead_letter(
+        #[case] body: Vec<u8>,
+        #[case] outcome: Outcome,
+        #[case] kept: usize,
+    ) {
+        let (raw, measured) = message(body);
+        let parcels = pack(&raw, measured, Some("n"), 100_000);
+        let [parcel] = &parcels[..] else { panic!("one parcel") };
+        assert!(parcel.bytes.len() <= 100_000 && parcel.counts);
+        assert_eq!(parcel.name, Some(format!("n.{}", parcel.bucket)));
+        let entry = Entry::decode(&parcel.bytes).unwrap();
+        assert_eq!((entry.outcome, entry.raw.body.len()), (Some(outcome), kept));
+        let reasons: Vec<&str> = entry.faults.iter().map(|fault| fault.reason.as_str()).collect();
+        let expected: &[&str] = if outcome == Outcome::Dead { &["TooLarge"] } else { &[] };
+        assert_eq!(reasons, expected);
+    }
+
+    /// Bytes that nothing compresses.
+    fn noise(length: usize) -> Vec<u8> {
+        (0..length / 32 + 1)
+            .flat_map(|block| Sha256::digest(block.to_be_bytes()))
+            .take(length)
+            .collect()
+    }
+
+    #[rstest]
+    #[case::the_same(b"ab 2 17", Appended::Before { count: 2, ids: Some(Ids { first: 17, last: 18 }) })]
+    #[case::of_nothing(b"ab 0 0", Appended::Before { count: 0, ids: None })]
+    #[case::other(b"cd 2 17", Appended::OtherRequest)]
+    #[case::unreadable(b"", Appended::OtherRequest)]
+    fn a_repeated_request_is_told_what_was_told_first(#[case] stored: &[u8], #[case] expected: Appended) {
+        assert_eq!(Shared::before(stored, "ab"), expected);
+    }
+}

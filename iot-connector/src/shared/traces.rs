@@ -68,7 +68,7 @@ impl Shared {
         }
         let letters = self.letters_of(id).await?;
         if let Some(letter) = letters.first() {
-            let trace = trace.get_or_insert_with(|| nothing(id, letter.received));
+            let trace = trace.get_or_insert_with(|| Trace::of(id, letter.received));
             if trace.body.is_none() {
                 (trace.body, trace.context) = (letter.body.clone(), letter.context.clone());
             }
@@ -76,7 +76,7 @@ impl Shared {
         }
         // Of what waits, only what waits here is known.
         if let Some((entry, queued)) = self.hand.waiting(id) {
-            let trace = trace.get_or_insert_with(|| nothing(id, entry.raw.order.received));
+            let trace = trace.get_or_insert_with(|| Trace::of(id, entry.raw.order.received));
             trace.waiting_since = Some(queued);
             trace.body = Some(entry.raw.body.to_vec());
             trace.context = Some(entry.raw.context.to_string());
@@ -121,7 +121,7 @@ fn part(payload: &bytes::Bytes) -> Result<Trace, SpoolError> {
         }),
         body: head.context.is_some().then(|| body.to_vec()),
         context: head.context,
-        ..nothing(head.id, head.received)
+        ..Trace::of(head.id, head.received)
     })
 }
 
@@ -141,17 +141,5 @@ fn add(trace: &mut Option<Trace>, part: Trace) {
             done.written.extend(more.written);
         }
         (done, more) => *done = done.take().or(more),
-    }
-}
-
-fn nothing(id: i64, received: Micros) -> Trace {
-    Trace {
-        id,
-        received,
-        waiting_since: None,
-        done: None,
-        dead_letters: Vec::new(),
-        body: None,
-        context: None,
     }
 }

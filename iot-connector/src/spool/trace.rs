@@ -79,6 +79,21 @@ pub struct Trace {
     pub context: Option<String>,
 }
 
+impl Trace {
+    /// Of a message of which nothing else is known.
+    pub fn of(id: i64, received: Micros) -> Self {
+        Self {
+            id,
+            received,
+            waiting_since: None,
+            done: None,
+            dead_letters: Vec::new(),
+            body: None,
+            context: None,
+        }
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct Outcome<W> {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -136,7 +151,7 @@ pub(super) fn find(connection: &Connection, id: i64) -> Result<Option<Trace>, Sp
                 waiting_since: Some(row.get(1)?),
                 body: Some(row.get(2)?),
                 context: Some(row.get(3)?),
-                ..nothing(id, row.get(0)?)
+                ..Trace::of(id, row.get(0)?)
             })
         })
         .optional()?;
@@ -146,7 +161,7 @@ pub(super) fn find(connection: &Connection, id: i64) -> Result<Option<Trace>, Sp
     }
     let dead_letters = dead_letter::of_message(connection, id)?;
     if let (None, Some(letter)) = (&trace, dead_letters.first()) {
-        trace = Some(nothing(id, letter.received));
+        trace = Some(Trace::of(id, letter.received));
     }
     let Some(mut trace) = trace else { return Ok(None) };
     if let (None, Some(letter)) = (&trace.body, dead_letters.first()) {
@@ -187,20 +202,8 @@ fn of_row(row: &Row<'_>) -> Result<Trace, rusqlite::Error> {
         }),
         body: row.get(5)?,
         context: row.get(6)?,
-        ..nothing(row.get(0)?, row.get(1)?)
+        ..Trace::of(row.get(0)?, row.get(1)?)
     })
-}
-
-fn nothing(id: i64, received: Micros) -> Trace {
-    Trace {
-        id,
-        received,
-        waiting_since: None,
-        done: None,
-        dead_letters: Vec::new(),
-        body: None,
-        context: None,
-    }
 }
 
 #[cfg(test)]

@@ -2,17 +2,18 @@
 //! Observation, what both programs use, and whether everything that was sent is there in the end.
 
 mod ingest;
+mod kills;
 mod shared;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use account::{Devices, Found, Load, Pair, Sent, Terms, crash, is_whole, observations};
+use account::{Devices, Found, Load, Pair, Sent, Shared, Terms, observations};
 use anyhow::{Context, Result, ensure};
-use test_length::Dice;
 
 use crate::process::{cpu_of_family, highest_rss, rss};
 use crate::report::{Report, Wanted};
+use kills::Victims;
 
 /// How much is sent.
 #[derive(Debug, Clone, clap::Args)]
@@ -107,11 +108,14 @@ pub async fn run(programs: &Path, options: &Options, report: &mut Report) -> Res
             Part::Ingest => ingest::measure(programs, &folder, report).await,
             Part::Groups => groups(programs, &folder, options, report).await,
             Part::Poison => poison(programs, &folder, options, plain, report).await,
-            Part::Kills => kills(programs, &folder, options, report).await,
+            Part::Kills => {
+                let pair = Pair::start(programs, &folder).await?;
+                kills::measure(Victims::Pair(Box::new(pair)), options, report).await
+            }
             Part::Shared => shared::steady(programs, &folder, options.load(0), options.seconds, report).await,
             Part::SharedKills => {
-                let load = options.load(options.poison);
-                shared::kills(programs, &folder, load, options.seconds, report).await
+                let shared = Shared::start(programs, &folder, shared::CONNECTORS).await?;
+                kills::measure(Victims::Shared(Box::new(shared)), options, report).await
             }
         };
         let _ = std::fs::remove_dir_all(&folder);
@@ -272,41 +276,5 @@ async fn poison(
             &how,
         ),
     }
-    Ok(())
-}
-
-async fn kills(programs: &Path, folder: &Path, options: &Options, report: &mut Report) -> Result<()> {
-    /// Seconds to the next kill, and up to so many more.
-    const PAUSE: (u64, usize) = (5, 10);
-    let mut pair = Pair::start(programs, folder).await?;
-    let mut devices = Devices::new(options.load(options.poison));
-    let mut dice = Dice::new(test_length::crash_seed());
-    let (begun, mut kills) = (Instant::now(), 0);
-    while begun.elapsed() < Duration::from_secs(options.seconds) {
-        let pause = Duration::from_secs(PAUSE.0 + dice.below(PAUSE.1) as u64);
-        devices = crash(&mut pair, devices, pause, &mut dice).await?;
-        kills += 1;
-    }
-    let sending = begun.elapsed();
-    let terms = Terms::settled(&pair.management_url).await?;
-    let settling = begun.elapsed().saturating_sub(sending);
-    let found = observations(&pair.fhir_url).await?;
-    let sent = devices.sent;
-    is_whole(sent, &terms, &found)?;
-    let how = format!(
-        "of connector, FHIR server or both (SIGKILL); {} messages in {:.0} s, {} of them poison, all done {:.1} s later; {} Observations read back, each reading in one place",
-        sent.messages(),
-        sending.as_secs_f64(),
-        sent.poison + sent.unmatched,
-        settling.as_secs_f64(),
-        found.heart_rates,
-    );
-    report.add(
-        "kills with the account whole",
-        f64::from(kills),
-        "",
-        Wanted::Nothing,
-        &how,
-    );
     Ok(())
 }

@@ -5,15 +5,12 @@ use std::time::{Duration, Instant};
 
 use account::{Devices, Load, Program, Shared, Terms, is_whole, observations};
 use anyhow::{Context, Result};
-use test_length::Dice;
 
 use crate::process::{cpu_of_family, highest_rss};
 use crate::report::{Report, Wanted};
 
 /// Connectors.
-const CONNECTORS: usize = 2;
-/// Seconds to the next kill, and up to so many more: what is killed is away for a part of them.
-const PAUSE: (u64, usize) = (5, 10);
+pub(super) const CONNECTORS: usize = 2;
 
 fn cpu(programs: &[Program]) -> Result<f64> {
     let pids = programs.iter().map(|program| program.pid().context("it isn't running"));
@@ -66,40 +63,5 @@ pub(super) async fn steady(
         let name = "shared work: RSS of a connector";
         report.add(name, highest_rss(pid)?, "MiB", Wanted::Nothing, "the most that it had");
     }
-    Ok(())
-}
-
-/// Kills at random: nothing is lost, and nothing is twice.
-pub(super) async fn kills(programs: &Path, folder: &Path, load: Load, seconds: u64, report: &mut Report) -> Result<()> {
-    let mut shared = Shared::start(programs, folder, CONNECTORS).await?;
-    let mut devices = Devices::new(load);
-    let mut dice = Dice::new(test_length::crash_seed());
-    let (begun, mut kills) = (Instant::now(), 0);
-    while begun.elapsed() < Duration::from_secs(seconds) {
-        let pause = Duration::from_secs(PAUSE.0 + dice.below(PAUSE.1) as u64);
-        devices = shared.crash(devices, pause, &mut dice).await?;
-        kills += 1;
-    }
-    let sending = begun.elapsed();
-    let terms = Terms::settled(&shared.management_urls[0]).await?;
-    let settling = begun.elapsed().saturating_sub(sending);
-    let found = observations(&shared.fhir_url).await?;
-    let sent = devices.sent;
-    is_whole(sent, &terms, &found)?;
-    let how = format!(
-        "of a connector of {CONNECTORS}, the NATS server, the FHIR server or all (SIGKILL); {} messages in {:.0} s, {} of them poison, all done {:.1} s later; {} Observations read back, each reading in one place",
-        sent.messages(),
-        sending.as_secs_f64(),
-        sent.poison + sent.unmatched,
-        settling.as_secs_f64(),
-        found.heart_rates,
-    );
-    report.add(
-        "shared work: kills with the account whole",
-        f64::from(kills),
-        "",
-        Wanted::Nothing,
-        &how,
-    );
     Ok(())
 }
