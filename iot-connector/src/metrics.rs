@@ -53,6 +53,8 @@ pub struct ConnectorMetrics {
     pub device_event_repeated: Family<SourceLabels, Counter>,
     /// Whether a source is connected, 0 or 1.
     pub source_connected: Family<SourceLabels, Gauge>,
+    /// Messages that a source has and that aren't on disk here.
+    pub source_lag: Family<SourceLabels, Gauge>,
     /// Requests refused.
     pub refused: Family<ErrorLabels, Counter>,
     /// Messages normalised.
@@ -85,6 +87,7 @@ impl ConnectorMetrics {
             device_event: Counter::default(),
             device_event_repeated: Family::default(),
             source_connected: Family::default(),
+            source_lag: Family::default(),
             refused: Family::default(),
             normalized_event: Counter::default(),
             measurement: Counter::default(),
@@ -108,6 +111,11 @@ impl ConnectorMetrics {
             "source_connected",
             "Whether the source beside HTTP is connected",
             all.source_connected,
+        );
+        registry.register(
+            "source_lag",
+            "Messages that the source beside HTTP has and that aren't on disk here, looked at every five seconds; MQTT brokers don't tell",
+            all.source_lag,
         );
         registry.register(
             "device_event_refused",
@@ -165,6 +173,15 @@ impl ConnectorMetrics {
             source: source.to_owned(),
         };
         self.source_connected.get_or_create(&labels).set(i64::from(connected));
+    }
+
+    /// What a source has that isn't on disk here.
+    pub fn source_lag(&self, source: &str, messages: u64) {
+        let labels = SourceLabels {
+            source: source.to_owned(),
+        };
+        let messages = i64::try_from(messages).unwrap_or(i64::MAX);
+        self.source_lag.get_or_create(&labels).set(messages);
     }
 
     /// Counts a broken or refused connection.

@@ -293,7 +293,7 @@ mod tests {
 
     /// Bytes that nothing compresses.
     fn noise(length: usize) -> Vec<u8> {
-        (0..length / 32 + 1)
+        (0..=length / 32)
             .flat_map(|block| Sha256::digest(block.to_be_bytes()))
             .take(length)
             .collect()

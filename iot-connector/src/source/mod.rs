@@ -14,7 +14,7 @@ use std::{fmt, future::Future, sync::Arc, time::Duration};
 use iot_connector_settings::{Settings, SettingsError, SourceState};
 use iot_mapping::Order;
 use jiff::Timestamp;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tracing::{info, warn};
 
 use crate::{
@@ -61,6 +61,9 @@ trait Connection: Send {
     /// The next messages, at least one. Dropping the future loses none.
     fn next(&mut self) -> impl Future<Output = Result<Vec<Delivery<Self::Ack>>, SourceError>> + Send;
 
+    /// Messages that the source has and that weren't acknowledged; `None` where it doesn't tell.
+    fn lag(&mut self) -> impl Future<Output = Option<u64>> + Send;
+
     /// Tells the source that these are on disk.
     fn acknowledge(&mut self, acks: Vec<Self::Ack>) -> impl Future<Output = Result<(), SourceError>> + Send;
 
@@ -92,6 +95,8 @@ const SHORTEST: Duration = Duration::from_millis(200);
 const LONGEST: Duration = Duration::from_secs(30);
 /// How often it is looked whether a full queue has room again.
 const LOOK: Duration = Duration::from_millis(500);
+/// How often the source is asked what it has.
+const ASK: Duration = Duration::from_secs(5);
 
 struct Reader<S> {
     source: S,
@@ -142,35 +147,44 @@ impl<S: Source> Reader<S> {
         };
         info!(source = S::KIND, "the source is connected");
         self.tell(SourceState::Connected, None);
+        let mut asks = interval(ASK);
+        asks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut waits = false;
         loop {
             let deliveries = tokio::select! {
                 () = self.shutdown.requested() => {
                     connection.close().await;
                     return Ok(());
                 }
-                deliveries = self.next(&mut connection) => deliveries?,
+                _ = asks.tick() => {
+                    if let Ok(Some(lag)) = timeout(ASK, connection.lag()).await {
+                        self.ingest.metrics.source_lag(S::KIND, lag);
+                    }
+                    continue;
+                }
+                deliveries = self.next(&mut connection, &mut waits) => deliveries?,
             };
             let acks = self.store(deliveries).await?;
             connection.acknowledge(acks).await?;
         }
     }
 
-    /// The next messages, once there is room for them.
+    /// The next messages, once there is room for them; `waits` says whether there was none.
     async fn next(
         &self,
         connection: &mut S::Connection,
+        waits: &mut bool,
     ) -> Result<Vec<Delivery<<S::Connection as Connection>::Ack>>, SourceError> {
-        let mut waited = false;
         while let Some(full) = self.ingest.full() {
             let state = match full {
                 Full::NotReady(_) => SourceState::Connecting,
                 Full::Queue(_) | Full::DeadLetters(_) | Full::Mappings(_) => SourceState::Waiting,
             };
             self.tell(state, Some(full.reason()));
-            waited = true;
+            *waits = true;
             sleep(LOOK).await;
         }
-        if waited {
+        if std::mem::take(waits) {
             self.tell(SourceState::Connected, None);
         }
         connection.next().await

@@ -10,7 +10,13 @@ use serde_json::{Value, json};
 
 use crate::{
     kill::Process,
-    support::{Fhir, Running, get_json, until},
+    support::{Fhir, Running, Scripted, get_json, until},
+};
+
+/// The FHIR server says that it can't answer now.
+pub const AWAY: Scripted = Scripted {
+    status: 503,
+    retry_after: Some("1"),
 };
 
 pub const USER: &str = "ward";
@@ -56,6 +62,12 @@ pub async fn refused(connector: &Running) -> String {
         until(async || Some(connector.status().await).filter(|page| page["source"]["message"].is_string())).await;
     assert_eq!(page["source"]["state"], "Connecting");
     page["source"]["message"].as_str().unwrap().to_owned()
+}
+
+/// Returns when the metrics say that the source has so many messages that weren't taken in.
+pub async fn lags(connector: &Running, source: &str, messages: u64) {
+    let line = format!("iot_connector_source_lag{{source=\"{source}\"}} {messages}\n");
+    until(async || connector.metrics().await.contains(&line).then_some(())).await;
 }
 
 /// A heart rate of that second of that minute, told by its value.

@@ -7,7 +7,7 @@ use rskafka::client::partition::OffsetAt;
 use serde_json::json;
 
 use crate::{
-    broker::{PASSWORD, connected, each_is_there_once, reading, refused},
+    broker::{AWAY, PASSWORD, connected, each_is_there_once, lags, reading, refused},
     kafka_broker::{KafkaBroker, produce, produce_tombstone},
     kill::Process,
     support::{Fhir, Running, get_json, settings, until},
@@ -125,6 +125,30 @@ async fn what_is_wrong_is_told_and_needs_no_restart_when_it_is_right() {
     connector.idle().await;
     assert_eq!(connector.account("messages").await, 3);
     connector.assert_balance().await;
+    connector.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_topic_keeps_while_the_queue_is_full_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = KafkaBroker::start(folder.path());
+    broker.make_topic(2).await;
+    let (fhir, url) = Fhir::start().await;
+    fhir.always(Some(AWAY));
+    let mut settings = reading_from(broker.open_address(), folder.path(), &url);
+    settings.spool.max_bytes = 1;
+    let connector = Running::start(settings).await;
+    connected(&connector.management).await;
+    let partitions = [broker.partition(0).await, broker.partition(1).await];
+    produce(&partitions[0], "d", reading(0, 0), &[]).await;
+    until(async || Some(connector.status().await).filter(|page| page["source"]["state"] == "Waiting")).await;
+    for second in 1..6 {
+        produce(&partitions[second % 2], "d", reading(0, second), &[]).await;
+    }
+    lags(&connector, "kafka", 5).await;
+    fhir.always(None);
+    until(async || Some(()).filter(|()| fhir.all("Observation").len() == 6)).await;
+    lags(&connector, "kafka", 0).await;
     connector.stop().await;
 }
 

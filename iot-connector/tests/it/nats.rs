@@ -8,7 +8,7 @@ use rumqttc_v4::{PublishOptions, QoS};
 use serde_json::json;
 
 use crate::{
-    broker::{PASSWORD, USER, connected, each_is_there_once, reading, refused},
+    broker::{AWAY, PASSWORD, USER, connected, each_is_there_once, lags, reading, refused},
     kill::Process,
     nats_server::{NatsServer, make_stream, publish},
     support::{Fhir, Running, get_json, settings, until},
@@ -128,6 +128,30 @@ async fn a_consumer_that_was_deleted_is_made_again_and_nothing_is_there_twice() 
         "{metrics}"
     );
     connector.assert_balance().await;
+    connector.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_stream_keeps_while_the_queue_is_full_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = NatsServer::start(folder.path(), false);
+    let jetstream = server.jetstream().await;
+    make_stream(&jetstream).await;
+    let (fhir, url) = Fhir::start().await;
+    fhir.always(Some(AWAY));
+    let mut settings = reading_from(&server, folder.path(), &url);
+    settings.spool.max_bytes = 1;
+    let connector = Running::start(settings).await;
+    publish(&jetstream, "devices.d", reading(0, 0), &[]).await;
+    until(async || Some(connector.status().await).filter(|page| page["source"]["state"] == "Waiting")).await;
+    for second in 1..6 {
+        publish(&jetstream, "devices.d", reading(0, second), &[]).await;
+    }
+    lags(&connector, "nats", 5).await;
+    fhir.always(None);
+    until(async || Some(()).filter(|()| fhir.all("Observation").len() == 6)).await;
+    lags(&connector, "nats", 0).await;
+    connected(&connector.management).await;
     connector.stop().await;
 }
 

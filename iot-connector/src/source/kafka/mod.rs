@@ -6,7 +6,14 @@
 mod connect;
 mod headers;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use iot_connector_settings::Kafka;
 use jiff::Timestamp;
@@ -44,8 +51,17 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// How often it is looked whether partitions were added.
 const LOOK: Duration = Duration::from_mins(1);
 
+/// In place of an offset: the partition wasn't read yet.
+const UNKNOWN: i64 = -1;
+
 /// What a broker answered.
-type Records = Vec<Delivery<()>>;
+type Records = Vec<Delivery<Stored>>;
+
+/// What the spool has of a partition when it has a record: all before this offset.
+pub(super) struct Stored {
+    place: Arc<AtomicI64>,
+    next: i64,
+}
 
 /// Topics to read.
 pub(super) struct Topics {
@@ -70,6 +86,8 @@ impl Topics {
 /// What arrives of all partitions; dropping it ends the tasks that read them.
 pub(super) struct Reading {
     arriving: Arriving<Records>,
+    /// A client of each partition, and how much of it the spool has.
+    partitions: Vec<(Arc<PartitionClient>, Arc<AtomicI64>)>,
     _tasks: JoinSet<()>,
 }
 
@@ -86,14 +104,18 @@ impl Source for Topics {
         // A full queue makes the tasks wait: of each partition one answer is in memory.
         let (sender, arriving) = mpsc::channel(1);
         let mut tasks = JoinSet::new();
+        let mut clients = Vec::with_capacity(there.len());
         for (topic, number) in &there {
             let opened = client.partition_client(topic, *number, UnknownTopicHandling::Error);
-            let client = timeout(ANSWER, opened).await.map_err(late)?.map_err(told)?;
+            let client = Arc::new(timeout(ANSWER, opened).await.map_err(late)?.map_err(told)?);
+            let stored = Arc::new(AtomicI64::new(UNKNOWN));
+            clients.push((client.clone(), stored.clone()));
             let name = format!("{topic}/{number}");
             let partition = Partition {
                 client,
                 next: offsets.get(&name).copied(),
                 name: name.into(),
+                stored,
                 fresh: false,
                 device_key: self.settings.device_key,
             };
@@ -102,20 +124,38 @@ impl Source for Topics {
         tasks.spawn(watch(client, topics, there, sender));
         Ok(Reading {
             arriving: Arriving::new(arriving),
+            partitions: clients,
             _tasks: tasks,
         })
     }
 }
 
 impl Connection for Reading {
-    type Ack = ();
+    type Ack = Stored;
 
-    async fn next(&mut self) -> Result<Vec<Delivery<()>>, SourceError> {
+    async fn next(&mut self) -> Result<Vec<Delivery<Stored>>, SourceError> {
         self.arriving.next().await
     }
 
+    /// Offsets between what the spool has and the end; marks of transactions and what was compacted away count as well.
+    async fn lag(&mut self) -> Option<u64> {
+        let mut lag = 0;
+        for (client, stored) in &self.partitions {
+            let stored = stored.load(Ordering::Acquire);
+            let end = client.get_offset(OffsetAt::Latest).await.ok()?;
+            if stored == UNKNOWN {
+                return None;
+            }
+            lag += u64::try_from(end - stored).unwrap_or(0);
+        }
+        Some(lag)
+    }
+
     /// The spool has stored where reading goes on.
-    async fn acknowledge(&mut self, _: Vec<()>) -> Result<(), SourceError> {
+    async fn acknowledge(&mut self, acks: Vec<Stored>) -> Result<(), SourceError> {
+        for Stored { place, next } in acks {
+            place.store(next, Ordering::Release);
+        }
         Ok(())
     }
 
@@ -146,10 +186,12 @@ async fn watch(
 
 /// One partition and how far it is read.
 struct Partition {
-    client: PartitionClient,
+    client: Arc<PartitionClient>,
     name: Arc<str>,
     /// The next offset; `None` before the first record.
     next: Option<i64>,
+    /// The offset before which the spool has all.
+    stored: Arc<AtomicI64>,
     /// Whether offsets began anew, so that what is stored of them says nothing.
     fresh: bool,
     device_key: bool,
@@ -177,6 +219,10 @@ impl Partition {
                 *self.next.insert(first.map_err(late)?.map_err(told)?)
             }
         };
+        // Later ones are told by the acknowledgements.
+        let _ = self
+            .stored
+            .compare_exchange(UNKNOWN, next, Ordering::AcqRel, Ordering::Relaxed);
         let wait = i32::try_from(WAIT.as_millis()).unwrap_or(i32::MAX);
         let asked = self.client.fetch_records(next, 1..BYTES, wait);
         let records = match timeout(WAIT + ANSWER, asked).await.map_err(late)? {
@@ -197,6 +243,7 @@ impl Partition {
                     "the broker has no record of this offset: its retention ended or the topic was made anew; reading from its first record"
                 );
                 (self.next, self.fresh) = (None, true);
+                self.stored.store(UNKNOWN, Ordering::Release);
                 return Ok(Vec::new());
             }
             Err(error) => return Err(told(error)),
@@ -205,7 +252,7 @@ impl Partition {
     }
 
     /// A record as a message. One without a value (a tombstone) is none.
-    fn delivery(&mut self, found: RecordAndOffset) -> Option<Delivery<()>> {
+    fn delivery(&mut self, found: RecordAndOffset) -> Option<Delivery<Stored>> {
         let RecordAndOffset { record, offset } = found;
         self.next = Some(offset + 1);
         // Before `fresh` is taken: the first message has to carry it.
@@ -238,7 +285,10 @@ impl Partition {
                 body: body.into(),
                 context: context.into(),
             },
-            ack: (),
+            ack: Stored {
+                place: self.stored.clone(),
+                next: offset + 1,
+            },
         })
     }
 }

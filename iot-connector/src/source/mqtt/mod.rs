@@ -316,6 +316,10 @@ impl Connection for Subscribed {
         self.arriving.next().await
     }
 
+    async fn lag(&mut self) -> Option<u64> {
+        None
+    }
+
     async fn acknowledge(&mut self, acks: Vec<Ack>) -> Result<(), SourceError> {
         for ack in acks {
             self.client.acknowledge(ack).await?;

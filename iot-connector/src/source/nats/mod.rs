@@ -93,6 +93,7 @@ impl Stream {
 /// A connection, and the messages that arrive on it.
 pub(super) struct Reading {
     server: Server,
+    consumer: PullConsumer,
     messages: pull::Stream,
     device_token: Option<u16>,
 }
@@ -117,6 +118,7 @@ impl Source for Stream {
             .map_err(|error| SourceError(daemon::process::describe(&error)))?;
         Ok(Reading {
             server,
+            consumer,
             messages,
             device_token: self.settings.device_token,
         })
@@ -143,6 +145,11 @@ impl Connection for Reading {
                 .flatten();
         }
         Ok(deliveries)
+    }
+
+    async fn lag(&mut self) -> Option<u64> {
+        let info = timeout(ANSWER, self.consumer.info()).await.ok()?.ok()?;
+        Some(info.num_pending + u64::try_from(info.num_ack_pending).unwrap_or(0))
     }
 
     async fn acknowledge(&mut self, acks: Vec<Self::Ack>) -> Result<(), SourceError> {
