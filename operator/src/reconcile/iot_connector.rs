@@ -119,6 +119,7 @@ async fn check(children: &Children, round: &mut Round<'_>, context: &Context) ->
         keys,
         missing_keys: _,
         volume_claim,
+        disruption_budget,
         service,
         stateful_set,
     } = children;
@@ -132,6 +133,9 @@ async fn check(children: &Children, round: &mut Round<'_>, context: &Context) ->
     round.check(keys, &index.config_maps).await?;
     if let Some(volume_claim) = volume_claim {
         round.check(volume_claim, &index.claims).await?;
+    }
+    if let Some(budget) = disruption_budget {
+        round.check(budget, &index.budgets).await?;
     }
     round.check(service, &index.services).await?;
     round.check(stateful_set, &index.stateful_sets).await
@@ -153,6 +157,7 @@ async fn apply(
         keys,
         missing_keys,
         volume_claim,
+        disruption_budget,
         service,
         stateful_set,
     } = children;
@@ -166,6 +171,9 @@ async fn apply(
     let keys = device_keys::settle(keys, &missing_keys, validated, round, context).await?;
     if let Some(volume_claim) = &volume_claim {
         round.apply(volume_claim, &index.claims).await?;
+    }
+    if let Some(budget) = &disruption_budget {
+        round.apply(budget, &index.budgets).await?;
     }
     round.apply(&service, &index.services).await?;
     round.apply(&stateful_set, &index.stateful_sets).await?;

@@ -212,6 +212,7 @@ impl Given {
                     // Keys are random, and their Secrets are made once by the operator itself.
                     missing_keys: _,
                     volume_claim,
+                    disruption_budget,
                     service,
                     stateful_set,
                 } = children;
@@ -221,12 +222,10 @@ impl Given {
                     serde_yaml::to_string(&settings)?,
                 ];
                 documents.extend(mapping.as_ref().map(serde_yaml::to_string).transpose()?);
-                documents.extend([
-                    serde_yaml::to_string(&keys)?,
-                    serde_yaml::to_string(&volume_claim)?,
-                    serde_yaml::to_string(&service)?,
-                    serde_yaml::to_string(&stateful_set)?,
-                ]);
+                documents.push(serde_yaml::to_string(&keys)?);
+                documents.extend(volume_claim.as_ref().map(serde_yaml::to_string).transpose()?);
+                documents.extend(disruption_budget.as_ref().map(serde_yaml::to_string).transpose()?);
+                documents.extend([serde_yaml::to_string(&service)?, serde_yaml::to_string(&stateful_set)?]);
                 Ok(documents)
             }
             (None, iot_connector::Decision::Hold(source)) => Err(RenderError::Refused {

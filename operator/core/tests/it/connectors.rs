@@ -28,9 +28,11 @@ fn all(built: &Children) -> String {
         keys,
         missing_keys: _,
         volume_claim,
+        disruption_budget,
         service,
         stateful_set,
     } = built;
+    assert_eq!(*disruption_budget, None, "one replica");
     documents([
         json(service_account),
         json(network_policy),
@@ -108,7 +110,11 @@ fn replicas_that_share_the_work_have_streams_instead_of_a_volume() {
     let mut world = connector_world();
     let built = build(&connector, &world);
     assert_eq!(built.volume_claim, None);
-    insta::assert_snapshot!(documents([json(&built.settings), json(&built.stateful_set)]));
+    insta::assert_snapshot!(documents([
+        json(&built.settings),
+        json(&built.disruption_budget),
+        json(&built.stateful_set)
+    ]));
 
     // Whatever volume has the name of one, none is waited for; and all replicas have to be ready.
     let workload = || reason_of(&connector, &world, ConditionType::WorkloadReady);

@@ -1,5 +1,6 @@
 //! The Kubernetes objects of an IoTConnector, one file a kind.
 
+mod disruption_budget;
 mod mapping;
 mod network_policy;
 mod service;
@@ -10,6 +11,7 @@ mod volume_claim;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
 use super::keys::{KeyList, WantedConnection};
 use super::{Decision, World};
@@ -33,6 +35,8 @@ pub struct Children {
     pub missing_keys: Vec<WantedConnection>,
     /// `NAME-iot-data`. Never pruned. Absent where replicas share streams.
     pub volume_claim: Option<PersistentVolumeClaim>,
+    /// `NAME-iot`: where there are several replicas.
+    pub disruption_budget: Option<PodDisruptionBudget>,
     /// `NAME-iot`: device messages on port 80.
     pub service: Service,
     /// `NAME-iot`.
@@ -54,6 +58,7 @@ pub fn children(decision: &Decision, world: &World) -> Option<Children> {
         keys: keys.config_map(&validated.owner, &validated.connections),
         missing_keys: keys.missing(&validated.connections).into_iter().cloned().collect(),
         volume_claim: (!validated.shares_work()).then(|| volume_claim::build(validated, world)),
+        disruption_budget: disruption_budget::build(validated),
         service: service::build(validated),
         stateful_set: stateful_set::build(validated, world, &settings),
     })

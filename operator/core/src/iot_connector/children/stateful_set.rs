@@ -70,7 +70,8 @@ const MEMBER_VARIABLE: &str = "IOT_CONNECTOR_SPOOL_SHARED_MEMBER";
 /// Replicas where the work is shared and their number isn't named.
 const DEFAULT_REPLICAS: u32 = 2;
 
-fn data(validated: &Validated) -> Data {
+/// Where messages are kept, and by how many replicas.
+pub(super) fn data(validated: &Validated) -> Data {
     match validated.source.as_ref().and_then(Source::shared) {
         None => Data::Volume(DATA_PATH),
         Some(shared) => Data::Shared {
