@@ -46,6 +46,9 @@ pub struct Record {
     pub owner: Option<Owner>,
     /// All entries up to here are finished.
     pub floor: u64,
+    /// When the stream was made that the floor is of: one that was made anew counts from 1 again.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub stream: String,
     /// What became of them.
     #[serde(with = "terms")]
     pub account: Account,
@@ -96,9 +99,10 @@ mod tests {
                 instance: "7".to_owned(),
             }),
             floor: 12,
+            stream: "2026-01-01T00:00:00Z".to_owned(),
             account: Account::of(&[(Term::Messages, 2), (Term::Matched, 2)]),
         };
-        let text = r#"{"owner":{"member":"vitals-0","instance":"7"},"floor":12,"account":{"matched":2,"messages":2}}"#;
+        let text = r#"{"owner":{"member":"vitals-0","instance":"7"},"floor":12,"stream":"2026-01-01T00:00:00Z","account":{"matched":2,"messages":2}}"#;
         assert_eq!(record.encode(), text);
         assert_eq!(Record::decode(text.as_bytes()), Some(record));
         assert_eq!(Record::decode(br#"{"floor":0,"account":{}}"#), Some(Record::default()));

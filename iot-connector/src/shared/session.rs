@@ -247,6 +247,7 @@ impl Session<'_> {
                 let record = Record {
                     owner,
                     floor: holding.floor,
+                    stream: self.streams.made.clone(),
                     account: holding.account,
                 };
                 changed.then_some(record)
@@ -290,9 +291,13 @@ impl Session<'_> {
     }
 
     fn claim(&self, bucket: u32) -> Record {
+        let known = &self.known[bucket as usize].record;
+        let is_same = known.stream == self.streams.made;
         Record {
             owner: Some(self.shared.me.clone()),
-            ..self.known[bucket as usize].record.clone()
+            floor: if is_same { known.floor } else { 0 },
+            stream: self.streams.made.clone(),
+            account: known.account,
         }
     }
 
@@ -372,6 +377,7 @@ impl Session<'_> {
             let record = self.shared.hand.with(bucket, |holding| Record {
                 owner: None,
                 floor: holding.floor,
+                stream: self.streams.made.clone(),
                 account: holding.account,
             });
             self.shared.hand.remove(bucket);

@@ -29,6 +29,8 @@ pub struct Streams {
     pub context: Context,
     /// Entries, a subject for each bucket.
     pub entries: Stream,
+    /// When that one was made.
+    pub made: String,
     /// Dead letters.
     pub letters: Stream,
     /// What became of the latest messages.
@@ -98,12 +100,12 @@ impl Streams {
             let what = what.to_owned();
             move |error: &dyn std::fmt::Display| Lost(format!("the {what} can't be made: {error}"))
         };
+        let entries = context.get_or_create_stream(entries).await;
+        let entries = entries.map_err(|error| failed("stream of measurements")(&error))?;
         Ok(Self {
             name: name.clone(),
-            entries: context
-                .get_or_create_stream(entries)
-                .await
-                .map_err(|error| failed("stream of measurements")(&error))?,
+            made: entries.cached_info().created.to_string(),
+            entries,
             letters: context
                 .get_or_create_stream(letters)
                 .await

@@ -253,6 +253,28 @@ async fn whoever_is_killed_in_turn_every_message_is_an_observation_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_that_are_deleted_are_made_anew_and_read_from_their_beginning() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = NatsServer::start(folder.path(), false);
+    let jetstream = server.jetstream().await;
+    make_stream(&jetstream).await;
+    let (fhir, url) = Fhir::start().await;
+    let one = Running::start(member(&server, folder.path(), &url, "vitals-0")).await;
+    for number in 0..40 {
+        publish(&jetstream, "devices.d", message(number), &[]).await;
+    }
+    all_arrived(&fhir, 40).await;
+    assert_balance(&one.management, 40).await;
+    jetstream.delete_stream("ward_vitals").await.unwrap();
+    for number in 40..50 {
+        publish(&jetstream, "devices.d", message(number), &[]).await;
+    }
+    all_arrived(&fhir, 50).await;
+    assert_balance(&one.management, 50).await;
+    one.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dead_letters_are_those_of_all() {
     let folder = tempfile::tempdir().unwrap();
     let server = NatsServer::start(folder.path(), false);
