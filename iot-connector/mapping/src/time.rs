@@ -12,6 +12,9 @@ use jiff::{
 /// fraction and offset (a space for `T` is fine), `MM/dd/yyyy`, `yyyy/MM/dd` and dates with the month's English name, each
 /// with or without a time (also with AM or PM) and offset, and RFC 1123. Without an offset it is UTC.
 pub fn parse(text: &str) -> Option<Timestamp> {
+    if let Some(time) = usual(text) {
+        return Some(time);
+    }
     let text = text.trim();
     usual(text)
         .or_else(|| iso(text))

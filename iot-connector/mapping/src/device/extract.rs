@@ -46,9 +46,16 @@ impl DeviceMapping {
                 };
             }
         };
+        let normalised = self.measurements(&document);
+        document.recycle();
+        normalised
+    }
+
+    fn measurements(&self, document: &Document<'_>) -> Normalised {
         let mut normalised = Normalised::default();
         let mut root: Option<Rcvar> = None;
-        let scanned = self.scans.run(&document);
+        let scanned = self.scans.run(document);
+        normalised.measurements.reserve(scanned.objects());
         for (template, scan) in self.templates.iter().zip(&self.scan_of) {
             let mut add = |measured: Result<Measurement, Fault>| {
                 match measured {
@@ -61,16 +68,16 @@ impl DeviceMapping {
             let goes_on = match &template.type_match {
                 Expression::JsonPath(path) => {
                     let mut measure = |matched| {
-                        let seen = Seen::of_node(&document, matched, template.sees_root);
+                        let seen = Seen::of_node(document, matched, template.sees_root);
                         add(template.measure(&seen, self.compatibility))
                     };
                     match scan {
                         Some(scan) => scanned.select(*scan).all(&mut measure),
-                        None => Scope::at(&document, 0).select(path).into_iter().all(&mut measure),
+                        None => Scope::at(document, 0).select(path).into_iter().all(&mut measure),
                     }
                 }
                 Expression::JmesPath(query) => {
-                    let root = root.get_or_insert_with(|| jmespath::variable(&document, 0));
+                    let root = root.get_or_insert_with(|| jmespath::variable(document, 0));
                     match query.select(root) {
                         Ok(matched) => matched
                             .into_iter()
@@ -220,7 +227,7 @@ impl<'d> Reader<'_, 'd> {
     /// computed, is an error in any case.
     fn optional(&self, name: &str, expression: &Expression) -> Result<Option<String>, Fault> {
         match self.text(expression) {
-            Ok(text) if self.compatibility == Compatibility::Upstream || !text.trim().is_empty() => Ok(Some(text)),
+            Ok(text) if self.compatibility == Compatibility::Upstream || !text.is_blank() => Ok(Some(text)),
             Err(Lack::Failed(cause)) => {
                 let path = expression.text().to_owned();
                 let detail = format!("Unable to extract value for [{name}] using {path}: {cause}");
@@ -246,7 +253,7 @@ impl<'d> Reader<'_, 'd> {
 
     fn time(&self, expression: &Expression) -> Result<Timestamp, Lack> {
         match self.token(expression)? {
-            Token::Text(text) if text.trim().is_empty() => {
+            Token::Text(text) if is_blank(&text) => {
                 Err(incompatible("A null or empty value was supplied for a time".to_owned()))
             }
             Token::Text(text) => time::parse(&text).ok_or_else(|| incompatible(format!("`{text}` isn't a time"))),
@@ -278,8 +285,14 @@ trait Blank {
 
 impl Blank for String {
     fn is_blank(&self) -> bool {
-        self.trim().is_empty()
+        is_blank(self)
     }
+}
+
+fn is_blank(text: &str) -> bool {
+    // Most begin with a letter or a digit.
+    let begins = text.as_bytes().first().is_some_and(u8::is_ascii_graphic);
+    !begins && text.trim().is_empty()
 }
 
 impl Blank for Timestamp {

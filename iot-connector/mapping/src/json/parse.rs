@@ -4,14 +4,14 @@ use std::borrow::Cow;
 
 use memchr::{memchr, memchr_iter, memchr2};
 
-use super::{Document, JsonError, Node, Value};
+use super::{Document, JsonError, Node, Value, list};
 
 /// Deeper documents are refused.
 const DEPTH: usize = 128;
 
 /// One value and nothing else.
 pub(super) fn document(bytes: &[u8], lenient: bool) -> Result<Document<'_>, JsonError> {
-    let mut parser = Parser::new(bytes, Vec::new(), lenient)?;
+    let mut parser = Parser::new(bytes, list(bytes.len() / 12 + 4), lenient)?;
     match parser.document(None, 0) {
         Ok(()) => Ok(Document {
             nodes: parser.nodes,
@@ -23,7 +23,7 @@ pub(super) fn document(bytes: &[u8], lenient: bool) -> Result<Document<'_>, Json
 
 /// `{"Body": body, …context}`.
 pub(super) fn envelope<'a>(body: &'a [u8], context: &'a str) -> Result<Document<'a>, JsonError> {
-    let nodes = Vec::with_capacity((body.len() + context.len()) / 12 + 8);
+    let nodes = list((body.len() + context.len()) / 12 + 8);
     let mut parser = Parser::new(body, nodes, false)?;
     parser.nodes.push(Node {
         key: None,
@@ -74,14 +74,11 @@ struct Parser<'a> {
 
 impl<'a> Parser<'a> {
     /// Goes on after `nodes`.
-    fn new(bytes: &'a [u8], mut nodes: Vec<Node<'a>>, lenient: bool) -> Result<Self, JsonError> {
+    fn new(bytes: &'a [u8], nodes: Vec<Node<'a>>, lenient: bool) -> Result<Self, JsonError> {
         let text = match std::str::from_utf8(bytes) {
             Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
             Err(error) => return Err(located("the text isn't UTF-8", &bytes[..error.valid_up_to()])),
         };
-        if nodes.capacity() == 0 {
-            nodes.reserve(text.len() / 12 + 4);
-        }
         Ok(Self {
             text,
             bytes: text.as_bytes(),
@@ -110,38 +107,45 @@ impl<'a> Parser<'a> {
         if depth > DEPTH {
             return Err("the value is nested too deeply");
         }
-        let id = self.nodes.len();
         let offset = self.at;
-        self.nodes.push(Node {
-            key,
-            value: Value::Null,
-            end: 0,
-            offset,
-        });
         let value = match self.peek() {
-            Some(b'{') => {
-                self.at += 1;
-                self.members(depth)?;
-                Value::Object
-            }
-            Some(b'[') => {
-                self.at += 1;
-                self.elements(depth)?;
-                Value::Array
-            }
             Some(b'"') => Value::String(self.string(b'"')?),
-            Some(b'\'') if self.lenient => Value::String(self.string(b'\'')?),
             Some(b'-' | b'0'..=b'9') => Value::Number(self.number()?),
+            Some(b'{') => return self.composite(key, Value::Object, depth),
+            Some(b'[') => return self.composite(key, Value::Array, depth),
             Some(b't') => self.word("true", Value::Bool(true))?,
             Some(b'f') => self.word("false", Value::Bool(false))?,
             Some(b'n') => self.word("null", Value::Null)?,
+            Some(b'\'') if self.lenient => Value::String(self.string(b'\'')?),
             Some(_) => return Err("a value is expected"),
             None => return Err("the text ends too early"),
         };
-        let end = self.nodes.len();
-        let node = &mut self.nodes[id];
-        node.value = value;
-        node.end = end;
+        let end = self.nodes.len() + 1;
+        self.nodes.push(Node {
+            key,
+            value,
+            end,
+            offset,
+        });
+        Ok(())
+    }
+
+    fn composite(&mut self, key: Option<Cow<'a, str>>, value: Value<'a>, depth: usize) -> Result<(), &'static str> {
+        let (id, offset) = (self.nodes.len(), self.at);
+        let is_object = value == Value::Object;
+        self.nodes.push(Node {
+            key,
+            value,
+            end: 0,
+            offset,
+        });
+        self.at += 1;
+        if is_object {
+            self.members(depth)?;
+        } else {
+            self.elements(depth)?;
+        }
+        self.nodes[id].end = self.nodes.len();
         Ok(())
     }
 
@@ -313,7 +317,17 @@ impl<'a> Parser<'a> {
         Ok(value)
     }
 
+    /// Passes over what stands between tokens.
+    #[inline]
     fn blank(&mut self) -> Result<(), &'static str> {
+        // Devices write little of it.
+        match self.peek() {
+            Some(byte) if byte > b' ' && byte != b'/' => Ok(()),
+            _ => self.some_blank(),
+        }
+    }
+
+    fn some_blank(&mut self) -> Result<(), &'static str> {
         loop {
             match self.peek() {
                 Some(b' ' | b'\t' | b'\n' | b'\r') => self.at += 1,

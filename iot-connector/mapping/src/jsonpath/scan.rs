@@ -175,6 +175,11 @@ pub struct Scanned<'s> {
 }
 
 impl Scanned<'_> {
+    /// Objects that meet something: so many measurements, about, come of them.
+    pub fn objects(&self) -> usize {
+        self.objects.len()
+    }
+
     /// What the scan with this number selects, in document order.
     pub fn select(&self, scan: usize) -> impl Iterator<Item = Id> {
         let filter = self.scans.filters.get(scan);
