@@ -266,7 +266,7 @@ fn describe(measurement: &Measurement) -> Value {
         .map(|(name, value)| json!({"name": &**name, "value": value}));
     json!({
         "type": &*measurement.type_name, "occurrenceTimeUtc": measurement.occurrence.to_string(),
-        "deviceId": measurement.device, "patientId": measurement.patient, "encounterId": measurement.encounter,
+        "deviceId": &*measurement.device, "patientId": measurement.patient, "encounterId": measurement.encounter,
         "correlationId": measurement.correlation, "properties": values.collect::<Vec<_>>()
     })
 }

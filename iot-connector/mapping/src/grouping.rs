@@ -3,7 +3,10 @@
 //! Measurements belong together when device, type, patient, encounter and correlation are the same (a tuple, never a
 //! joined text), and when their times fall into the same boundary of the template's period.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use jiff::{SignedDuration, Timestamp, TimestampRound, Unit};
 
@@ -117,7 +120,7 @@ pub struct Grouped {
     pub faults: Vec<GroupFault>,
 }
 
-type Key = (String, String, Option<String>, Option<String>, Option<String>);
+type Key = (Arc<str>, String, Option<String>, Option<String>, Option<String>);
 
 impl FhirMapping {
     /// Groups the measurements of a batch.
@@ -270,7 +273,7 @@ impl Group {
         let of = &input.measurement;
         Self {
             type_name: template.type_name.clone(),
-            device: of.device.clone(),
+            device: of.device.to_string(),
             patient: of.patient.clone(),
             encounter: of.encounter.clone(),
             start,

@@ -45,8 +45,8 @@ pub struct Measurement {
     pub type_name: Arc<str>,
     /// When it was measured.
     pub occurrence: Timestamp,
-    /// The device's identifier.
-    pub device: String,
+    /// The device's identifier; readings of one message share it.
+    pub device: Arc<str>,
     /// The patient's identifier.
     pub patient: Option<String>,
     /// The encounter's identifier.

@@ -210,7 +210,7 @@ impl Reading {
         Self {
             type_name: measurement.type_name.to_string(),
             occurrence: measurement.occurrence.to_string(),
-            device: measurement.device.clone(),
+            device: measurement.device.to_string(),
             patient: measurement.patient.clone(),
             encounter: measurement.encounter.clone(),
             correlation: measurement.correlation.clone(),
@@ -227,7 +227,7 @@ impl Reading {
         Ok(Measurement {
             type_name: self.type_name.into(),
             occurrence,
-            device: self.device,
+            device: self.device.into(),
             patient: self.patient,
             encounter: self.encounter,
             correlation: self.correlation,
@@ -259,7 +259,7 @@ mod tests {
         Measurement {
             type_name: "heartrate".into(),
             occurrence: "2026-01-01T00:00:00.123456789Z".parse().unwrap(),
-            device: device.to_owned(),
+            device: device.into(),
             patient: Some("p".to_owned()),
             encounter: None,
             correlation: Some("c".to_owned()),

@@ -1,5 +1,7 @@
 //! From a message to measurements.
 
+use std::{borrow::Cow, cell::RefCell, sync::Arc};
+
 use jiff::Timestamp;
 
 use super::{
@@ -54,6 +56,7 @@ impl DeviceMapping {
     fn measurements(&self, document: &Document<'_>) -> Normalised {
         let mut normalised = Normalised::default();
         let mut root: Option<Rcvar> = None;
+        let device = Recent::default();
         let scanned = self.scans.run(document);
         normalised.measurements.reserve(scanned.objects());
         for (template, scan) in self.templates.iter().zip(&self.scan_of) {
@@ -69,7 +72,7 @@ impl DeviceMapping {
                 Expression::JsonPath(path) => {
                     let mut measure = |matched| {
                         let seen = Seen::of_node(document, matched, template.sees_root);
-                        add(template.measure(&seen, self.compatibility))
+                        add(template.measure(&seen, self.compatibility, &device))
                     };
                     match scan {
                         Some(scan) => scanned.select(*scan).all(&mut measure),
@@ -81,7 +84,7 @@ impl DeviceMapping {
                     match query.select(root) {
                         Ok(matched) => matched
                             .into_iter()
-                            .all(|matched| add(template.measure_variable(root, matched, self.compatibility))),
+                            .all(|matched| add(template.measure_variable(root, matched, self.compatibility, &device))),
                         Err(error) => add(Err(template.unmatchable(&error))),
                     }
                 }
@@ -101,6 +104,7 @@ impl DeviceTemplate {
         root: &Rcvar,
         matched: Rcvar,
         compatibility: Compatibility,
+        device: &Recent,
     ) -> Result<Measurement, Fault> {
         let seen = if self.sees_root {
             jmespath::with_matched(root, matched)
@@ -110,7 +114,7 @@ impl DeviceTemplate {
         let has_paths = self.inner().any(|inner| matches!(inner, Expression::JsonPath(_)));
         let text = if has_paths { seen.to_string() } else { "null".to_owned() };
         match Document::parse(text.as_bytes()) {
-            Ok(document) => self.measure(&Seen::of_variable(&document, seen), compatibility),
+            Ok(document) => self.measure(&Seen::of_variable(&document, seen), compatibility, device),
             Err(error) => {
                 let detail = format!("what the match gives is too large for JSONPath: {error}");
                 Err(self.fault("TemplateExpression", detail, self.type_match.text().to_owned()))
@@ -133,13 +137,14 @@ impl DeviceTemplate {
         }
     }
 
-    fn measure(&self, seen: &Seen<'_>, compatibility: Compatibility) -> Result<Measurement, Fault> {
+    fn measure(&self, seen: &Seen<'_>, compatibility: Compatibility, recent: &Recent) -> Result<Measurement, Fault> {
         let reader = Reader {
             seen,
             template: self,
             compatibility,
+            recent,
         };
-        let device = reader.required("DeviceIdExpression", &self.device_id, Reader::text)?;
+        let device = reader.required("DeviceIdExpression", &self.device_id, Reader::device)?;
         let occurrence = reader.required("TimestampExpression", &self.timestamp, Reader::time)?;
         let correlation = match &self.correlation_id {
             Some(expression) => Some(reader.required(
@@ -180,10 +185,25 @@ impl DeviceTemplate {
     }
 }
 
+/// The device of the measurement before: mostly the same one's again.
+#[derive(Default)]
+struct Recent(RefCell<Option<Arc<str>>>);
+
+impl Recent {
+    fn shared(&self, text: &str) -> Arc<str> {
+        let mut recent = self.0.borrow_mut();
+        match &*recent {
+            Some(known) if **known == *text => known.clone(),
+            _ => recent.insert(text.into()).clone(),
+        }
+    }
+}
+
 struct Reader<'s, 'd> {
     seen: &'s Seen<'d>,
     template: &'s DeviceTemplate,
     compatibility: Compatibility,
+    recent: &'s Recent,
 }
 
 impl<'d> Reader<'_, 'd> {
@@ -237,15 +257,25 @@ impl<'d> Reader<'_, 'd> {
         }
     }
 
+    fn device(&self, expression: &Expression) -> Result<Arc<str>, Lack> {
+        Ok(self.recent.shared(&self.shown(expression)?))
+    }
+
     fn text(&self, expression: &Expression) -> Result<String, Lack> {
+        Ok(self.shown(expression)?.into_owned())
+    }
+
+    /// A value as text.
+    fn shown(&self, expression: &Expression) -> Result<Cow<'d, str>, Lack> {
         match self.token(expression)? {
             Token::Text(text) if self.compatibility == Compatibility::Upstream && time::is_date_token(&text) => {
-                Ok(time::parse(&text).map_or_else(|| text.to_string(), time::american_text))
+                let written = time::parse(&text).map(time::american_text);
+                Ok(written.map_or(text, Cow::Owned))
             }
-            Token::Number(text) if self.compatibility == Compatibility::Upstream => Ok(shortest(&text)),
-            Token::Text(text) | Token::Number(text) => Ok(text.into_owned()),
-            Token::Bool(true) => Ok("True".to_owned()),
-            Token::Bool(false) => Ok("False".to_owned()),
+            Token::Number(text) if self.compatibility == Compatibility::Upstream => Ok(shortest(&text).into()),
+            Token::Text(text) | Token::Number(text) => Ok(text),
+            Token::Bool(true) => Ok("True".into()),
+            Token::Bool(false) => Ok("False".into()),
             Token::Null => Err(Lack::Missing),
             Token::Composite => Err(incompatible("an object or a list isn't a value".to_owned())),
         }
@@ -284,6 +314,12 @@ trait Blank {
 }
 
 impl Blank for String {
+    fn is_blank(&self) -> bool {
+        is_blank(self)
+    }
+}
+
+impl Blank for Arc<str> {
     fn is_blank(&self) -> bool {
         is_blank(self)
     }

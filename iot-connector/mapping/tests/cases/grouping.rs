@@ -44,7 +44,7 @@ pub fn inputs(case: &Value) -> Vec<Input> {
                         .unwrap_or_default()
                         .into(),
                     occurrence: time(&of["occurrenceTimeUtc"]),
-                    device: own("deviceId").unwrap_or_default(),
+                    device: own("deviceId").unwrap_or_default().into(),
                     patient: own("patientId"),
                     encounter: own("encounterId"),
                     correlation: own("correlationId"),

@@ -87,7 +87,7 @@ fn measurement(found: &Measurement, wanted: &Value, expected: &Value, case: &Val
     }
     equal(
         "device",
-        found.device.as_str(),
+        &*found.device,
         wanted["deviceId"].as_str().unwrap_or_default(),
     )?;
     equal("patient", found.patient.as_deref(), wanted["patientId"].as_str())?;

@@ -99,7 +99,7 @@ fn ids_with_hyphens_do_not_collide() {
     let mapping = mapping(1440, &json!({"valueType": "Quantity"}), Standard);
     let of = |device: &str, patient: &str| {
         let mut input = reading("2026-01-01T10:00:00Z", "1", 0);
-        input.measurement.device = device.to_owned();
+        input.measurement.device = device.into();
         input.measurement.patient = Some(patient.to_owned());
         input
     };

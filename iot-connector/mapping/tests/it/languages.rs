@@ -96,7 +96,7 @@ fn every_type_takes_both(#[case] kind: &str, #[case] more: Value) {
     assert_eq!(values(&normalised), [[("v", "0.8")]]);
     let measurement = &normalised.measurements[0];
     assert_eq!(
-        (measurement.device.as_str(), measurement.occurrence.to_string()),
+        (&*measurement.device, measurement.occurrence.to_string()),
         ("d", "2026-01-01T10:00:00Z".to_owned())
     );
     let refused = load(kind, &members, Upstream).unwrap_err();

@@ -30,7 +30,7 @@ fn reading(time: &str, value: &str, position: i64) -> Input {
         measurement: Measurement {
             type_name: "t".into(),
             occurrence: parse_time(time).unwrap(),
-            device: "d".to_owned(),
+            device: "d".into(),
             patient: None,
             encounter: None,
             correlation: None,

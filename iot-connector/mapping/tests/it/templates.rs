@@ -34,7 +34,7 @@ fn iot_hub_says_device_and_time(#[case] context: &str, #[case] time: &str) {
         panic!("{normalised:?}")
     };
     assert_eq!(
-        (measurement.device.as_str(), measurement.occurrence.to_string().as_str()),
+        (&*measurement.device, measurement.occurrence.to_string().as_str()),
         ("hub", time)
     );
     assert_eq!(measurement.values[0].1, "60");
@@ -45,7 +45,7 @@ fn iot_central_has_device_and_time_in_the_match() {
     let body = r#"{"deviceId": "central", "enqueuedTime": "2026-01-01T10:00:00Z", "telemetry": {"hr": 60}}"#;
     let members = json!({"typeMatchExpression": "$..[?(@telemetry.hr)]", "values": [{"valueName": "hr", "valueExpression": "$.telemetry.hr"}]});
     let normalised = normalise("IotCentralJsonPathContent", &members, body, "{}");
-    assert_eq!(normalised.measurements[0].device, "central");
+    assert_eq!(&*normalised.measurements[0].device, "central");
 }
 
 #[test]
