@@ -1,11 +1,12 @@
 //! Several connectors share a stream of JetStream: each message is an Observation once, whoever is killed, paused or told
 //! to end, and the account of all together balances.
 
-use std::path::{Path, PathBuf};
+use std::{path::PathBuf, sync::Arc};
 
 use iot_connector_settings::{Settings, SharedSpool};
 use rstest::rstest;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::{
     broker::connected,
@@ -15,23 +16,49 @@ use crate::{
     support::{Fhir, Running, fhir_mapping, get_json, until},
 };
 
-fn member(server: &NatsServer, folder: &Path, fhir: &str, name: &str) -> Settings {
-    let mut settings = reading_from(server, folder, fhir);
-    settings.window.max_events = 10;
-    settings.spool.path = folder.join("no file at all");
-    settings.spool.shared = Some(SharedSpool {
-        name: "ward_vitals".to_owned(),
-        member: name.to_owned(),
-        ..SharedSpool::default()
-    });
-    settings.validate().unwrap();
-    settings
+/// A NATS server with the devices' stream, and a FHIR server.
+struct Ward {
+    folder: TempDir,
+    server: NatsServer,
+    fhir: Arc<Fhir>,
+    url: String,
 }
 
-fn file(settings: &Settings, folder: &Path, name: &str) -> PathBuf {
-    let path = folder.join(format!("{name}.json"));
-    std::fs::write(&path, settings.minimal().to_string()).unwrap();
-    path
+impl Ward {
+    async fn open() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let server = NatsServer::start(folder.path(), false);
+        make_stream(&server.jetstream().await).await;
+        let (fhir, url) = Fhir::start().await;
+        Self {
+            folder,
+            server,
+            fhir,
+            url,
+        }
+    }
+
+    /// Settings of one that shares the work.
+    fn member(&self, name: &str) -> Settings {
+        let folder = self.folder.path();
+        let mut settings = reading_from(&self.server, folder, &self.url);
+        settings.window.max_events = 10;
+        settings.spool.path = folder.join("no file at all");
+        settings.spool.shared = Some(SharedSpool {
+            name: "ward_vitals".to_owned(),
+            member: name.to_owned(),
+            ..SharedSpool::default()
+        });
+        settings.validate().unwrap();
+        settings
+    }
+
+    /// The same in a file.
+    fn file(&self, name: &str) -> PathBuf {
+        let path = self.folder.path().join(format!("{name}.json"));
+        std::fs::write(&path, self.member(name).minimal().to_string()).unwrap();
+        path
+    }
 }
 
 /// The reading number of one of many devices: each gives an Observation of its own.
@@ -109,19 +136,16 @@ async fn assert_balance(management: &str, messages: u64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_share_the_work_and_one_that_ends_gives_its_part_back() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = NatsServer::start(folder.path(), false);
-    let jetstream = server.jetstream().await;
-    make_stream(&jetstream).await;
-    let (fhir, url) = Fhir::start().await;
-    let one = Running::start(member(&server, folder.path(), &url, "vitals-0")).await;
+    let ward = Ward::open().await;
+    let (fhir, jetstream) = (&ward.fhir, ward.server.jetstream().await);
+    let one = Running::start(ward.member("vitals-0")).await;
     holds(&one.management, |held| held == 256).await;
-    let other = Running::start(member(&server, folder.path(), &url, "vitals-1")).await;
+    let other = Running::start(ward.member("vitals-1")).await;
     share(&one.management, &other.management).await;
     for number in 0..100 {
         publish(&jetstream, "devices.d", message(number), &[]).await;
     }
-    all_arrived(&fhir, 100).await;
+    all_arrived(fhir, 100).await;
     for connector in [&one, &other] {
         let metrics = connector.metrics().await;
         let groups = metrics
@@ -136,11 +160,11 @@ async fn two_share_the_work_and_one_that_ends_gives_its_part_back() {
     for number in 100..120 {
         publish(&jetstream, "devices.d", message(number), &[]).await;
     }
-    all_arrived(&fhir, 120).await;
+    all_arrived(fhir, 120).await;
     assert_balance(&one.management, 120).await;
     assert_eq!(account(&one.management, &["points"]).await, 120);
     one.stop().await;
-    assert!(!folder.path().join("no file at all").exists());
+    assert!(!ward.folder.path().join("no file at all").exists());
 }
 
 #[rstest]
@@ -148,17 +172,10 @@ async fn two_share_the_work_and_one_that_ends_gives_its_part_back() {
 #[case::paused(false)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_that_is_gone_is_taken_over(#[case] killed: bool) {
-    let folder = tempfile::tempdir().unwrap();
-    let server = NatsServer::start(folder.path(), false);
-    let jetstream = server.jetstream().await;
-    make_stream(&jetstream).await;
-    let (fhir, url) = Fhir::start().await;
-    let one = Running::start(member(&server, folder.path(), &url, "vitals-0")).await;
-    let settings = file(
-        &member(&server, folder.path(), &url, "vitals-1"),
-        folder.path(),
-        "other",
-    );
+    let ward = Ward::open().await;
+    let (fhir, jetstream) = (&ward.fhir, ward.server.jetstream().await);
+    let one = Running::start(ward.member("vitals-0")).await;
+    let settings = ward.file("vitals-1");
     let mut other = Process::start(&settings);
     share(&one.management, &other.management).await;
     connected(&other.management).await;
@@ -170,7 +187,7 @@ async fn a_member_that_is_gone_is_taken_over(#[case] killed: bool) {
             other.pause();
         }
     }
-    all_arrived(&fhir, 120).await;
+    all_arrived(fhir, 120).await;
     assert_balance(&one.management, 120).await;
     holds(&one.management, |held| held == 256).await;
     if killed {
@@ -182,7 +199,7 @@ async fn a_member_that_is_gone_is_taken_over(#[case] killed: bool) {
     for number in 120..180 {
         publish(&jetstream, "devices.d", message(number), &[]).await;
     }
-    all_arrived(&fhir, 180).await;
+    all_arrived(fhir, 180).await;
     assert_balance(&one.management, 180).await;
     other.kill();
     one.stop().await;
@@ -190,14 +207,11 @@ async fn a_member_that_is_gone_is_taken_over(#[case] killed: bool) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_server_and_all_killed_members_lose_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut server = NatsServer::start(folder.path(), false);
-    make_stream(&server.jetstream().await).await;
-    let (fhir, url) = Fhir::start().await;
-    let files =
-        ["vitals-0", "vitals-1"].map(|name| file(&member(&server, folder.path(), &url, name), folder.path(), name));
+    let mut ward = Ward::open().await;
+    let fhir = ward.fhir.clone();
+    let files = ["vitals-0", "vitals-1"].map(|name| ward.file(name));
     let mut processes = files.each_ref().map(|path| Process::start(path));
-    let jetstream = server.jetstream().await;
+    let jetstream = ward.server.jetstream().await;
     for number in 0..100 {
         publish(&jetstream, "devices.d", message(number), &[]).await;
         if number == 50 {
@@ -206,8 +220,8 @@ async fn a_killed_server_and_all_killed_members_lose_nothing() {
     }
     processes = files.each_ref().map(|path| Process::start(path));
     until(async || Some(()).filter(|()| found(&fhir).len() > 60)).await;
-    server.kill();
-    server.start_again();
+    ward.server.kill();
+    ward.server.start_again();
     all_arrived(&fhir, 100).await;
     assert_balance(&processes[0].management, 100).await;
     processes.iter_mut().for_each(Process::kill);
@@ -221,15 +235,13 @@ const MESSAGES: usize = 40;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_is_killed_in_turn_every_message_is_an_observation_once() {
     let rounds = std::env::var("SHARED_ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().unwrap());
-    let folder = tempfile::tempdir().unwrap();
-    let mut server = NatsServer::start(folder.path(), false);
-    make_stream(&server.jetstream().await).await;
-    let (fhir, url) = Fhir::start().await;
+    let mut ward = Ward::open().await;
+    let fhir = ward.fhir.clone();
     let names = ["vitals-0", "vitals-1", "vitals-2"];
-    let files = names.map(|name| file(&member(&server, folder.path(), &url, name), folder.path(), name));
+    let files = names.map(|name| ward.file(name));
     let mut processes = files.each_ref().map(|path| Process::start(path));
     for round in 0..rounds {
-        let jetstream = server.jetstream().await;
+        let jetstream = ward.server.jetstream().await;
         // Somebody else each time, in the middle of other work.
         let (victim, moment) = (round * 7 % 4, round * 13 % MESSAGES);
         for number in 0..MESSAGES {
@@ -240,8 +252,8 @@ async fn whoever_is_killed_in_turn_every_message_is_an_observation_once() {
             }
         }
         if victim == processes.len() {
-            server.kill();
-            server.start_again();
+            ward.server.kill();
+            ward.server.start_again();
         }
         let wanted = round * MESSAGES;
         until(async || Some(()).filter(|()| fhir.all("Observation").len() >= wanted)).await;
@@ -254,36 +266,30 @@ async fn whoever_is_killed_in_turn_every_message_is_an_observation_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn streams_that_are_deleted_are_made_anew_and_read_from_their_beginning() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = NatsServer::start(folder.path(), false);
-    let jetstream = server.jetstream().await;
-    make_stream(&jetstream).await;
-    let (fhir, url) = Fhir::start().await;
-    let one = Running::start(member(&server, folder.path(), &url, "vitals-0")).await;
+    let ward = Ward::open().await;
+    let (fhir, jetstream) = (&ward.fhir, ward.server.jetstream().await);
+    let one = Running::start(ward.member("vitals-0")).await;
     for number in 0..40 {
         publish(&jetstream, "devices.d", message(number), &[]).await;
     }
-    all_arrived(&fhir, 40).await;
+    all_arrived(fhir, 40).await;
     assert_balance(&one.management, 40).await;
     jetstream.delete_stream("ward_vitals").await.unwrap();
     for number in 40..50 {
         publish(&jetstream, "devices.d", message(number), &[]).await;
     }
-    all_arrived(&fhir, 50).await;
+    all_arrived(fhir, 50).await;
     assert_balance(&one.management, 50).await;
     one.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dead_letters_are_those_of_all() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = NatsServer::start(folder.path(), false);
-    let jetstream = server.jetstream().await;
-    make_stream(&jetstream).await;
-    let (fhir, url) = Fhir::start().await;
-    let settings = member(&server, folder.path(), &url, "vitals-0");
+    let ward = Ward::open().await;
+    let (fhir, jetstream) = (&ward.fhir, ward.server.jetstream().await);
+    let settings = ward.member("vitals-0");
     let one = Running::start(settings.clone()).await;
-    let other = Running::start(member(&server, folder.path(), &url, "vitals-1")).await;
+    let other = Running::start(ward.member("vitals-1")).await;
     share(&one.management, &other.management).await;
     publish(&jetstream, "devices.d", message(0), &[]).await;
     publish(&jetstream, "devices.d", "not JSON", &[("site", "ward a")]).await;
@@ -336,12 +342,10 @@ async fn dead_letters_are_those_of_all() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn devices_may_send_to_any_member_and_repeat_a_request_with_its_key() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = NatsServer::start(folder.path(), false);
-    make_stream(&server.jetstream().await).await;
-    let (fhir, url) = Fhir::start().await;
-    let one = Running::start(member(&server, folder.path(), &url, "vitals-0")).await;
-    let other = Running::start(member(&server, folder.path(), &url, "vitals-1")).await;
+    let ward = Ward::open().await;
+    let fhir = &ward.fhir;
+    let one = Running::start(ward.member("vitals-0")).await;
+    let other = Running::start(ward.member("vitals-1")).await;
     share(&one.management, &other.management).await;
     let client = reqwest::Client::new();
     let send = async |to: &Running, key: &str, body: String| {
@@ -355,7 +359,7 @@ async fn devices_may_send_to_any_member_and_repeat_a_request_with_its_key() {
     assert_eq!(send(&other, "k", body.clone()).await, accepted);
     assert_eq!(send(&other, "k", message(2).to_string()).await.0, 422);
     assert_eq!(other.send(message(2)).await, 202);
-    all_arrived(&fhir, 3).await;
+    all_arrived(fhir, 3).await;
     assert_balance(&one.management, 3).await;
 
     // Whoever is asked knows what became of a message.
@@ -378,8 +382,8 @@ async fn devices_may_send_to_any_member_and_repeat_a_request_with_its_key() {
     assert_eq!(unknown.status(), 404);
 
     // Without mappings nobody can tell whose a message is.
-    let mut settings = member(&server, folder.path(), &url, "vitals-2");
-    settings.device_mapping = Some(folder.path().join("none.json"));
+    let mut settings = ward.member("vitals-2");
+    settings.device_mapping = Some(ward.folder.path().join("none.json"));
     let third = Running::start(settings).await;
     assert_eq!(third.send(message(3)).await, 503);
     for connector in [third, one, other] {
