@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
-use super::refusal;
+use super::{failed, refusal};
 use crate::{
     spool::{DeadLetter, DeadLetterFilter, SpoolError},
     status::moment,
@@ -168,8 +168,4 @@ fn now() -> i64 {
 
 fn unknown(id: i64) -> Response {
     refusal(StatusCode::NOT_FOUND, format!("there is no dead letter {id}"))
-}
-
-fn failed(error: &SpoolError) -> Response {
-    refusal(StatusCode::INTERNAL_SERVER_ERROR, daemon::process::describe(error))
 }

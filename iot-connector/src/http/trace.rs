@@ -11,7 +11,7 @@ use axum::{
 };
 use serde::Deserialize;
 
-use super::refusal;
+use super::{failed, refusal};
 use crate::trace::{self, Tracing};
 
 /// A page has at most so many entries.
@@ -50,6 +50,6 @@ fn answer<T: serde::Serialize>(told: Result<T, trace::Error>) -> Response {
     match told {
         Ok(found) => Json(found).into_response(),
         Err(error @ trace::Error::Unknown(_)) => refusal(StatusCode::NOT_FOUND, error),
-        Err(error) => refusal(StatusCode::INTERNAL_SERVER_ERROR, daemon::process::describe(&error)),
+        Err(trace::Error::Spool(error)) => failed(&error),
     }
 }

@@ -47,3 +47,10 @@ pub enum SpoolError {
     #[error("the spool is closed")]
     Closed,
 }
+
+impl SpoolError {
+    /// Whether the same may be done later.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, Self::Shared(_) | Self::NoMappings)
+    }
+}

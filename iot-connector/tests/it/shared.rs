@@ -321,7 +321,10 @@ async fn dead_letters_are_those_of_all() {
     std::fs::write(settings.fhir_mapping.as_ref().unwrap(), mapping.to_string()).unwrap();
     let all = format!("{}/dead-letters/replay?all=true", other.management);
     until(async || {
-        client.post(&all).send().await.unwrap().error_for_status().unwrap();
+        let answer = client.post(&all).send().await.unwrap();
+        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        // A member that could not show itself in time, on a machine with much else to do, begins anew.
+        assert!(status == 200 || status == 503, "{status}: {text}");
         Some(()).filter(|()| fhir.all("Observation").len() == 2)
     })
     .await;
