@@ -59,8 +59,16 @@ type Records = Vec<Delivery<Stored>>;
 
 /// What the spool has of a partition when it has a record: all before this offset.
 pub(super) struct Stored {
-    place: Arc<AtomicI64>,
+    progress: Arc<Progress>,
     next: i64,
+}
+
+/// How far a partition is.
+struct Progress {
+    /// The spool has all before this offset.
+    stored: AtomicI64,
+    /// The broker's next offset, when it was asked last.
+    end: AtomicI64,
 }
 
 /// Topics to read.
@@ -86,8 +94,8 @@ impl Topics {
 /// What arrives of all partitions; dropping it ends the tasks that read them.
 pub(super) struct Reading {
     arriving: Arriving<Records>,
-    /// A client of each partition, and how much of it the spool has.
-    partitions: Vec<(Arc<PartitionClient>, Arc<AtomicI64>)>,
+    /// Of each partition.
+    progress: Vec<Arc<Progress>>,
     _tasks: JoinSet<()>,
 }
 
@@ -104,18 +112,21 @@ impl Source for Topics {
         // A full queue makes the tasks wait: of each partition one answer is in memory.
         let (sender, arriving) = mpsc::channel(1);
         let mut tasks = JoinSet::new();
-        let mut clients = Vec::with_capacity(there.len());
+        let mut all = Vec::with_capacity(there.len());
         for (topic, number) in &there {
             let opened = client.partition_client(topic, *number, UnknownTopicHandling::Error);
-            let client = Arc::new(timeout(ANSWER, opened).await.map_err(late)?.map_err(told)?);
-            let stored = Arc::new(AtomicI64::new(UNKNOWN));
-            clients.push((client.clone(), stored.clone()));
+            let client = timeout(ANSWER, opened).await.map_err(late)?.map_err(told)?;
+            let progress = Arc::new(Progress {
+                stored: AtomicI64::new(UNKNOWN),
+                end: AtomicI64::new(UNKNOWN),
+            });
+            all.push(progress.clone());
             let name = format!("{topic}/{number}");
             let partition = Partition {
                 client,
                 next: offsets.get(&name).copied(),
                 name: name.into(),
-                stored,
+                progress,
                 fresh: false,
                 device_key: self.settings.device_key,
             };
@@ -124,7 +135,7 @@ impl Source for Topics {
         tasks.spawn(watch(client, topics, there, sender));
         Ok(Reading {
             arriving: Arriving::new(arriving),
-            partitions: clients,
+            progress: all,
             _tasks: tasks,
         })
     }
@@ -139,22 +150,18 @@ impl Connection for Reading {
 
     /// Offsets between what the spool has and the end; marks of transactions and what was compacted away count as well.
     async fn lag(&mut self) -> Option<u64> {
-        let mut lag = 0;
-        for (client, stored) in &self.partitions {
-            let stored = stored.load(Ordering::Acquire);
-            let end = client.get_offset(OffsetAt::Latest).await.ok()?;
-            if stored == UNKNOWN {
-                return None;
-            }
-            lag += u64::try_from(end - stored).unwrap_or(0);
-        }
-        Some(lag)
+        let of = |progress: &Arc<Progress>| {
+            let (stored, end) = (&progress.stored, &progress.end);
+            let (stored, end) = (stored.load(Ordering::Acquire), end.load(Ordering::Acquire));
+            (stored != UNKNOWN && end != UNKNOWN).then(|| u64::try_from(end - stored).unwrap_or(0))
+        };
+        self.progress.iter().map(of).sum()
     }
 
     /// The spool has stored where reading goes on.
     async fn acknowledge(&mut self, acks: Vec<Stored>) -> Result<(), SourceError> {
-        for Stored { place, next } in acks {
-            place.store(next, Ordering::Release);
+        for Stored { progress, next } in acks {
+            progress.stored.store(next, Ordering::Release);
         }
         Ok(())
     }
@@ -186,12 +193,11 @@ async fn watch(
 
 /// One partition and how far it is read.
 struct Partition {
-    client: Arc<PartitionClient>,
+    client: PartitionClient,
     name: Arc<str>,
     /// The next offset; `None` before the first record.
     next: Option<i64>,
-    /// The offset before which the spool has all.
-    stored: Arc<AtomicI64>,
+    progress: Arc<Progress>,
     /// Whether offsets began anew, so that what is stored of them says nothing.
     fresh: bool,
     device_key: bool,
@@ -203,8 +209,33 @@ impl Partition {
             let read = self.read().await;
             let ends = read.is_err();
             let nothing = read.as_ref().is_ok_and(Vec::is_empty);
-            if !nothing && sender.send(read).await.is_err() || ends {
+            if !nothing && !self.hand_over(read, &sender).await || ends {
                 return;
+            }
+        }
+    }
+
+    /// Waits for room, and looks now and then how much more there is meanwhile; `false` where nobody reads any more.
+    async fn hand_over(
+        &self,
+        read: Result<Records, SourceError>,
+        sender: &mpsc::Sender<Result<Records, SourceError>>,
+    ) -> bool {
+        let room = sender.reserve();
+        tokio::pin!(room);
+        loop {
+            tokio::select! {
+                permit = &mut room => {
+                    let Ok(permit) = permit else { return false };
+                    permit.send(read);
+                    return true;
+                }
+                () = sleep(WAIT) => {
+                    // Nothing else is asked on this connection now: a broker answers one after the other.
+                    if let Ok(Ok(end)) = timeout(ANSWER, self.client.get_offset(OffsetAt::Latest)).await {
+                        self.progress.end.store(end, Ordering::Release);
+                    }
+                }
             }
         }
     }
@@ -221,12 +252,14 @@ impl Partition {
         };
         // Later ones are told by the acknowledgements.
         let _ = self
+            .progress
             .stored
             .compare_exchange(UNKNOWN, next, Ordering::AcqRel, Ordering::Relaxed);
         let wait = i32::try_from(WAIT.as_millis()).unwrap_or(i32::MAX);
         let asked = self.client.fetch_records(next, 1..BYTES, wait);
         let records = match timeout(WAIT + ANSWER, asked).await.map_err(late)? {
             Ok((records, end)) => {
+                self.progress.end.store(end, Ordering::Release);
                 if records.is_empty() && end > next {
                     // What stands there are marks of transactions, which a broker hands out again without waiting.
                     sleep(PAUSE).await;
@@ -243,7 +276,7 @@ impl Partition {
                     "the broker has no record of this offset: its retention ended or the topic was made anew; reading from its first record"
                 );
                 (self.next, self.fresh) = (None, true);
-                self.stored.store(UNKNOWN, Ordering::Release);
+                self.progress.stored.store(UNKNOWN, Ordering::Release);
                 return Ok(Vec::new());
             }
             Err(error) => return Err(told(error)),
@@ -286,7 +319,7 @@ impl Partition {
                 context: context.into(),
             },
             ack: Stored {
-                place: self.stored.clone(),
+                progress: self.progress.clone(),
                 next: offset + 1,
             },
         })
