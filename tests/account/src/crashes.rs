@@ -62,3 +62,19 @@ pub fn is_whole(sent: Sent, terms: &Terms, found: &Found) -> Result<()> {
     ensure!(terms.unmatched >= sent.unmatched, "unmatched are lost: {about}");
     Ok(())
 }
+
+/// Every reading is an Observation once or a dead letter, and the account adds up. A NATS server that was killed may have
+/// forgotten the last of what it had acknowledged of the account, so that isn't compared with what was sent.
+pub fn nothing_is_lost(sent: Sent, terms: &Terms, found: &Found) -> Result<()> {
+    let about = format!(
+        "{sent:?}\n{terms:?}\n{} heart rates, {} steps",
+        found.heart_rates, found.steps
+    );
+    ensure!(terms.balances(), "the account doesn't balance: {about}");
+    ensure!(
+        (found.heart_rates, found.steps) == (sent.heart_rates, sent.steps),
+        "other readings than were sent: {about}"
+    );
+    ensure!(terms.dead_letters >= sent.poison, "dead letters are lost: {about}");
+    Ok(())
+}

@@ -12,7 +12,7 @@ mod programs;
 mod shared;
 mod terms;
 
-pub use crashes::{crash, is_whole};
+pub use crashes::{crash, is_whole, nothing_is_lost};
 pub use devices::{Devices, Load, Sent};
 pub use observations::{Found, observations};
 pub use programs::{Pair, Program};

@@ -34,6 +34,8 @@ pub struct Terms {
     pub omitted: u64,
     /// Readings that are dead letters.
     pub dead_readings: u64,
+    /// Dead letters that are kept.
+    pub dead_letters: u64,
 }
 
 impl Terms {
@@ -60,6 +62,7 @@ impl Terms {
             aggregated: term("aggregated")?,
             omitted: term("omitted")?,
             dead_readings: term("dead_readings")?,
+            dead_letters: value("iot_connector_dead_letters ")?,
         })
     }
 
