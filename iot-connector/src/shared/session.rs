@@ -258,7 +258,7 @@ impl Session<'_> {
                 Some(None) | None => {}
             }
         }
-        let floors: Vec<(u32, u64)> = changes.iter().map(|(bucket, record)| (*bucket, record.floor)).collect();
+        let mut floors: Vec<(u32, u64)> = changes.iter().map(|(bucket, record)| (*bucket, record.floor)).collect();
         for (bucket, record) in &changes {
             if record.owner.is_none() {
                 // Nothing may be written between here and the stored record.
@@ -268,6 +268,8 @@ impl Session<'_> {
         }
         for bucket in self.store(changes).await? {
             self.let_go(bucket);
+            // Whoever has it now counts from where it is stored.
+            floors.retain(|(own, _)| *own != bucket);
         }
         let wanted = claims.clone();
         let refused = self.store(claims).await?;
@@ -383,8 +385,9 @@ impl Session<'_> {
             self.shared.hand.remove(bucket);
             records.extend(record.map(|record| (bucket, record)));
         }
-        let floors = records.iter().map(|(bucket, record)| (*bucket, record.floor)).collect();
-        self.store(records).await?;
+        let mut floors: Vec<(u32, u64)> = records.iter().map(|(bucket, record)| (*bucket, record.floor)).collect();
+        let refused = self.store(records).await?;
+        floors.retain(|(bucket, _)| !refused.contains(bucket));
         self.remove_finished(floors).await;
         let key = Key::Member(self.shared.me.member.clone()).text();
         let deleted = self.streams.keys.delete(key).await;

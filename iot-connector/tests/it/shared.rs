@@ -134,7 +134,7 @@ async fn assert_balance(management: &str, messages: u64) {
     );
 }
 
-/// The same where the NATS server was killed: it may have forgotten the last that it acknowledged of the account.
+/// The same where the NATS server was killed: it may deliver again what is finished, which is counted once more.
 async fn assert_adds_up(management: &str) {
     until(async || {
         let messages = account(management, &["messages"]).await;

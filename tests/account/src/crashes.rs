@@ -63,8 +63,8 @@ pub fn is_whole(sent: Sent, terms: &Terms, found: &Found) -> Result<()> {
     Ok(())
 }
 
-/// Every reading is an Observation once or a dead letter, and the account adds up. A NATS server that was killed may have
-/// forgotten the last of what it had acknowledged of the account, so that isn't compared with what was sent.
+/// Every reading is an Observation once or a dead letter, and the account adds up. A NATS server that was killed delivers
+/// again what it doesn't remember to be finished, which the account counts once more: that isn't compared.
 pub fn nothing_is_lost(sent: Sent, terms: &Terms, found: &Found) -> Result<()> {
     let about = format!(
         "{sent:?}\n{terms:?}\n{} heart rates, {} steps",
