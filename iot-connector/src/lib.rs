@@ -3,6 +3,7 @@
 //! Messages come in by HTTP or from a source and are acknowledged when they are on disk ([`spool`]); the [`pipeline`] makes measurements of
 //! them and writes Observations; what can't be used is a dead letter with its reason.
 
+mod backoff;
 pub mod cli;
 mod dead_letter_commands;
 mod dry_run;

@@ -8,12 +8,12 @@ use axum::{
     routing::{get, post},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
 use super::{failed, refusal};
 use crate::{
+    pipeline::now,
     spool::{DeadLetter, DeadLetterFilter, SpoolError},
     status::moment,
     store::Store,
@@ -160,10 +160,6 @@ fn counted(what: &str, result: Result<u64, SpoolError>, id: Option<i64>) -> Resp
         (Ok(count), _) => Json(json!({what: count})).into_response(),
         (Err(error), _) => failed(&error),
     }
-}
-
-fn now() -> i64 {
-    Timestamp::now().as_microsecond()
 }
 
 fn unknown(id: i64) -> Response {

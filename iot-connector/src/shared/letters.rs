@@ -153,7 +153,8 @@ impl Shared {
     /// Deletes dead letters; gives how many there were.
     pub async fn discard(&self, filter: &DeadLetterFilter) -> Result<u64, SpoolError> {
         let found = self.scan(filter, 0, u32::MAX).await?;
-        delete(&self.streams()?, &found).await
+        let streams = self.streams()?;
+        delete(&streams, &found).await
     }
 
     /// Reads through the stream.

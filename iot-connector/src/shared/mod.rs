@@ -37,6 +37,7 @@ use tokio::{
 use tracing::warn;
 
 use crate::{
+    backoff::Backoff,
     mappings::Pair,
     metrics::ConnectorMetrics,
     spool::{Figures, Finished, Micros, SpoolError},
@@ -51,8 +52,7 @@ use streams::Streams;
 #[error("{0}")]
 pub struct Lost(String);
 
-/// The first wait after a broken session; it doubles up to the longest.
-const SHORTEST: Duration = Duration::from_millis(200);
+/// The longest wait after a broken session.
 const LONGEST: Duration = Duration::from_secs(5);
 /// How long giving everything back may take.
 const GOODBYE: Duration = Duration::from_secs(5);
@@ -68,7 +68,7 @@ pub struct Shared {
     hand: Hand,
     figures: Arc<Figures>,
     /// While there is a session.
-    streams: watch::Sender<Option<Streams>>,
+    streams: watch::Sender<Option<Arc<Streams>>>,
     /// Why there is none.
     trouble: watch::Sender<Option<String>>,
     trace: Trace,
@@ -120,16 +120,14 @@ impl Shared {
 
     /// Works until it was closed.
     pub async fn run(self: Arc<Self>) -> Result<(), Lost> {
-        let mut wait = SHORTEST;
+        let mut backoff = Backoff::up_to(LONGEST);
         let mut closing = self.closing.subscribe();
         while !self.closing() {
             let begin = Instant::now();
             let Err(lost) = Box::pin(session::run(&self)).await else {
                 break;
             };
-            if begin.elapsed() > LONGEST {
-                wait = SHORTEST;
-            }
+            let wait = backoff.after(begin.elapsed());
             warn!("the shared spool can't be used; trying again: {lost}");
             self.trouble.send_replace(Some(lost.0));
             self.metrics.source_error("shared_spool");
@@ -137,7 +135,6 @@ impl Shared {
                 () = sleep(wait) => {}
                 _ = closing.changed() => {}
             }
-            wait = (wait * 2).min(LONGEST);
         }
         self.closed.send_replace(true);
         Ok(())
@@ -209,21 +206,23 @@ impl Shared {
 
     /// Why no message can be taken at present.
     pub fn not_ready(&self) -> Option<SpoolError> {
-        if let Err(error) = self.streams() {
-            return Some(error);
+        if self.streams.borrow().is_none() {
+            return Some(self.not_connected());
         }
         self.mappings.borrow().is_none().then_some(SpoolError::NoMappings)
     }
 
-    fn streams(&self) -> Result<Streams, SpoolError> {
-        let missing = || {
-            let trouble = self.trouble.borrow().clone();
-            SpoolError::Shared(trouble.unwrap_or_else(|| "its NATS server isn't connected yet".to_owned()))
-        };
-        self.streams.borrow().clone().ok_or_else(missing)
+    fn streams(&self) -> Result<Arc<Streams>, SpoolError> {
+        let streams = self.streams.borrow().clone();
+        streams.ok_or_else(|| self.not_connected())
     }
 
-    fn connected(&self, streams: Option<Streams>) {
+    fn not_connected(&self) -> SpoolError {
+        let trouble = self.trouble.borrow().clone();
+        SpoolError::Shared(trouble.unwrap_or_else(|| "its NATS server isn't connected yet".to_owned()))
+    }
+
+    fn connected(&self, streams: Option<Arc<Streams>>) {
         self.streams.send_replace(streams);
     }
 

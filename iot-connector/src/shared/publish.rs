@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use super::{
     Shared,
     entry::{Entry, Raw, spread},
+    scan::failed,
 };
 use crate::{
     normalise::{Measured, Outcome, measure},
@@ -53,8 +54,8 @@ impl Shared {
         messages: Vec<NewMessage>,
         received: Micros,
     ) -> Result<Appended, SpoolError> {
-        let requests = self.streams()?.requests;
-        let failed = |error: &dyn std::fmt::Display| SpoolError::Shared(error.to_string());
+        let streams = self.streams()?;
+        let requests = &streams.requests;
         let (id, digest) = (hex(&key.id), hex(&key.digest));
         if let Some(before) = requests.get(id.as_str()).await.map_err(|error| failed(&error))? {
             return Ok(Self::before(&before, &digest));
@@ -155,7 +156,6 @@ impl Shared {
             parcels
         });
         let parcels = parcels.await.map_err(|error| SpoolError::Shared(error.to_string()))?;
-        let failed = |error: &dyn std::fmt::Display| SpoolError::Shared(error.to_string());
         let mut answers = Vec::with_capacity(parcels.len());
         for parcel in parcels {
             let mut publish = PublishMessage::build().payload(parcel.bytes);

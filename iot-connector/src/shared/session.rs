@@ -1,7 +1,10 @@
 //! One connection of a member: it shows itself, takes the buckets that are its own, reads their entries, and stores how far
 //! they are. When anything goes wrong all is let go of, and the next session begins anew.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use async_nats::jetstream::{
     Message,
@@ -19,6 +22,7 @@ use tracing::{info, warn};
 use super::{
     Lost, Shared,
     entry::Entry,
+    holding::Holding,
     lease::{BEAT, Owner, Sightings, TRUST, preferred},
     records::{Key, Record},
     streams::Streams,
@@ -42,7 +46,7 @@ struct Known {
 /// The work of a session.
 pub(super) struct Session<'a> {
     shared: &'a Shared,
-    streams: Streams,
+    streams: Arc<Streams>,
     sightings: Sightings,
     known: Vec<Known>,
     /// All that the store held at the beginning has been seen.
@@ -60,7 +64,7 @@ pub(super) async fn run(shared: &Shared) -> Result<(), Lost> {
         shared.max_bytes,
         shared.trace.keep,
     );
-    let streams = Box::pin(opening).await?;
+    let streams = Arc::new(Box::pin(opening).await?);
     let revision = register(&streams, &shared.me).await?;
     let watch = streams.keys.watch_with_history(">").await;
     let watch = watch.map_err(|error| Lost(format!("the store of keys can't be followed: {error}")))?;
@@ -244,13 +248,7 @@ impl Session<'_> {
                     holding.changed = false;
                     holding.stored = Some(now);
                 }
-                let record = Record {
-                    owner,
-                    floor: holding.floor,
-                    stream: self.streams.made.clone(),
-                    account: holding.account,
-                };
-                changed.then_some(record)
+                changed.then(|| self.record(owner, holding))
             });
             match look {
                 Some(Some(record)) => changes.push((bucket, record)),
@@ -258,7 +256,6 @@ impl Session<'_> {
                 Some(None) | None => {}
             }
         }
-        let mut floors: Vec<(u32, u64)> = changes.iter().map(|(bucket, record)| (*bucket, record.floor)).collect();
         for (bucket, record) in &changes {
             if record.owner.is_none() {
                 // Nothing may be written between here and the stored record.
@@ -266,11 +263,7 @@ impl Session<'_> {
                 self.stale = true;
             }
         }
-        for bucket in self.store(changes).await? {
-            self.let_go(bucket);
-            // Whoever has it now counts from where it is stored.
-            floors.retain(|(own, _)| *own != bucket);
-        }
+        self.settle(changes).await?;
         let wanted = claims.clone();
         let refused = self.store(claims).await?;
         for (bucket, record) in wanted {
@@ -278,6 +271,28 @@ impl Session<'_> {
                 self.shared.hand.add(bucket, record.floor, record.account);
                 self.stale = true;
             }
+        }
+        Ok(())
+    }
+
+    /// How far a bucket in hand is.
+    fn record(&self, owner: Option<Owner>, holding: &Holding) -> Record {
+        Record {
+            owner,
+            floor: holding.floor,
+            stream: self.streams.made.clone(),
+            account: holding.account,
+        }
+    }
+
+    /// Stores how far buckets are, and takes what is finished out of the stream. A bucket of which that is refused is let go
+    /// of, and its entries stay: whoever has it now counts from where it is stored.
+    async fn settle(&mut self, changes: Vec<(u32, Record)>) -> Result<(), Lost> {
+        let mut floors: Vec<(u32, u64)> = changes.iter().map(|(bucket, record)| (*bucket, record.floor)).collect();
+        let refused = self.store(changes).await?;
+        floors.retain(|(bucket, _)| !refused.contains(bucket));
+        for bucket in refused {
+            self.let_go(bucket);
         }
         self.remove_finished(floors).await;
         Ok(())
@@ -376,19 +391,11 @@ impl Session<'_> {
     async fn leave(&mut self) -> Result<(), Lost> {
         let mut records = Vec::new();
         for bucket in self.shared.hand.buckets() {
-            let record = self.shared.hand.with(bucket, |holding| Record {
-                owner: None,
-                floor: holding.floor,
-                stream: self.streams.made.clone(),
-                account: holding.account,
-            });
+            let record = self.shared.hand.with(bucket, |holding| self.record(None, holding));
             self.shared.hand.remove(bucket);
             records.extend(record.map(|record| (bucket, record)));
         }
-        let mut floors: Vec<(u32, u64)> = records.iter().map(|(bucket, record)| (*bucket, record.floor)).collect();
-        let refused = self.store(records).await?;
-        floors.retain(|(bucket, _)| !refused.contains(bucket));
-        self.remove_finished(floors).await;
+        self.settle(records).await?;
         let key = Key::Member(self.shared.me.member.clone()).text();
         let deleted = self.streams.keys.delete(key).await;
         deleted.map_err(|error| Lost(format!("the member can't be taken off the list: {error}")))

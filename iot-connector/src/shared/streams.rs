@@ -21,7 +21,6 @@ const RECOGNISED: Duration = Duration::from_mins(2);
 const REQUESTS: Duration = Duration::from_hours(24);
 
 /// What a shared spool is made of.
-#[derive(Clone)]
 pub struct Streams {
     /// Its name.
     pub name: String,
@@ -96,24 +95,13 @@ impl Streams {
             num_replicas: copies,
             ..kv::Config::default()
         };
-        let failed = |what: &str| {
-            let what = what.to_owned();
-            move |error: &dyn std::fmt::Display| Lost(format!("the {what} can't be made: {error}"))
-        };
-        let entries = context.get_or_create_stream(entries).await;
-        let entries = entries.map_err(|error| failed("stream of measurements")(&error))?;
+        let entries = stream(&context, entries).await?;
         Ok(Self {
             name: name.clone(),
             made: entries.cached_info().created.to_string(),
             entries,
-            letters: context
-                .get_or_create_stream(letters)
-                .await
-                .map_err(|error| failed("stream of dead letters")(&error))?,
-            traces: context
-                .get_or_create_stream(traces)
-                .await
-                .map_err(|error| failed("stream of traces")(&error))?,
+            letters: stream(&context, letters).await?,
+            traces: stream(&context, traces).await?,
             keys: store(&context, keys).await?,
             requests: store(&context, requests).await?,
             context,
@@ -124,6 +112,12 @@ impl Streams {
     pub fn bucket(&self, bucket: u32) -> String {
         format!("{}.bucket.{bucket}", self.name)
     }
+}
+
+async fn stream(context: &Context, config: Config) -> Result<Stream, Lost> {
+    let what = config.description.clone().unwrap_or_default();
+    let failed = |error| Lost(format!("the stream of {what} can't be made: {error}"));
+    context.get_or_create_stream(config).await.map_err(failed)
 }
 
 async fn store(context: &Context, config: kv::Config) -> Result<Store, Lost> {

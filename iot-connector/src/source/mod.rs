@@ -18,6 +18,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tracing::{info, warn};
 
 use crate::{
+    backoff::Backoff,
     http::{Full, Ingest},
     spool::{Appended, NewMessage, Position},
     store::{Arrival, Store},
@@ -90,8 +91,7 @@ fn follow(source: impl Source, ingest: &Arc<Ingest>, supervisor: &mut Supervisor
     supervisor.critical("source", reader.run());
 }
 
-/// The first wait after a broken connection; it doubles up to the longest.
-const SHORTEST: Duration = Duration::from_millis(200);
+/// The longest wait after a broken connection.
 const LONGEST: Duration = Duration::from_secs(30);
 /// How often it is looked whether a full queue has room again.
 const LOOK: Duration = Duration::from_millis(500);
@@ -116,7 +116,7 @@ impl<S: Source> Reader<S> {
     }
 
     async fn run(self) -> Result<(), SourceError> {
-        let mut wait = SHORTEST;
+        let mut backoff = Backoff::up_to(LONGEST);
         self.tell(SourceState::Connecting, None);
         while !self.shutdown.is_requested() {
             let begin = Instant::now();
@@ -124,9 +124,7 @@ impl<S: Source> Reader<S> {
                 Ok(()) => break,
                 Err(error) => error,
             };
-            if begin.elapsed() > LONGEST {
-                wait = SHORTEST;
-            }
+            let wait = backoff.after(begin.elapsed());
             warn!(source = S::KIND, %error, "the source can't be read; trying again");
             self.ingest.metrics.source_error(S::KIND);
             self.tell(SourceState::Connecting, Some(error.0));
@@ -134,7 +132,6 @@ impl<S: Source> Reader<S> {
                 () = sleep(wait) => {}
                 () = self.shutdown.requested() => {}
             }
-            wait = (wait * 2).min(LONGEST);
         }
         Ok(())
     }
