@@ -1,6 +1,9 @@
 //! Dead letters in a stream of their own: put there before the entry counts as finished, read in their order.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    collections::HashSet,
+    sync::{Arc, atomic::Ordering},
+};
 
 use async_nats::jetstream::{message::PublishMessage, stream::DirectGetErrorKind};
 use bytes::Bytes;
@@ -126,26 +129,7 @@ impl Shared {
     pub async fn replay(&self, filter: &DeadLetterFilter) -> Result<u64, SpoolError> {
         let streams = self.streams()?;
         let found = self.scan(filter, 0, u32::MAX).await?;
-        let mut messages: Vec<Named> = Vec::new();
-        for letter in &found {
-            let order = Order {
-                received: letter.received,
-                position: letter.position,
-            };
-            // Several parts of one message may have failed; the message goes back once.
-            if messages.iter().any(|message| message.raw.order == order) {
-                continue;
-            }
-            messages.push(Named {
-                name: Some(format!("replay.{}", letter.id)),
-                raw: Raw {
-                    order,
-                    replay: true,
-                    context: letter.context.clone().unwrap_or_default().into(),
-                    body: letter.body.clone().unwrap_or_default().into(),
-                },
-            });
-        }
+        let messages = messages_of(&found);
         self.publish(messages).await?;
         delete(&streams, &found).await
     }
@@ -190,6 +174,32 @@ impl Shared {
     }
 }
 
+/// The messages of dead letters, each once, though several of its parts may have failed. Two that different members took in
+/// within the same microsecond have the same order; what they say tells them apart.
+fn messages_of(letters: &[DeadLetter]) -> Vec<Named> {
+    let mut seen = HashSet::new();
+    let mut messages = Vec::new();
+    for letter in letters {
+        let (context, body) = (letter.context.as_deref(), letter.body.as_deref());
+        if !seen.insert((letter.received, letter.position, context, body)) {
+            continue;
+        }
+        messages.push(Named {
+            name: Some(format!("replay.{}", letter.id)),
+            raw: Raw {
+                order: Order {
+                    received: letter.received,
+                    position: letter.position,
+                },
+                replay: true,
+                context: context.unwrap_or_default().into(),
+                body: Bytes::copy_from_slice(body.unwrap_or_default()),
+            },
+        });
+    }
+    messages
+}
+
 async fn delete(streams: &Streams, letters: &[DeadLetter]) -> Result<u64, SpoolError> {
     let mut deleted = 0;
     for letter in letters {
@@ -227,4 +237,36 @@ fn letter(seq: u64, payload: &Bytes) -> Result<DeadLetter, SpoolError> {
         body: Some(body.to_vec()),
         context: Some(head.context),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_message_of_dead_letters_goes_back_once() {
+        let letter = |id, position, body: &str, path: &str| DeadLetter {
+            id,
+            message: position,
+            died: 9,
+            received: 5,
+            position,
+            stage: "normalise".to_owned(),
+            reason: "Wrong".to_owned(),
+            detail: String::new(),
+            template: None,
+            path: Some(path.to_owned()),
+            body: Some(body.into()),
+            context: Some("{}".to_owned()),
+        };
+        let letters = [
+            letter(1, 7, "a", "$.x"),
+            letter(2, 7, "a", "$.y"),
+            letter(3, 7, "b", "$.x"),
+            letter(4, 8, "a", "$.x"),
+        ];
+        let messages = messages_of(&letters);
+        let names: Vec<_> = messages.iter().filter_map(|message| message.name.as_deref()).collect();
+        assert_eq!(names, ["replay.1", "replay.3", "replay.4"]);
+    }
 }
