@@ -21,7 +21,7 @@ use thiserror::Error;
 pub use issuers::Issuer;
 pub use kafka::{Kafka, SaslMechanism};
 pub use keys::{ConnectionKey, ConnectionKeys, KEY_HEADER};
-pub use nats::Nats;
+pub use nats::{Nats, NatsServers};
 pub use source::{Endpoint, Mqtt, MqttVersion, SECRET_FILES, SecretFiles, Source};
 pub use spool::{SharedSpool, Spool};
 pub use status::{FhirState, MappingState, Moment, Sharing, SourceState, SourceStatus, StatusPage};

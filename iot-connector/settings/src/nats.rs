@@ -11,14 +11,27 @@ use crate::{SettingsError, within};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Nats {
-    /// `nats://HOST:PORT`, or `tls://HOST:PORT` for TLS: any of these servers is asked first, they name the others
-    pub servers: Vec<String>,
+    /// Where it is
+    #[serde(flatten)]
+    pub at: NatsServers,
     /// The stream's name
     pub stream: String,
     /// Names the durable consumer, which remembers what was acknowledged; no other program may use it
     pub consumer: String,
     /// Only messages with such subjects (`devices.*.readings`, `devices.>`); none: all of the stream
     pub subjects: Vec<String>,
+    /// Messages that the server may deliver before the first of them is acknowledged
+    pub max_ack_pending: u16,
+    /// The token of the subject, from 1, that is the device's id; absent: the id is in the message only
+    pub device_token: Option<u16>,
+}
+
+/// NATS servers with JetStream, and who we are to them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct NatsServers {
+    /// `nats://HOST:PORT`, or `tls://HOST:PORT` for TLS: any of these servers is asked first, they name the others
+    pub servers: Vec<String>,
     /// Folder with any of the files `username`, `password`, `token`, `user.creds` and `ca.crt`, for those that aren't named
     /// below
     pub secret_folder: Option<PathBuf>,
@@ -32,45 +45,66 @@ pub struct Nats {
     pub credentials_file: Option<PathBuf>,
     /// PEM file with the authorities to trust instead of the system's, read at every connect
     pub ca_file: Option<PathBuf>,
-    /// Messages that the server may deliver before the first of them is acknowledged
-    pub max_ack_pending: u16,
-    /// The token of the subject, from 1, that is the device's id; absent: the id is in the message only
-    pub device_token: Option<u16>,
 }
+
+/// The options of [`NatsServers`] where they stand.
+pub(crate) struct ServerOptions {
+    whole: &'static str,
+    servers: &'static str,
+    username: &'static str,
+}
+
+const OF_SOURCE: ServerOptions = ServerOptions {
+    whole: "source.nats",
+    servers: "source.nats.servers",
+    username: "source.nats.usernameFile",
+};
+
+/// Those of a shared spool.
+pub(crate) const OF_SPOOL: ServerOptions = ServerOptions {
+    whole: "spool.shared.nats",
+    servers: "spool.shared.nats.servers",
+    username: "spool.shared.nats.usernameFile",
+};
 
 impl Default for Nats {
     fn default() -> Self {
         Self {
-            servers: Vec::new(),
+            at: NatsServers::default(),
             stream: String::new(),
             consumer: String::new(),
             subjects: Vec::new(),
-            secret_folder: None,
-            username_file: None,
-            password_file: None,
-            token_file: None,
-            credentials_file: None,
-            ca_file: None,
             max_ack_pending: 2000,
             device_token: None,
         }
     }
 }
 
-impl Nats {
-    pub(crate) fn validate(&self) -> Result<(), SettingsError> {
-        let refuse = |option, reason: &str| {
-            Err(SettingsError {
-                option,
-                reason: reason.to_owned(),
-            })
-        };
+impl NatsServers {
+    pub(crate) fn validate(&self, options: &ServerOptions) -> Result<(), SettingsError> {
         if self.servers.is_empty() || !self.servers.iter().all(|server| is_server(server)) {
             return refuse(
-                "source.nats.servers",
+                options.servers,
                 "name at least one server as `nats://HOST:PORT`, or `tls://HOST:PORT` for TLS; user and password belong in files",
             );
         }
+        let ways = [&self.username_file, &self.token_file, &self.credentials_file];
+        if ways.into_iter().flatten().count() > 1 {
+            return refuse(
+                options.whole,
+                "name one of `usernameFile`, `tokenFile` and `credentialsFile`",
+            );
+        }
+        if self.secret_folder.is_none() && self.username_file.is_some() != self.password_file.is_some() {
+            return refuse(options.username, "user name and password have to be named together");
+        }
+        Ok(())
+    }
+}
+
+impl Nats {
+    pub(crate) fn validate(&self) -> Result<(), SettingsError> {
+        self.at.validate(&OF_SOURCE)?;
         if !is_name(&self.stream) {
             return refuse("source.nats.stream", "is required: the name of a JetStream stream");
         }
@@ -78,19 +112,6 @@ impl Nats {
             return refuse(
                 "source.nats.consumer",
                 "is required: names the durable consumer, without spaces and any of `.*>/\\`",
-            );
-        }
-        let ways = [&self.username_file, &self.token_file, &self.credentials_file];
-        if ways.into_iter().flatten().count() > 1 {
-            return refuse(
-                "source.nats",
-                "name one of `usernameFile`, `tokenFile` and `credentialsFile`",
-            );
-        }
-        if self.secret_folder.is_none() && self.username_file.is_some() != self.password_file.is_some() {
-            return refuse(
-                "source.nats.usernameFile",
-                "user name and password have to be named together",
             );
         }
         within(
@@ -106,6 +127,13 @@ impl Nats {
             u64::from(u16::MAX),
         )
     }
+}
+
+fn refuse(option: &'static str, reason: &str) -> Result<(), SettingsError> {
+    Err(SettingsError {
+        option,
+        reason: reason.to_owned(),
+    })
 }
 
 fn is_server(server: &str) -> bool {

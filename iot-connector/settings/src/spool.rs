@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{SettingsError, Source};
+use crate::{
+    NatsServers, SettingsError, Source,
+    nats::OF_SPOOL,
+};
 
 /// The durable queue between ingest and pipeline, with the dead letters: a file, or streams that several connectors share.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -15,11 +18,11 @@ pub struct Spool {
     pub path: PathBuf,
     /// Unfinished messages may take this many bytes; beyond it ingest answers 429 and sources are read no further
     pub max_bytes: u64,
-    /// Instead of the file: streams of the source's NATS JetStream, by which several connectors share the work
+    /// Instead of the file: streams of NATS JetStream, by which several connectors share the work
     pub shared: Option<SharedSpool>,
 }
 
-/// Streams of the source's NATS JetStream instead of a file. They are made where they aren't there.
+/// Streams of NATS JetStream instead of a file. They are made where they aren't there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SharedSpool {
@@ -30,6 +33,8 @@ pub struct SharedSpool {
     pub member: String,
     /// Copies that the NATS cluster keeps of each stream (1, 3 or 5)
     pub copies: u8,
+    /// The servers in whose JetStream the streams are; absent: those of `source.nats`
+    pub nats: Option<NatsServers>,
 }
 
 impl Default for Spool {
@@ -48,6 +53,7 @@ impl Default for SharedSpool {
             name: String::new(),
             member: String::new(),
             copies: 1,
+            nats: None,
         }
     }
 }
@@ -55,8 +61,12 @@ impl Default for SharedSpool {
 impl Spool {
     /// The same kind of spool, with nothing set.
     pub(crate) fn defaults(&self) -> Self {
+        let with = |shared: &SharedSpool| SharedSpool {
+            nats: shared.nats.as_ref().map(|_| NatsServers::default()),
+            ..SharedSpool::default()
+        };
         Self {
-            shared: self.shared.as_ref().map(|_| SharedSpool::default()),
+            shared: self.shared.as_ref().map(with),
             ..Self::default()
         }
     }
@@ -70,10 +80,26 @@ impl Spool {
                 reason: reason.to_owned(),
             })
         };
-        if source.nats.is_none() {
+        match (&shared.nats, &source.nats) {
+            (Some(_), Some(_)) => {
+                return refuse(
+                    "spool.shared.nats",
+                    "leave it out: the streams are in the JetStream of `source.nats`",
+                );
+            }
+            (Some(servers), None) => servers.validate(&OF_SPOOL)?,
+            (None, Some(_)) => {}
+            (None, None) => {
+                return refuse(
+                    "spool.shared.nats",
+                    "is required where the source isn't NATS: the servers in whose JetStream the streams are; without a shared spool one connector keeps a file",
+                );
+            }
+        }
+        if source.mqtt.is_some() {
             return refuse(
                 "spool.shared",
-                "needs `source.nats`, in whose JetStream the streams are; without it leave this out, and one connector keeps a file",
+                "a broker keeps a session for one connector: use one with a file, or let the devices publish to NATS, which speaks MQTT",
             );
         }
         if !is_key(&shared.name) {
@@ -107,21 +133,25 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::Nats;
+
+    const NATS: Option<&str> = Some("nats");
 
     #[rstest]
-    #[case::whole(json!({"name": "ward_vitals", "member": "vitals-0", "copies": 3}), true, None)]
-    #[case::no_source(json!({"name": "n", "member": "m"}), false, Some("spool.shared"))]
-    #[case::no_name(json!({"member": "m"}), true, Some("spool.shared.name"))]
-    #[case::dotted_name(json!({"name": "a.b", "member": "m"}), true, Some("spool.shared.name"))]
-    #[case::no_member(json!({"name": "n"}), true, Some("spool.shared.member"))]
-    #[case::copies(json!({"name": "n", "member": "m", "copies": 2}), true, Some("spool.shared.copies"))]
-    fn a_shared_spool_is_judged(#[case] shared: Value, #[case] has_source: bool, #[case] refused: Option<&str>) {
+    #[case::whole(json!({"name": "ward_vitals", "member": "vitals-0", "copies": 3}), NATS, None)]
+    #[case::no_servers(json!({"name": "n", "member": "m"}), None, Some("spool.shared.nats"))]
+    #[case::two_servers(json!({"name": "n", "member": "m", "nats": {}}), NATS, Some("spool.shared.nats"))]
+    #[case::http(json!({"name": "n", "member": "m", "nats": {"servers": ["nats://b"]}}), None, None)]
+    #[case::kafka(json!({"name": "n", "member": "m", "nats": {"servers": ["nats://b"]}}), Some("kafka"), None)]
+    #[case::mqtt(json!({"name": "n", "member": "m", "nats": {"servers": ["nats://b"]}}), Some("mqtt"), Some("spool.shared"))]
+    #[case::no_address(json!({"name": "n", "member": "m", "nats": {}}), None, Some("spool.shared.nats.servers"))]
+    #[case::no_name(json!({"member": "m"}), NATS, Some("spool.shared.name"))]
+    #[case::dotted_name(json!({"name": "a.b", "member": "m"}), NATS, Some("spool.shared.name"))]
+    #[case::no_member(json!({"name": "n"}), NATS, Some("spool.shared.member"))]
+    #[case::copies(json!({"name": "n", "member": "m", "copies": 2}), NATS, Some("spool.shared.copies"))]
+    fn a_shared_spool_is_judged(#[case] shared: Value, #[case] source: Option<&str>, #[case] refused: Option<&str>) {
         let spool: Spool = serde_json::from_value(json!({"shared": shared})).unwrap();
-        let source = Source {
-            nats: has_source.then(Nats::default),
-            ..Source::default()
-        };
+        let source = source.map_or(json!({}), |source| json!({source: {}}));
+        let source: Source = serde_json::from_value(source).unwrap();
         assert_eq!(spool.validate(&source).err().map(|error| error.option), refused);
     }
 }

@@ -41,12 +41,12 @@ async fn look(shared: &Shared, streams: &Streams) -> Result<(), Lost> {
     Ok(())
 }
 
-/// Messages that the source hasn't handed over for good; none while it isn't there.
+/// Messages that a stream hasn't handed over for good; none while it isn't there, and of other sources.
 async fn pending(shared: &Shared, streams: &Streams) -> u64 {
-    let (consumer, stream) = (&shared.nats.consumer, &shared.nats.stream);
+    let Some(source) = &shared.source else { return 0 };
     let found = streams
         .context
-        .get_consumer_from_stream::<pull::Config, _, _>(consumer, stream)
+        .get_consumer_from_stream::<pull::Config, _, _>(&source.consumer, &source.stream)
         .await;
     let Ok(consumer) = found else { return 0 };
     let info = consumer.cached_info();

@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use iot_mapping::bucket;
@@ -27,6 +30,10 @@ pub struct Hand {
     arrived: watch::Sender<i64>,
     /// The pipeline read something.
     taken: Notify,
+    /// Changes when a bucket comes or goes.
+    turned: watch::Sender<()>,
+    /// How many buckets ever came.
+    turns: AtomicU64,
 }
 
 #[derive(Default)]
@@ -44,6 +51,8 @@ impl Default for Hand {
             inner: Mutex::default(),
             arrived: watch::Sender::new(0),
             taken: Notify::new(),
+            turned: watch::Sender::new(()),
+            turns: AtomicU64::new(0),
         }
     }
 }
@@ -87,6 +96,18 @@ impl Hand {
         inner.is_trusted() && inner.held.contains_key(&bucket(device))
     }
 
+    /// Which turn of ours at a bucket this is: no other one has its number. `None` where the bucket isn't ours now.
+    pub fn turn(&self, bucket: u32) -> Option<u64> {
+        let inner = self.inner();
+        let holding = inner.held.get(&bucket).filter(|_| inner.is_trusted());
+        holding.map(|holding| holding.turn)
+    }
+
+    /// Changes when a bucket comes or goes.
+    pub fn turned(&self) -> watch::Receiver<()> {
+        self.turned.subscribe()
+    }
+
     /// This process may work until then. `false` where it might not any more, meanwhile: what was left undone then is read
     /// again in a new session only.
     pub fn trust(&self, until: Instant) -> bool {
@@ -105,7 +126,9 @@ impl Hand {
 
     /// A bucket is ours from now on.
     pub fn add(&self, bucket: u32, floor: u64, account: Account) {
-        self.inner().held.insert(bucket, Holding::new(floor, account));
+        let turn = self.turns.fetch_add(1, Ordering::Relaxed);
+        self.inner().held.insert(bucket, Holding::new(floor, account, turn));
+        self.turned.send_replace(());
     }
 
     /// A bucket is no longer ours, whatever is open in it.
@@ -113,12 +136,15 @@ impl Hand {
         let mut inner = self.inner();
         inner.held.remove(&bucket);
         inner.places.retain(|_, own| *own != bucket);
+        drop(inner);
+        self.turned.send_replace(());
     }
 
     /// Nothing is ours any more.
     pub fn clear(&self) {
         *self.inner() = Inner::default();
         self.taken.notify_one();
+        self.turned.send_replace(());
     }
 
     /// The buckets that are ours.

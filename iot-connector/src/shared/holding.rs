@@ -23,6 +23,8 @@ pub struct Holding {
     pub stored: Option<Instant>,
     /// It goes to somebody else since then: nothing new is read.
     pub leaving: Option<Instant>,
+    /// Which turn at the bucket this is.
+    pub turn: u64,
     /// The last entry that was read.
     read: u64,
     entries: BTreeMap<u64, State>,
@@ -36,13 +38,14 @@ enum State {
 
 impl Holding {
     /// A bucket as it was stored.
-    pub fn new(floor: u64, account: Account) -> Self {
+    pub fn new(floor: u64, account: Account, turn: u64) -> Self {
         Self {
             floor,
             account,
             changed: false,
             stored: None,
             leaving: None,
+            turn,
             read: floor,
             entries: BTreeMap::new(),
         }
@@ -138,7 +141,7 @@ mod tests {
     fn the_floor_passes_finished_entries_only() {
         let orders = [[4, 7, 9], [4, 9, 7], [7, 4, 9], [7, 9, 4], [9, 4, 7], [9, 7, 4]];
         for order in orders {
-            let mut holding = Holding::new(2, points(100));
+            let mut holding = Holding::new(2, points(100), 1);
             for (seq, queued) in [(4, 40), (7, 70), (9, 90)] {
                 assert!(holding.take(seq, entry(), queued));
             }
@@ -158,7 +161,7 @@ mod tests {
 
     #[test]
     fn what_was_read_before_is_not_taken_again() {
-        let mut holding = Holding::new(5, Account::default());
+        let mut holding = Holding::new(5, Account::default(), 1);
         assert!(!holding.take(5, entry(), 0));
         assert!(holding.take(6, entry(), 60));
         assert!(!holding.take(6, entry(), 60));

@@ -11,6 +11,7 @@ mod hand;
 mod holding;
 mod lease;
 mod letters;
+mod partitions;
 mod publish;
 mod records;
 mod scan;
@@ -27,7 +28,7 @@ use std::{
     time::Duration,
 };
 
-use iot_connector_settings::{Nats, Settings, SharedSpool, Sharing, Trace};
+use iot_connector_settings::{Nats, NatsServers, Settings, SharedSpool, Sharing, Trace};
 use iot_mapping::Order;
 use thiserror::Error;
 use tokio::{
@@ -47,6 +48,8 @@ use hand::Hand;
 use lease::Owner;
 use streams::Streams;
 
+pub use partitions::Claim;
+
 /// Why a session ended. The text holds no secret.
 #[derive(Debug, Error)]
 #[error("{0}")]
@@ -60,7 +63,10 @@ const GOODBYE: Duration = Duration::from_secs(5);
 /// A member's side of the shared spool.
 pub struct Shared {
     settings: SharedSpool,
-    nats: Nats,
+    /// Where the streams are.
+    servers: NatsServers,
+    /// The source, where it is a stream beside them.
+    source: Option<Nats>,
     max_bytes: u64,
     me: Owner,
     mappings: watch::Receiver<Option<Arc<Pair>>>,
@@ -91,15 +97,16 @@ impl Shared {
         mappings: watch::Receiver<Option<Arc<Pair>>>,
         metrics: ConnectorMetrics,
     ) -> Option<Arc<Self>> {
-        let shared = settings.spool.shared.clone()?;
+        let shared = settings.spool.shared.as_ref()?;
         let (finish, finished) = mpsc::unbounded_channel();
         Some(Arc::new(Self {
             me: Owner {
                 member: shared.member.clone(),
                 instance: format!("{:016x}", RandomState::new().hash_one(&shared.member)),
             },
-            settings: shared,
-            nats: settings.source.nats.clone()?,
+            settings: shared.clone(),
+            servers: shared.nats.clone().or_else(|| Some(settings.source.nats.clone()?.at))?,
+            source: settings.source.nats.clone(),
             max_bytes: settings.spool.max_bytes,
             mappings,
             metrics,

@@ -99,10 +99,12 @@ impl Shared {
         let mut orders = self.orders(received, arrivals.len());
         let named = arrivals.into_iter().map(|arrival| {
             let order = arrival.order.or(orders.next()).unwrap_or_default();
+            let received = order.received;
             Named {
                 name: arrival.position.map(|position| match position.place {
                     Place::Id(id) => hex(&Sha256::digest(id)),
-                    Place::Offset { partition, offset } => format!("{partition}.{offset}"),
+                    // The time tells topics apart that were made anew.
+                    Place::Offset { partition, offset } => format!("{partition}.{offset}.{received}"),
                 }),
                 raw: raw(arrival.message, order),
             }

@@ -1,4 +1,4 @@
-//! What the store of keys holds: members that show themselves, and a record for each bucket.
+//! What the store of keys holds: members that show themselves, a record for each bucket, and one for each partition.
 
 use std::collections::BTreeMap;
 
@@ -16,6 +16,8 @@ pub enum Key {
     Member(String),
     /// A bucket.
     Bucket(u32),
+    /// A partition of Kafka, by name.
+    Partition(String),
 }
 
 impl Key {
@@ -24,6 +26,8 @@ impl Key {
         match self {
             Self::Member(name) => format!("member.{name}"),
             Self::Bucket(bucket) => format!("bucket.{bucket}"),
+            // A key may not have two dots in a row, and a topic may.
+            Self::Partition(name) => format!("partition.{}", name.replace('.', "=")),
         }
     }
 
@@ -31,6 +35,9 @@ impl Key {
     pub fn parse(text: &str) -> Option<Self> {
         if let Some(name) = text.strip_prefix("member.") {
             return Some(Self::Member(name.to_owned()));
+        }
+        if let Some(name) = text.strip_prefix("partition.") {
+            return Some(Self::Partition(name.replace('=', ".")));
         }
         let bucket: u32 = text.strip_prefix("bucket.")?.parse().ok()?;
         (bucket < BUCKETS).then_some(Self::Bucket(bucket))
@@ -110,7 +117,9 @@ mod tests {
 
     #[test]
     fn keys_are_told_apart() {
-        for key in [Key::Member("vitals-0".to_owned()), Key::Bucket(0), Key::Bucket(255)] {
+        let partition = Key::Partition("ward..vitals/0".to_owned());
+        assert_eq!(partition.text(), "partition.ward==vitals/0");
+        for key in [Key::Member("vitals-0".to_owned()), Key::Bucket(0), Key::Bucket(255), partition] {
             assert_eq!(Key::parse(&key.text()), Some(key));
         }
         for text in ["bucket.256", "bucket.x", "other"] {

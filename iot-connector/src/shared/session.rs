@@ -57,7 +57,7 @@ pub(super) struct Session<'a> {
 
 /// Connects and works until the end, or until something breaks.
 pub(super) async fn run(shared: &Shared) -> Result<(), Lost> {
-    let mut server = Server::connect(&shared.nats).await.map_err(|error| Lost(error.0))?;
+    let mut server = Server::connect(&shared.servers).await.map_err(|error| Lost(error.0))?;
     let opening = Streams::open(
         server.client.clone(),
         &shared.settings,
@@ -118,7 +118,8 @@ async fn beat(shared: &Shared, streams: &Streams, mut revision: u64) -> Lost {
     }
 }
 
-fn lost(error: &UpdateError) -> bool {
+/// Whether somebody else stored something in between.
+pub(super) fn lost(error: &UpdateError) -> bool {
     error.kind() == UpdateErrorKind::WrongLastRevision
 }
 
@@ -189,7 +190,7 @@ impl Session<'_> {
                 }
                 self.tell_account();
             }
-            None => {}
+            Some(Key::Partition(_)) | None => {}
         }
     }
 

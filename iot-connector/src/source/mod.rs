@@ -21,7 +21,7 @@ use crate::{
     backoff::Backoff,
     http::{Full, Ingest},
     spool::{Appended, NewMessage, Position},
-    store::{Arrival, Store},
+    store::Arrival,
 };
 use daemon::{Shutdown, Supervisor};
 
@@ -77,8 +77,8 @@ pub fn start(settings: &Settings, ingest: &Arc<Ingest>, supervisor: &mut Supervi
     if let Some(mqtt) = &settings.source.mqtt {
         follow(mqtt::Broker::new(mqtt.clone())?, ingest, supervisor);
     }
-    if let (Some(kafka), Store::File(spool)) = (&settings.source.kafka, &ingest.store) {
-        follow(kafka::Topics::new(kafka.clone(), spool.clone()), ingest, supervisor);
+    if let Some(kafka) = &settings.source.kafka {
+        follow(kafka::Topics::new(kafka.clone(), ingest.store.clone()), ingest, supervisor);
     }
     if let Some(nats) = &settings.source.nats {
         follow(nats::Stream::new(nats.clone()), ingest, supervisor);

@@ -13,7 +13,7 @@ use crate::{
     support::{Fhir, Running, get_json, settings, until},
 };
 
-fn reading_from(address: String, folder: &Path, fhir: &str) -> Settings {
+pub fn reading_from(address: String, folder: &Path, fhir: &str) -> Settings {
     let mut settings = settings(folder, fhir);
     settings.source.kafka = Some(Kafka {
         brokers: vec![address],

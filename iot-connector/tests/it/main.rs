@@ -19,6 +19,7 @@ mod nats_server;
 mod redelivery;
 mod refusals;
 mod shared;
+mod shared_kafka;
 mod tokens;
 mod trace;
 mod waiting;

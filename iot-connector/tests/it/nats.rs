@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use iot_connector_settings::{Nats, Settings};
+use iot_connector_settings::{Nats, NatsServers, Settings};
 use rstest::rstest;
 use rumqttc_v4::{PublishOptions, QoS};
 use serde_json::json;
@@ -14,15 +14,23 @@ use crate::{
     support::{Fhir, Running, get_json, settings, until},
 };
 
-pub fn reading_from(server: &NatsServer, folder: &Path, fhir: &str) -> Settings {
-    let mut settings = settings(folder, fhir);
-    settings.source.nats = Some(Nats {
+/// How the server is reached.
+pub fn reached(server: &NatsServer, folder: &Path) -> NatsServers {
+    NatsServers {
         servers: vec![server.address()],
-        stream: "DEVICES".to_owned(),
-        consumer: "connector".to_owned(),
         username_file: Some(folder.join("user")),
         password_file: Some(folder.join("password")),
         ca_file: server.tls.then(|| folder.join("certificate.pem")),
+        ..NatsServers::default()
+    }
+}
+
+pub fn reading_from(server: &NatsServer, folder: &Path, fhir: &str) -> Settings {
+    let mut settings = settings(folder, fhir);
+    settings.source.nats = Some(Nats {
+        at: reached(server, folder),
+        stream: "DEVICES".to_owned(),
+        consumer: "connector".to_owned(),
         device_token: Some(2),
         ..Nats::default()
     });

@@ -402,12 +402,8 @@ impl Running {
     /// A figure of the account, from the metrics.
     pub async fn account(&self, term: &str) -> u64 {
         let text = self.metrics().await;
-        let line = format!("iot_connector_account_total{{term=\"{term}\"}} ");
-        let value = text
-            .lines()
-            .find_map(|own| own.strip_prefix(&line))
-            .unwrap_or_else(|| panic!("no {line} in {text}"));
-        value.parse().unwrap()
+        let metric = format!("iot_connector_account_total{{term=\"{term}\"}}");
+        figure(&text, &metric).unwrap_or_else(|| panic!("no {metric} in {text}"))
     }
 
     pub async fn assert_balance(&self) {
@@ -451,4 +447,10 @@ pub async fn until<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
         }
         tokio::task::yield_now().await;
     }
+}
+
+/// The figure of a metric with its labels.
+pub fn figure(metrics: &str, metric: &str) -> Option<u64> {
+    let value = |line: &str| line.strip_prefix(metric)?.strip_prefix(' ')?.parse().ok();
+    metrics.lines().find_map(value)
 }

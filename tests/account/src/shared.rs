@@ -3,7 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use anyhow::{Context, Result};
-use iot_connector_settings::{Nats, SharedSpool};
+use iot_connector_settings::{Nats, NatsServers, SharedSpool};
 use test_length::Dice;
 
 use crate::{
@@ -46,7 +46,10 @@ impl Shared {
             let name = format!("connector-{number}");
             let mut settings = settings(folder, &shared.fhir_url)?;
             settings.source.nats = Some(Nats {
-                servers: vec![shared.address.clone()],
+                at: NatsServers {
+                    servers: vec![shared.address.clone()],
+                    ..NatsServers::default()
+                },
                 stream: STREAM.to_owned(),
                 consumer: "connectors".to_owned(),
                 ..Nats::default()

@@ -103,7 +103,7 @@ impl Source for Stream {
     type Connection = Reading;
 
     async fn connect(&self) -> Result<Reading, SourceError> {
-        let server = Server::connect(&self.settings).await?;
+        let server = Server::connect(&self.settings.at).await?;
         let late = |_| SourceError("JetStream doesn't answer".to_owned());
         let consumer = timeout(ANSWER, self.consumer(server.client.clone()))
             .await

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_nats::{Client, ConnectOptions, Event};
-use iot_connector_settings::Nats;
+use iot_connector_settings::NatsServers;
 use tokio::sync::watch;
 
 use crate::source::{SourceError, secrets::Named};
@@ -21,7 +21,7 @@ pub struct Server {
 
 impl Server {
     /// Connects once, with the secrets as the files are now.
-    pub async fn connect(settings: &Nats) -> Result<Self, SourceError> {
+    pub async fn connect(settings: &NatsServers) -> Result<Self, SourceError> {
         let (tell, broken) = watch::channel(None);
         let options = options(settings)?.event_callback(move |event| {
             let reason = match event {
@@ -53,7 +53,7 @@ impl Server {
 }
 
 /// Who we are and whom we trust, as the files say now.
-fn options(settings: &Nats) -> Result<ConnectOptions, SourceError> {
+fn options(settings: &NatsServers) -> Result<ConnectOptions, SourceError> {
     let secrets = Named {
         folder: settings.secret_folder.as_deref(),
         username: settings.username_file.as_deref(),

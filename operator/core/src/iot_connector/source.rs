@@ -1,7 +1,7 @@
 //! The source of messages beside HTTP: what the connector is told about it, and what is said of it.
 
 use fhir_operator_api::{ConditionType, Reason, Source};
-use iot_connector_settings::{Kafka, Mqtt, Nats, SharedSpool, SourceState, SourceStatus};
+use iot_connector_settings::{Kafka, Mqtt, Nats, NatsServers, SharedSpool, SourceState, SourceStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::Validated;
@@ -49,11 +49,14 @@ pub(crate) fn of(source: &Source, owner: &Owner, secrets: &str) -> iot_connector
             ..Mqtt::default()
         }),
         nats: source.nats.as_ref().map(|nats| Nats {
-            servers: nats.servers.clone(),
+            at: NatsServers {
+                servers: nats.servers.clone(),
+                secret_folder: secret_folder.clone(),
+                ..NatsServers::default()
+            },
             stream: nats.stream.clone(),
             consumer: own_name,
             subjects: nats.subjects.clone(),
-            secret_folder: secret_folder.clone(),
             device_token: nats.device_token,
             ..Nats::default()
         }),

@@ -1,0 +1,193 @@
+//! Several connectors share topics of Kafka by streams of JetStream: each record is an Observation once, whoever is killed or
+//! paused, and the account of all together balances.
+
+use std::path::PathBuf;
+
+use iot_connector_settings::Settings;
+use rskafka::client::partition::PartitionClient;
+use rstest::rstest;
+use serde_json::Value;
+
+use crate::{
+    broker::{connected, lags},
+    kafka::reading_from,
+    kafka_broker::{KafkaBroker, produce},
+    kill::Process,
+    shared::{Ward, all_arrived, assert_adds_up, assert_balance, holds, message, share},
+    support::{Running, figure, until},
+};
+
+const PARTITIONS: usize = 6;
+
+struct Hall {
+    ward: Ward,
+    broker: KafkaBroker,
+}
+
+impl Hall {
+    async fn open() -> Self {
+        let ward = Ward::open().await;
+        let broker = KafkaBroker::start(ward.folder.path());
+        broker.make_topic(i32::try_from(PARTITIONS).unwrap()).await;
+        Self { ward, broker }
+    }
+
+    fn member(&self, name: &str) -> Settings {
+        let folder = self.ward.folder.path();
+        let mut settings = reading_from(self.broker.open_address(), folder, &self.ward.url);
+        settings.source.kafka.as_mut().unwrap().device_key = false;
+        self.ward.sharing(settings, name)
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.ward.write(&self.member(name), name)
+    }
+
+    /// Where the reading of each partition goes on.
+    async fn offsets(&self) -> Vec<u64> {
+        let jetstream = self.ward.server.jetstream().await;
+        let keys = jetstream.get_key_value("ward_vitals").await.unwrap();
+        let mut offsets = Vec::new();
+        for number in 0..PARTITIONS {
+            let key = format!("partition.devices/{number}");
+            let reading = keys.get(key).await.unwrap().unwrap();
+            let reading: Value = serde_json::from_slice(&reading).unwrap();
+            offsets.push(reading["next"].as_u64().unwrap());
+        }
+        offsets
+    }
+
+    async fn reach(&self, offsets: [u64; PARTITIONS]) {
+        until(async || Some(self.offsets().await).filter(|own| own[..] == offsets)).await;
+    }
+
+    async fn partitions(&self) -> Vec<PartitionClient> {
+        let mut partitions = Vec::new();
+        for number in 0..PARTITIONS {
+            partitions.push(self.broker.partition(i32::try_from(number).unwrap()).await);
+        }
+        partitions
+    }
+}
+
+async fn send(partitions: &[PartitionClient], number: usize) {
+    produce(&partitions[number % PARTITIONS], "", message(number), &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_partition_is_read_by_one_and_handed_over_where_it_stands() {
+    let hall = Hall::open().await;
+    let fhir = &hall.ward.fhir;
+    let one = Running::start(hall.member("vitals-0")).await;
+    let other = Running::start(hall.member("vitals-1")).await;
+    share(&one.management, &other.management).await;
+    let partitions = hall.partitions().await;
+    for number in 0..60 {
+        send(&partitions, number).await;
+    }
+    all_arrived(fhir, 60).await;
+    assert_balance(&one.management, 60).await;
+    let read = async |connector: &Running| {
+        let metrics = connector.metrics().await;
+        let repeated = figure(&metrics, "iot_connector_device_event_repeated_total{source=\"kafka\"}");
+        assert_eq!(repeated.unwrap_or(0), 0, "{metrics}");
+        figure(&metrics, "iot_connector_device_event_total").unwrap()
+    };
+    let (by_one, by_other) = (read(&one).await, read(&other).await);
+    assert!(
+        by_one > 0 && by_other > 0 && by_one + by_other == 60,
+        "{by_one} {by_other}"
+    );
+    lags(&one, "kafka", 0).await;
+    hall.reach([10; PARTITIONS]).await;
+
+    other.stop().await;
+    holds(&one.management, |held| held == 256).await;
+    for number in 60..120 {
+        send(&partitions, number).await;
+    }
+    all_arrived(fhir, 120).await;
+    assert_balance(&one.management, 120).await;
+    assert_eq!(read(&one).await, by_one + 60);
+    hall.reach([20; PARTITIONS]).await;
+    one.stop().await;
+}
+
+#[rstest]
+#[case::killed(true)]
+#[case::paused(false)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn partitions_of_a_member_that_is_gone_are_taken_over(#[case] killed: bool) {
+    let hall = Hall::open().await;
+    let fhir = &hall.ward.fhir;
+    let one = Running::start(hall.member("vitals-0")).await;
+    let settings = hall.file("vitals-1");
+    let mut other = Process::start(&settings);
+    share(&one.management, &other.management).await;
+    for management in [&one.management, &other.management] {
+        connected(management).await;
+    }
+    let partitions = hall.partitions().await;
+    for number in 0..120 {
+        send(&partitions, number).await;
+        if number == 60 && killed {
+            other.kill();
+        } else if number == 60 {
+            other.pause();
+        }
+    }
+    all_arrived(fhir, 120).await;
+    assert_balance(&one.management, 120).await;
+    holds(&one.management, |held| held == 256).await;
+    if killed {
+        other = Process::start(&settings);
+    } else {
+        other.go_on();
+    }
+    share(&one.management, &other.management).await;
+    for number in 120..180 {
+        send(&partitions, number).await;
+    }
+    all_arrived(fhir, 180).await;
+    assert_balance(&one.management, 180).await;
+    other.kill();
+    one.stop().await;
+}
+
+/// Each with somebody killed; more by `SHARED_ROUNDS`.
+const ROUNDS: usize = 4;
+/// Records of each round.
+const RECORDS: usize = 48;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_is_killed_in_turn_every_record_is_an_observation_once() {
+    let rounds = std::env::var("SHARED_ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().unwrap());
+    let mut hall = Hall::open().await;
+    let fhir = hall.ward.fhir.clone();
+    let files = ["vitals-0", "vitals-1"].map(|name| hall.file(name));
+    let mut processes = files.each_ref().map(|path| Process::start(path));
+    for round in 0..rounds {
+        let partitions = hall.partitions().await;
+        let moment = round * 13 % RECORDS;
+        for number in 0..RECORDS {
+            send(&partitions, round * RECORDS + number).await;
+            if number == moment && round % 4 < processes.len() {
+                processes[round % 4].kill();
+                processes[round % 4] = Process::start(&files[round % 4]);
+            } else if number == moment && round % 4 == 2 {
+                hall.ward.server.kill();
+                hall.ward.server.start_again();
+            }
+        }
+        if round % 4 == 3 {
+            hall.broker.kill();
+            hall.broker.start_again();
+        }
+        let wanted = round * RECORDS;
+        until(async || Some(()).filter(|()| fhir.all("Observation").len() >= wanted)).await;
+    }
+    let all = rounds * RECORDS;
+    all_arrived(&fhir, all).await;
+    assert_adds_up(&processes[0].management, all as u64).await;
+    processes.iter_mut().for_each(Process::kill);
+}
