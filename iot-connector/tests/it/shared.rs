@@ -13,7 +13,7 @@ use crate::{
     kill::Process,
     nats::{reached, reading_from},
     nats_server::{NatsServer, make_stream, publish},
-    support::{Fhir, Running, fhir_mapping, figure, get_json, until},
+    support::{Fhir, Running, fhir_mapping, figure, get_json, settings, until},
 };
 
 /// A NATS server with the devices' stream, and a FHIR server.
@@ -361,12 +361,22 @@ async fn dead_letters_are_those_of_all() {
     other.stop().await;
 }
 
+#[rstest]
+#[case::beside_a_stream(true)]
+#[case::alone(false)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn devices_may_send_to_any_member_and_repeat_a_request_with_its_key() {
+async fn devices_may_send_to_any_member_and_repeat_a_request_with_its_key(#[case] has_source: bool) {
     let ward = Ward::open().await;
     let fhir = &ward.fhir;
-    let one = Running::start(ward.member("vitals-0")).await;
-    let other = Running::start(ward.member("vitals-1")).await;
+    let member = |name: &str| {
+        if has_source {
+            ward.member(name)
+        } else {
+            ward.sharing(settings(ward.folder.path(), &ward.url), name)
+        }
+    };
+    let one = Running::start(member("vitals-0")).await;
+    let other = Running::start(member("vitals-1")).await;
     share(&one.management, &other.management).await;
     let client = reqwest::Client::new();
     let send = async |to: &Running, key: &str, body: String| {
@@ -403,7 +413,7 @@ async fn devices_may_send_to_any_member_and_repeat_a_request_with_its_key() {
     assert_eq!(unknown.status(), 404);
 
     // Without mappings nobody can tell whose a message is.
-    let mut settings = ward.member("vitals-2");
+    let mut settings = member("vitals-2");
     settings.device_mapping = Some(ward.folder.path().join("none.json"));
     let third = Running::start(settings).await;
     assert_eq!(third.send(message(3)).await, 503);

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub use authentication::{DeviceAuthentication, DeviceIssuer};
 pub use iot_connector_settings::{Compatibility, IdentityResolution};
 pub use mapping::Mapping;
-pub use source::{KafkaSource, ManagedSource, MqttSource, MqttVersion, NatsSource, SaslMechanism, SharedWork, Source};
+pub use source::{HttpSource, KafkaSource, ManagedSource, MqttSource, MqttVersion, NatsAccess, NatsSource, SaslMechanism, SharedWork, Source};
 
 use crate::fhir_service::{NAME_MESSAGE, NAME_RULE};
 use crate::shared::{DeletionPolicy, PodOptions, Resources};
@@ -49,10 +49,12 @@ pub const DEFAULT_CONNECTION: &str = "default";
 #[x_kube(
     validation = Rule::new("self.fhirService == oldSelf.fhirService")
         .message("fhirService is immutable: make a new IoTConnector for another service"),
-    validation = Rule::new("(has(self.source) && has(self.source.managed)) == (has(oldSelf.source) && has(oldSelf.source.managed)) && (has(self.source) && has(self.source.mqtt)) == (has(oldSelf.source) && has(oldSelf.source.mqtt)) && (has(self.source) && has(self.source.nats)) == (has(oldSelf.source) && has(oldSelf.source.nats)) && (has(self.source) && has(self.source.kafka)) == (has(oldSelf.source) && has(oldSelf.source.kafka))")
+    validation = Rule::new("(has(self.source) && has(self.source.managed)) == (has(oldSelf.source) && has(oldSelf.source.managed)) && (has(self.source) && has(self.source.http)) == (has(oldSelf.source) && has(oldSelf.source.http)) && (has(self.source) && has(self.source.mqtt)) == (has(oldSelf.source) && has(oldSelf.source.mqtt)) && (has(self.source) && has(self.source.nats)) == (has(oldSelf.source) && has(oldSelf.source.nats)) && (has(self.source) && has(self.source.kafka)) == (has(oldSelf.source) && has(oldSelf.source.kafka))")
         .message("the kind of source is immutable; absent is embedded"),
     validation = Rule::new("(has(self.source) && has(self.source.nats) && has(self.source.nats.shared)) == (has(oldSelf.source) && has(oldSelf.source.nats) && has(oldSelf.source.nats.shared))")
         .message("source.nats.shared can't be added or removed: messages that wait would stay behind; make a new IoTConnector"),
+    validation = Rule::new("(has(self.source) && has(self.source.kafka) && has(self.source.kafka.shared)) == (has(oldSelf.source) && has(oldSelf.source.kafka) && has(oldSelf.source.kafka.shared))")
+        .message("source.kafka.shared can't be added or removed: messages that wait would stay behind; make a new IoTConnector"),
     validation = Rule::new("(has(self.source) && has(self.source.embedded) && has(self.source.embedded.storageClassName) ? self.source.embedded.storageClassName : '') == (has(oldSelf.source) && has(oldSelf.source.embedded) && has(oldSelf.source.embedded.storageClassName) ? oldSelf.source.embedded.storageClassName : '')")
         .message("source.embedded.storageClassName is immutable"),
     validation = Rule::new("quantity(has(self.source) && has(self.source.embedded) && has(self.source.embedded.storage) ? self.source.embedded.storage : '5Gi').compareTo(quantity(has(oldSelf.source) && has(oldSelf.source.embedded) && has(oldSelf.source.embedded.storage) ? oldSelf.source.embedded.storage : '5Gi')) >= 0")

@@ -9,20 +9,23 @@ pub use iot_connector_settings::{MqttVersion, SaslMechanism};
 use crate::shared::Volume;
 
 /// Where messages come from: at most one member. Whichever it is, HTTP is served too, and messages are kept in a spool
-/// until their readings are Observations: on the pod's volume, or with `nats.shared` in streams of the source.
+/// until their readings are Observations: on the pod's volume, or with `shared` in streams of NATS JetStream.
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("[has(self.embedded), has(self.managed), has(self.mqtt), has(self.nats), has(self.kafka)].filter(there, there).size() <= 1")
-        .message("at most one of embedded, managed, mqtt, nats and kafka")
+    validation = Rule::new("[has(self.embedded), has(self.managed), has(self.http), has(self.mqtt), has(self.nats), has(self.kafka)].filter(there, there).size() <= 1")
+        .message("at most one of embedded, managed, http, mqtt, nats and kafka")
 )]
 pub struct Source {
-    /// HTTP alone; says how large the spool's volume is.
+    /// HTTP alone, taken by one replica; says how large the spool's volume is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub embedded: Option<Volume>,
     /// A NATS JetStream owned by the connector. Not supported by this release.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub managed: Option<ManagedSource>,
+    /// HTTP alone, taken by several replicas.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpSource>,
     /// An MQTT broker to subscribe to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mqtt: Option<MqttSource>,
@@ -42,6 +45,18 @@ pub struct ManagedSource {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 5))]
     pub instances: Option<u32>,
+}
+
+/// HTTP alone, taken by several replicas: devices may send to any of them.
+#[derive(Clone, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.shared.nats)")
+        .message("source.http.shared.nats is required: the NATS servers in whose JetStream the replicas keep messages")
+)]
+pub struct HttpSource {
+    /// Share the work among several replicas.
+    pub shared: SharedWork,
 }
 
 /// An MQTT broker to subscribe to, with `QoS` 1 in a session of its own.
@@ -69,8 +84,12 @@ pub struct MqttSource {
 }
 
 /// A stream of NATS JetStream to read, through a durable consumer of its own.
-#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.shared) || !has(self.shared.nats)")
+        .message("source.nats.shared.nats has to be left out: replicas keep messages in the JetStream of the source")
+)]
 pub struct NatsSource {
     /// `nats://HOST:PORT`, or `tls://HOST:PORT` for TLS: any of these is asked first, they name the others.
     #[schemars(
@@ -99,13 +118,13 @@ pub struct NatsSource {
     pub secret_name: Option<String>,
 }
 
-/// Several replicas share the work: messages, measurements and dead letters are kept in streams that are made in the same
+/// Several replicas share the work: messages, measurements and dead letters are kept in streams that are made in a NATS
 /// JetStream, and no volume is used. A replica that is gone is taken over by the others within seconds.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("!has(self.copies) || self.copies in [1, 3, 5]")
-        .message("source.nats.shared.copies has to be 1, 3 or 5")
+        .message("shared.copies has to be 1, 3 or 5")
 )]
 pub struct SharedWork {
     /// Replicas of the connector, each sized for `capacity`; absent: 2.
@@ -116,12 +135,36 @@ pub struct SharedWork {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 5))]
     pub copies: Option<u8>,
+    /// The NATS servers in whose JetStream the streams are, where the source isn't NATS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nats: Option<NatsAccess>,
+}
+
+/// NATS servers with JetStream, and who the connector is to them.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NatsAccess {
+    /// `nats://HOST:PORT`, or `tls://HOST:PORT` for TLS: any of these is asked first, they name the others.
+    #[schemars(
+        length(min = 1, max = 10),
+        inner(length(min = 7, max = 512), regex(pattern = r"^(nats|tls)://[^/@: ][^/@ ]*/?$"))
+    )]
+    pub servers: Vec<String>,
+    /// Secret in the same namespace with `username` and `password`, or `token`, or `user.creds`, and `ca.crt`, each
+    /// where it is needed; followed when it changes. Absent: no user, and the system's authorities.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub secret_name: Option<String>,
 }
 
 /// Topics of Kafka, or of what speaks its protocol like Azure Event Hubs, to read with all their partitions. Where
-/// reading goes on is kept on the connector's volume; no consumer group is used.
-#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+/// reading goes on is kept with the messages; no consumer group is used.
+#[derive(Clone, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.shared) || has(self.shared.nats)")
+        .message("source.kafka.shared.nats is required: the NATS servers in whose JetStream the replicas keep messages")
+)]
 pub struct KafkaSource {
     /// `HOST:PORT`: any of these brokers is asked first, they name the others.
     #[schemars(
@@ -144,6 +187,10 @@ pub struct KafkaSource {
     /// Whether a record's key is the device's id; absent: the id is in the message only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device_key: Option<bool>,
+    /// Share the partitions among several replicas; absent: one replica reads them all, and keeps messages on a volume of
+    /// its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shared: Option<SharedWork>,
     /// Secret in the same namespace with `username`, `password` and `ca.crt`, each where it is needed; followed when
     /// it changes. Absent: no user, and the system's authorities.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -153,8 +200,11 @@ pub struct KafkaSource {
 
 impl Source {
     /// How the work is shared, if it is.
-    pub fn shared(&self) -> Option<SharedWork> {
-        self.nats.as_ref().and_then(|nats| nats.shared)
+    pub fn shared(&self) -> Option<&SharedWork> {
+        let of_http = self.http.as_ref().map(|http| &http.shared);
+        let of_nats = self.nats.as_ref().and_then(|nats| nats.shared.as_ref());
+        let of_kafka = self.kafka.as_ref().and_then(|kafka| kafka.shared.as_ref());
+        of_http.or(of_nats).or(of_kafka)
     }
 
     /// The Secret that says who the connector is to its source.

@@ -188,8 +188,22 @@ fn databases_change_in_bounds(#[case] old: &str, #[case] new: &str, #[case] says
 )]
 #[case::two_copies(
     "source: {nats: {servers: ['nats://b'], stream: S, shared: {copies: 2}}}",
-    "source.nats.shared.copies has to be 1, 3 or 5"
+    "shared.copies has to be 1, 3 or 5"
 )]
+#[case::streams_elsewhere(
+    "source: {nats: {servers: ['nats://b'], stream: S, shared: {nats: {servers: ['nats://c']}}}}",
+    "source.nats.shared.nats has to be left out"
+)]
+#[case::shared_partitions(
+    "source: {kafka: {brokers: ['b:9092'], topics: [t], shared: {nats: {servers: ['nats://c'], secretName: nats}}}}",
+    ""
+)]
+#[case::partitions_without_streams(
+    "source: {kafka: {brokers: ['b:9092'], topics: [t], shared: {replicas: 2}}}",
+    "source.kafka.shared.nats is required"
+)]
+#[case::shared_http("source: {http: {shared: {nats: {servers: ['nats://c']}}}}", "")]
+#[case::http_without_streams("source: {http: {shared: {}}}", "source.http.shared.nats is required")]
 #[case::kafka(
     "source: {kafka: {brokers: ['b.example:9093'], topics: [t], tls: true, mechanism: PLAIN, secretName: hubs}}",
     ""
@@ -246,6 +260,16 @@ fn connectors(#[case] spec: &str, #[case] says: &str) {
     "source: {nats: {servers: ['nats://b'], stream: S, shared: {}}}",
     "source: {nats: {servers: ['nats://b'], stream: S}}",
     "source.nats.shared can't be added or removed"
+)]
+#[case::partitions_shared_later(
+    "source: {kafka: {brokers: ['b:9092'], topics: [t]}}",
+    "source: {kafka: {brokers: ['b:9092'], topics: [t], shared: {nats: {servers: ['nats://c']}}}}",
+    "source.kafka.shared can't be added or removed"
+)]
+#[case::http_shared_later(
+    "",
+    "source: {http: {shared: {nats: {servers: ['nats://c']}}}}",
+    "kind of source is immutable"
 )]
 #[case::more_replicas(
     "source: {nats: {servers: ['nats://b'], stream: S, shared: {}}}",

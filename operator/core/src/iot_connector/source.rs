@@ -8,7 +8,7 @@ use super::Validated;
 use crate::conditions::{self, Finding};
 use crate::names::Owner;
 
-/// What the connector reads at start; `secrets` is where the Secret is mounted.
+/// What the connector reads at start; `secrets` is where the Secret of the source is mounted.
 pub(super) fn settings(validated: &Validated, secrets: &str) -> iot_connector_settings::Source {
     validated
         .source
@@ -17,13 +17,19 @@ pub(super) fn settings(validated: &Validated, secrets: &str) -> iot_connector_se
         .unwrap_or_default()
 }
 
-/// The streams in which replicas share the work, where they do. Each replica has a name of its own beside them.
-pub(crate) fn shared(source: &Source, owner: &Owner) -> Option<SharedSpool> {
+/// The streams in which replicas share the work, where they do; `secrets` is where the Secret of their servers is mounted,
+/// where the source isn't NATS. Each replica has a name of its own beside them.
+pub(crate) fn shared(source: &Source, owner: &Owner, secrets: &str) -> Option<SharedSpool> {
     let wanted = source.shared()?;
     let default = SharedSpool::default();
     Some(SharedSpool {
         name: own_name(owner),
         copies: wanted.copies.unwrap_or(default.copies),
+        nats: wanted.nats.as_ref().map(|nats| NatsServers {
+            servers: nats.servers.clone(),
+            secret_folder: nats.secret_name.as_ref().map(|_| secrets.into()),
+            ..NatsServers::default()
+        }),
         ..default
     })
 }

@@ -77,7 +77,7 @@ pub(crate) fn unsupported_of_connector(spec: &IoTConnectorSpec) -> Vec<String> {
     // Streams belong to whoever runs the NATS.
     let shares = spec.source.as_ref().is_some_and(|source| source.shared().is_some());
     if shares && spec.deletion_policy == Some(DeletionPolicy::Delete) {
-        unsupported.push("spec.deletionPolicy Delete with source.nats.shared".to_owned());
+        unsupported.push("spec.deletionPolicy Delete with shared work".to_owned());
     }
     unsupported
 }

@@ -91,10 +91,15 @@ fn a_connector_with_everything() {
 #[case::kafka(
     "{kafka: {brokers: ['hubs.example:9093'], topics: [devices], tls: true, mechanism: SCRAM-SHA-512, deviceKey: true, secretName: hubs}}"
 )]
+#[case::http("{http: {shared: {nats: {servers: ['nats://nats.example'], secretName: nats}}}}")]
+#[case::kafka_shared(
+    "{kafka: {brokers: ['b.example:9092'], topics: [devices], secretName: hubs, shared: {replicas: 3, copies: 3, nats: {servers: ['tls://nats.example'], secretName: nats}}}}"
+)]
 fn a_connector_with_a_source(#[case] source: &str) {
     let connector = connector(&format!("{MAPPED}, source: {source}"));
     let built = build(&connector, &connector_world());
     let kind = source.trim_start_matches('{').split(':').next().unwrap();
+    let kind = if source.contains("shared") { format!("{kind}_shared") } else { kind.to_owned() };
     insta::assert_snapshot!(
         format!("a_connector_with_{kind}"),
         documents([json(&built.settings), json(&built.stateful_set)])
@@ -162,7 +167,7 @@ fn streams_are_not_the_operators_to_delete() {
         (ready.reason.as_str(), ready.message.as_str()),
         (
             "NotSupported",
-            "this release doesn't act on `spec.deletionPolicy Delete with source.nats.shared`: remove it"
+            "this release doesn't act on `spec.deletionPolicy Delete with shared work`: remove it"
         )
     );
 }

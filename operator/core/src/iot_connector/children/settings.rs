@@ -24,6 +24,8 @@ pub(super) const MAPPING_PATH: &str = "/etc/iot-connector-mapping";
 pub(super) const KEYS_PATH: &str = "/etc/iot-connector-keys";
 /// Where the Secret of the source is mounted.
 pub(super) const SOURCE_PATH: &str = "/etc/iot-connector-source";
+/// Where the Secret of the shared streams' servers is mounted.
+pub(super) const STREAMS_PATH: &str = "/etc/iot-connector-streams";
 /// Where the certificates of issuers are mounted.
 pub(super) const CA_PATH: &str = "/etc/iot-connector-certificates";
 /// Where the projected token is mounted.
@@ -57,7 +59,7 @@ pub(super) fn text(validated: &Validated) -> String {
             shared: validated
                 .source
                 .as_ref()
-                .and_then(|source| source::shared(source, owner)),
+                .and_then(|source| source::shared(source, owner, STREAMS_PATH)),
         },
         device_mapping: Some(format!("{MAPPING_PATH}/{DEVICE_FILE}").into()),
         fhir_mapping: Some(format!("{MAPPING_PATH}/{FHIR_FILE}").into()),

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{
 };
 
 use super::settings::{
-    CA_PATH, DATA_PATH, KEYS_PATH, MAPPING_PATH, SETTINGS_FILE, SETTINGS_PATH, SOURCE_PATH, TOKEN_FILE, TOKEN_PATH,
+    CA_PATH, DATA_PATH, KEYS_PATH, MAPPING_PATH, SETTINGS_FILE, SETTINGS_PATH, SOURCE_PATH, STREAMS_PATH, TOKEN_FILE, TOKEN_PATH,
 };
 use crate::iot_connector::{Validated, World};
 use crate::names::audience;
@@ -49,6 +49,7 @@ pub(super) fn build(validated: &Validated, world: &World, settings: &str) -> Sta
         ]
         .into_iter()
         .chain(source_secret(validated).map(|volume| (volume, SOURCE_PATH)))
+        .chain(streams_secret(validated).map(|volume| (volume, STREAMS_PATH)))
         .chain(certificates(validated).map(|volume| (volume, CA_PATH)))
         .collect(),
         settings,
@@ -84,15 +85,26 @@ pub(super) fn data(validated: &Validated) -> Data {
 /// The Secret of the source. Without it the connector runs, takes messages by HTTP, and says what is missing.
 fn source_secret(validated: &Validated) -> Option<Volume> {
     let name = validated.source.as_ref()?.secret_name()?;
-    Some(Volume {
-        name: "source".to_owned(),
+    Some(secret("source", name))
+}
+
+/// The Secret of the servers of shared streams, where those aren't the source's. Without it the connector runs, and says
+/// what is missing.
+fn streams_secret(validated: &Validated) -> Option<Volume> {
+    let nats = validated.source.as_ref()?.shared()?.nats.as_ref()?;
+    Some(secret("streams", nats.secret_name.as_deref()?))
+}
+
+fn secret(volume: &str, name: &str) -> Volume {
+    Volume {
+        name: volume.to_owned(),
         secret: Some(SecretVolumeSource {
             secret_name: Some(name.to_owned()),
             optional: Some(true),
             ..SecretVolumeSource::default()
         }),
         ..Volume::default()
-    })
+    }
 }
 
 fn certificates(validated: &Validated) -> Option<Volume> {
