@@ -9,7 +9,10 @@ use std::{
 use iot_connector_settings::{FhirState, MappingState, SourceState, SourceStatus, StatusPage};
 use jiff::Timestamp;
 
-use crate::{spool::Micros, store::Store};
+use crate::{
+    spool::{Micros, SpoolError},
+    store::Store,
+};
 
 /// What several parts report and `/status` shows.
 #[derive(Debug)]
@@ -90,11 +93,25 @@ impl Report {
             mapping_message,
             fhir,
             fhir_message,
-            source: self.source.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            source: self.source.lock().unwrap_or_else(PoisonError::into_inner).clone().or_else(|| streams(store)),
             sharing: store.sharing(),
             ingest_refused: refused,
         }
     }
+}
+
+/// Without a source, how it goes with the streams that take its place, where there are any.
+fn streams(store: &Store) -> Option<SourceStatus> {
+    let Store::Shared(shared) = store else { return None };
+    // What is wrong with the mappings is told as such.
+    let trouble = shared
+        .not_ready()
+        .filter(|error| !matches!(error, SpoolError::NoMappings));
+    Some(SourceStatus {
+        kind: "http".to_owned(),
+        state: trouble.as_ref().map_or(SourceState::Connected, |_| SourceState::Connecting),
+        message: trouble.map(|error| error.to_string()),
+    })
 }
 
 /// RFC 3339 in whole seconds.

@@ -34,7 +34,7 @@ pub struct StatusPage {
     /// Why the FHIR server is waited for
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fhir_message: Option<String>,
-    /// The source beside HTTP; absent: there is none
+    /// The source beside HTTP, or the streams that connectors share where there is only HTTP; absent: there is none
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<SourceStatus>,
     /// This connector's part where several share the work; absent: it works alone
@@ -60,7 +60,7 @@ pub struct Sharing {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SourceStatus {
-    /// `mqtt` or `nats`
+    /// `mqtt`, `nats` or `kafka`; `http` where it is the shared streams
     pub kind: String,
     /// How it goes
     pub state: SourceState,

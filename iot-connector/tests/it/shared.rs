@@ -361,6 +361,29 @@ async fn dead_letters_are_those_of_all() {
     other.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn http_alone_tells_whether_its_streams_are_there() {
+    let mut ward = Ward::open().await;
+    let one = Running::start(ward.sharing(settings(ward.folder.path(), &ward.url), "vitals-0")).await;
+    let is = async |state: &str| {
+        until(async || {
+            let page = one.status().await;
+            Some(page["source"].clone()).filter(|source| source["state"] == state)
+        })
+        .await
+    };
+    assert_eq!(is("Connected").await, json!({"kind": "http", "state": "Connected"}));
+    ward.server.kill();
+    let told = is("Connecting").await;
+    assert!(!told["message"].as_str().unwrap().is_empty(), "{told}");
+    assert_eq!(one.send(message(0)).await, 503);
+    ward.server.start_again();
+    is("Connected").await;
+    assert_eq!(one.send(message(0)).await, 202);
+    all_arrived(&ward.fhir, 1).await;
+    one.stop().await;
+}
+
 #[rstest]
 #[case::beside_a_stream(true)]
 #[case::alone(false)]

@@ -82,11 +82,12 @@ pub(crate) fn of(source: &Source, owner: &Owner, secrets: &str) -> iot_connector
 /// was said last stands.
 pub(super) fn finding(source: Option<&Source>, told: Option<&SourceStatus>, said: &[Condition]) -> Option<Finding> {
     let source = source?;
-    let kind = match (&source.mqtt, &source.nats, &source.kafka) {
-        (Some(_), ..) => "MQTT broker",
-        (_, Some(_), _) => "NATS stream",
+    let kind = match (&source.http, &source.mqtt, &source.nats, &source.kafka) {
+        (Some(_), ..) => "stream of messages",
+        (_, Some(_), ..) => "MQTT broker",
+        (_, _, Some(_), _) => "NATS stream",
         (.., Some(_)) => "Kafka broker",
-        (None, None, None) => return None,
+        (None, None, None, None) => return None,
     };
     let condition = ConditionType::SourceReady;
     let connected = |message| Finding::holds(condition, Reason::Connected, message);

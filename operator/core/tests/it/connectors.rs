@@ -158,6 +158,42 @@ fn replicas_that_share_the_work_have_streams_instead_of_a_volume() {
 }
 
 #[test]
+fn http_by_replicas_is_ready_when_its_streams_are() {
+    let connector = connector(&format!(
+        "{MAPPED}, source: {{http: {{shared: {{nats: {{servers: ['nats://nats.example']}}}}}}}}"
+    ));
+    let mut world = connector_world();
+    let told = |world: &World| {
+        let said = status(&connector, &decide(&connector, world), world);
+        let found = find(&said.conditions, ConditionType::SourceReady).unwrap();
+        format!("{} {}: {}", found.status, found.reason, found.message)
+    };
+    assert_eq!(
+        told(&world),
+        "False NotConnected: the connector hasn't told yet whether the stream of messages is connected"
+    );
+    let mut tell = |state, message: Option<&str>| {
+        world.page = Some(StatusPage {
+            source: Some(SourceStatus {
+                kind: "http".to_owned(),
+                state,
+                message: message.map(str::to_owned),
+            }),
+            ..page(0.0, 0, "2026-01-01T11:59:00Z")
+        });
+        told(&world)
+    };
+    assert_eq!(
+        tell(SourceState::Connecting, Some("refused")),
+        "False NotConnected: stream of messages: refused"
+    );
+    assert_eq!(
+        tell(SourceState::Connected, None),
+        "True Connected: the stream of messages is read"
+    );
+}
+
+#[test]
 fn streams_are_not_the_operators_to_delete() {
     let connector = connector(&format!("{MAPPED}, {OF_SHARED}, deletionPolicy: Delete"));
     let world = connector_world();
