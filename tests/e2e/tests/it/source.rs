@@ -7,10 +7,10 @@ use std::process::Stdio;
 use anyhow::{Context, Result, ensure};
 use async_nats::jetstream;
 use e2e::{Cluster, Fhir, Namespace, connector, eventually, service};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
-use crate::OPERATOR;
+use crate::{OPERATOR, durability::send};
 
 /// A NATS server of this machine, ended when dropped.
 struct Server {
@@ -113,37 +113,37 @@ async fn a_stream_is_read_as_soon_as_the_secret_is_there() -> Result<()> {
 /// Readings, half of them before a replica is killed.
 const READINGS: u32 = 40;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn replicas_share_a_stream_and_take_over_from_one_that_is_killed() -> Result<()> {
-    let _shared = OPERATOR.read().await;
-    let folder = tempfile::tempdir()?;
-    let server = Server::start(folder.path(), "a token")?;
-    let jetstream = server.stream("a token").await?;
-    let namespace = Cluster::connect()?.namespace("shared").await?;
-    let secret = ["create", "secret", "generic", "broker", "--from-literal=token=a token"];
+fn reading(number: u32) -> (String, Value) {
+    let time = format!("2026-01-01T08:00:{number:02}Z");
+    let device = format!("d{}", number % 7);
+    let message = json!({"heartRate": number, "deviceId": device, "patientId": "p1", "endDate": time});
+    (device, message)
+}
+
+/// A connector whose replicas share the work, with a Secret for their NATS server.
+async fn sharing(purpose: &str, token: &str, source: &str) -> Result<Namespace> {
+    let namespace = Cluster::connect()?.namespace(purpose).await?;
+    let token = format!("--from-literal=token={token}");
+    let secret = ["create", "secret", "generic", "broker", &token];
     namespace.kubectl(&secret).await?;
     namespace.apply(&service("clinic", "R4", "")).await?;
-    let source = format!(
-        "  source: {{nats: {{servers: ['{}'], stream: DEVICES, secretName: broker, shared: {{replicas: 2}}}}}}\n",
-        server.address
-    );
+    let source = format!("  source: {source}\n");
     namespace.apply(&connector("vitals", "clinic", &source)).await?;
     namespace.until("iot/vitals", "Ready", "True", "Ingesting").await?;
     ensure!(
         namespace.get("pvc/vitals-iot-data").await?.is_none(),
         "no volume is made"
     );
-    for number in 0..READINGS {
-        if number == READINGS / 2 {
-            let kill = ["delete", "pod", "vitals-iot-1", "--grace-period=0", "--force"];
-            namespace.kubectl(&kill).await?;
-        }
-        let time = format!("2026-01-01T08:00:{number:02}Z");
-        let device = format!("d{}", number % 7);
-        let message = json!({"heartRate": number, "deviceId": device, "patientId": "p1", "endDate": time});
-        let subject = format!("devices.{device}");
-        jetstream.publish(subject, message.to_string().into()).await?.await?;
-    }
+    Ok(namespace)
+}
+
+async fn kill_a_replica(namespace: &Namespace) -> Result<()> {
+    let kill = ["delete", "pod", "vitals-iot-1", "--grace-period=0", "--force"];
+    namespace.kubectl(&kill).await.map(drop)
+}
+
+/// Each reading is an Observation, and the replica that was killed comes back and takes its part again.
+async fn all_are_there(namespace: Namespace) -> Result<()> {
     let fhir = Fhir::open(&namespace, "clinic", Some("default")).await?;
     let search = format!("Observation?code=8867-4&_count={}", 2 * READINGS);
     let found = fhir.until_found(&search, u64::from(READINGS)).await?;
@@ -156,9 +156,56 @@ async fn replicas_share_a_stream_and_take_over_from_one_that_is_killed() -> Resu
     values.sort_unstable();
     let expected: Vec<u64> = (0..u64::from(READINGS)).collect();
     ensure!(values == expected, "{values:?}");
-    // The replica that was killed comes back, and takes its part again.
     namespace
         .until("iot/vitals", "WorkloadReady", "True", "Running")
         .await?;
     namespace.delete().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_share_a_stream_and_take_over_from_one_that_is_killed() -> Result<()> {
+    let _shared = OPERATOR.read().await;
+    let folder = tempfile::tempdir()?;
+    let server = Server::start(folder.path(), "a token")?;
+    let jetstream = server.stream("a token").await?;
+    let source = format!(
+        "{{nats: {{servers: ['{}'], stream: DEVICES, secretName: broker, shared: {{replicas: 2}}}}}}",
+        server.address
+    );
+    let namespace = sharing("shared", "a token", &source).await?;
+    for number in 0..READINGS {
+        if number == READINGS / 2 {
+            kill_a_replica(&namespace).await?;
+        }
+        let (device, message) = reading(number);
+        let subject = format!("devices.{device}");
+        jetstream.publish(subject, message.to_string().into()).await?.await?;
+    }
+    all_are_there(namespace).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_take_http_and_keep_it_in_streams_of_a_server_of_their_own() -> Result<()> {
+    let _shared = OPERATOR.read().await;
+    let folder = tempfile::tempdir()?;
+    let server = Server::start(folder.path(), "a token")?;
+    let source = format!(
+        "{{http: {{shared: {{nats: {{servers: ['{}'], secretName: broker}}}}}}}}",
+        server.address
+    );
+    let namespace = sharing("posted", "a token", &source).await?;
+    let halves = [0..READINGS / 2, READINGS / 2..READINGS];
+    for (turn, half) in halves.into_iter().enumerate() {
+        if turn == 1 {
+            kill_a_replica(&namespace).await?;
+        }
+        let messages: Value = half.map(|number| reading(number).1).collect();
+        eventually("a replica takes the messages", || async {
+            let status = send(&namespace, "vitals", &messages).await?;
+            ensure!(status == 202, "{status}");
+            Ok(())
+        })
+        .await?;
+    }
+    all_are_there(namespace).await
 }
