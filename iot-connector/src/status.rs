@@ -93,7 +93,12 @@ impl Report {
             mapping_message,
             fhir,
             fhir_message,
-            source: self.source.lock().unwrap_or_else(PoisonError::into_inner).clone().or_else(|| streams(store)),
+            source: self
+                .source
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone()
+                .or_else(|| streams(store)),
             sharing: store.sharing(),
             ingest_refused: refused,
         }
@@ -109,7 +114,9 @@ fn streams(store: &Store) -> Option<SourceStatus> {
         .filter(|error| !matches!(error, SpoolError::NoMappings));
     Some(SourceStatus {
         kind: "http".to_owned(),
-        state: trouble.as_ref().map_or(SourceState::Connected, |_| SourceState::Connecting),
+        state: trouble
+            .as_ref()
+            .map_or(SourceState::Connected, |_| SourceState::Connecting),
         message: trouble.map(|error| error.to_string()),
     })
 }

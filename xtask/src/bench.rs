@@ -42,8 +42,15 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
         &programs,
     ];
     run.extend(arguments.iter().map(String::as_str));
-    let nats_server = cluster::nats_server(root)?;
-    cargo_with(root, &run, &[("NATS_SERVER", nats_server.as_os_str())])
+    let (nats_server, kafka) = (cluster::nats_server(root)?, cluster::kafka(root)?);
+    cargo_with(
+        root,
+        &run,
+        &[
+            ("NATS_SERVER", nats_server.as_os_str()),
+            ("KAFKA_JARS", kafka.as_os_str()),
+        ],
+    )
 }
 
 fn cargo(root: &Path, arguments: &[&str]) -> Result<()> {

@@ -5,10 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    NatsServers, SettingsError, Source,
-    nats::OF_SPOOL,
-};
+use crate::{NatsServers, SettingsError, Source, nats::OF_SPOOL};
 
 /// The durable queue between ingest and pipeline, with the dead letters: a file, or streams that several connectors share.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -88,7 +88,11 @@ impl Shared {
             };
             match streams.keys.update(&key, reading.encode(), revision).await {
                 Ok(revision) => {
-                    info!(partition = &**partition, offset = next, "this connector reads the partition");
+                    info!(
+                        partition = &**partition,
+                        offset = next,
+                        "this connector reads the partition"
+                    );
                     let claim = Claim {
                         shared: self.clone(),
                         partition: partition.clone(),
@@ -127,7 +131,10 @@ impl Claim {
         match streams.keys.update(&key, reading.encode(), revision).await {
             Ok(revision) => self.revision.store(revision, Ordering::Release),
             Err(error) if lost(&error) => {
-                warn!(partition = &*self.partition, "another connector reads this partition now");
+                warn!(
+                    partition = &*self.partition,
+                    "another connector reads this partition now"
+                );
                 self.over.store(true, Ordering::Release);
             }
             Err(error) => return Err(failed(&error)),

@@ -119,7 +119,12 @@ mod tests {
     fn keys_are_told_apart() {
         let partition = Key::Partition("ward..vitals/0".to_owned());
         assert_eq!(partition.text(), "partition.ward==vitals/0");
-        for key in [Key::Member("vitals-0".to_owned()), Key::Bucket(0), Key::Bucket(255), partition] {
+        for key in [
+            Key::Member("vitals-0".to_owned()),
+            Key::Bucket(0),
+            Key::Bucket(255),
+            partition,
+        ] {
             assert_eq!(Key::parse(&key.text()), Some(key));
         }
         for text in ["bucket.256", "bucket.x", "other"] {

@@ -78,7 +78,11 @@ pub fn start(settings: &Settings, ingest: &Arc<Ingest>, supervisor: &mut Supervi
         follow(mqtt::Broker::new(mqtt.clone())?, ingest, supervisor);
     }
     if let Some(kafka) = &settings.source.kafka {
-        follow(kafka::Topics::new(kafka.clone(), ingest.store.clone()), ingest, supervisor);
+        follow(
+            kafka::Topics::new(kafka.clone(), ingest.store.clone()),
+            ingest,
+            supervisor,
+        );
     }
     if let Some(nats) = &settings.source.nats {
         follow(nats::Stream::new(nats.clone()), ingest, supervisor);

@@ -52,11 +52,7 @@ impl Ward {
         settings.spool.shared = Some(SharedSpool {
             name: "ward_vitals".to_owned(),
             member: name.to_owned(),
-            nats: settings
-                .source
-                .nats
-                .is_none()
-                .then(|| reached(&self.server, folder)),
+            nats: settings.source.nats.is_none().then(|| reached(&self.server, folder)),
             ..SharedSpool::default()
         });
         settings.validate().unwrap();

@@ -12,7 +12,10 @@ use serde::{Deserialize, Serialize};
 pub use authentication::{DeviceAuthentication, DeviceIssuer};
 pub use iot_connector_settings::{Compatibility, IdentityResolution};
 pub use mapping::Mapping;
-pub use source::{HttpSource, KafkaSource, ManagedSource, MqttSource, MqttVersion, NatsAccess, NatsSource, SaslMechanism, SharedWork, Source};
+pub use source::{
+    HttpSource, KafkaSource, ManagedSource, MqttSource, MqttVersion, NatsAccess, NatsSource, SaslMechanism, SharedWork,
+    Source,
+};
 
 use crate::fhir_service::{NAME_MESSAGE, NAME_RULE};
 use crate::shared::{DeletionPolicy, PodOptions, Resources};

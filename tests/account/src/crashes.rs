@@ -29,9 +29,8 @@ pub async fn crash(pair: &mut Pair, mut devices: Devices, pause: Duration, dice:
 
 /// Every message and reading is in one place.
 pub fn is_whole(sent: Sent, terms: &Terms, found: &Found) -> Result<()> {
-    let about = readings_are_there(sent, terms, found)?;
+    let about = none_is_missing(sent, terms, found)?;
     // what was sent twice, since its acknowledgement was lost, may have been accepted twice
-    ensure!(terms.messages >= sent.messages(), "messages are lost: {about}");
     ensure!(
         terms.messages <= sent.messages() + sent.repeated,
         "messages that nobody sent: {about}"
@@ -46,25 +45,20 @@ pub fn is_whole(sent: Sent, terms: &Terms, found: &Found) -> Result<()> {
         terms.readings - terms.dead_readings == terms.points + terms.duplicates + terms.superseded,
         "readings in no term: {about}"
     );
-    // a text where a number belongs is noticed only when the Observation is made
-    ensure!(
-        terms.dead + terms.dead_readings >= sent.poison,
-        "poison is lost: {about}"
-    );
-    ensure!(terms.unmatched >= sent.unmatched, "unmatched are lost: {about}");
     Ok(())
 }
 
-/// Every reading is an Observation once or a dead letter, and the account adds up. A NATS server that was killed delivers
-/// again what it doesn't remember to be finished, which the account counts once more: that isn't compared.
+/// Every reading is an Observation once or a dead letter, every message is in the account, and that adds up. A NATS server
+/// that was killed delivers again what it doesn't remember to be finished, which the account counts once more: that there
+/// is nothing too much isn't compared.
 pub fn nothing_is_lost(sent: Sent, terms: &Terms, found: &Found) -> Result<()> {
-    let about = readings_are_there(sent, terms, found)?;
+    let about = none_is_missing(sent, terms, found)?;
     ensure!(terms.dead_letters >= sent.poison, "dead letters are lost: {about}");
     Ok(())
 }
 
-/// The account adds up, and the Observations hold what was sent; gives what to say of it.
-fn readings_are_there(sent: Sent, terms: &Terms, found: &Found) -> Result<String> {
+/// The account adds up, and has all that was sent, as have the Observations; gives what to say of it.
+fn none_is_missing(sent: Sent, terms: &Terms, found: &Found) -> Result<String> {
     let about = format!(
         "{sent:?}\n{terms:?}\n{} heart rates, {} steps",
         found.heart_rates, found.steps
@@ -74,5 +68,12 @@ fn readings_are_there(sent: Sent, terms: &Terms, found: &Found) -> Result<String
         (found.heart_rates, found.steps) == (sent.heart_rates, sent.steps),
         "other readings than were sent: {about}"
     );
+    ensure!(terms.messages >= sent.messages(), "messages are lost: {about}");
+    // a text where a number belongs is noticed only when the Observation is made
+    ensure!(
+        terms.dead + terms.dead_readings >= sent.poison,
+        "poison is lost: {about}"
+    );
+    ensure!(terms.unmatched >= sent.unmatched, "unmatched are lost: {about}");
     Ok(about)
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use crate::door::Door;
+use crate::{door::Door, shared::Broker};
 
 /// Requests a second; what is sent in between travels together, one message a line.
 const REQUESTS_A_SECOND: u32 = 20;
@@ -71,9 +71,9 @@ impl Devices {
         self.steadily(Door::http(url), duration).await;
     }
 
-    /// Publishes for so long into a stream of a NATS server, and ends when everything is acknowledged.
-    pub async fn publish(&mut self, address: &str, duration: Duration) {
-        self.steadily(Door::nats(address), duration).await;
+    /// Publishes for so long to a broker, and ends when everything is acknowledged.
+    pub async fn publish(&mut self, broker: Broker, address: &str, duration: Duration) {
+        self.steadily(Door::of(broker, address), duration).await;
     }
 
     async fn steadily(&mut self, mut door: Door, duration: Duration) {

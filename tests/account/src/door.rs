@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use async_nats::jetstream::Context;
+use rskafka::client::partition::PartitionClient;
 
-use crate::nats;
+use crate::{kafka, nats, shared::Broker};
 
 /// A connector's own port, or a broker.
 pub enum Door {
@@ -22,6 +23,13 @@ pub enum Door {
         /// While there is a connection.
         stream: Option<Box<Context>>,
     },
+    /// A topic of a Kafka broker.
+    Kafka {
+        /// The broker.
+        address: String,
+        /// While there are connections.
+        partitions: Vec<PartitionClient>,
+    },
 }
 
 impl Door {
@@ -33,11 +41,15 @@ impl Door {
         }
     }
 
-    /// A server that isn't connected yet.
-    pub fn nats(address: &str) -> Self {
-        Self::Nats {
-            address: address.to_owned(),
-            stream: None,
+    /// A broker that isn't connected yet.
+    pub fn of(broker: Broker, address: &str) -> Self {
+        let address = address.to_owned();
+        match broker {
+            Broker::Nats => Self::Nats { address, stream: None },
+            Broker::Kafka => Self::Kafka {
+                address,
+                partitions: Vec::new(),
+            },
         }
     }
 
@@ -57,6 +69,16 @@ impl Door {
                 let taken = nats::publish(connected, messages).await.is_ok();
                 if !taken {
                     *stream = None;
+                }
+                taken
+            }
+            Self::Kafka { address, partitions } => {
+                if partitions.is_empty() {
+                    *partitions = kafka::connect(address).await.unwrap_or_default();
+                }
+                let taken = !partitions.is_empty() && kafka::publish(partitions, messages).await.is_ok();
+                if !taken {
+                    partitions.clear();
                 }
                 taken
             }

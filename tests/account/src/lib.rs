@@ -6,6 +6,7 @@
 mod crashes;
 mod devices;
 mod door;
+mod kafka;
 mod nats;
 mod observations;
 mod programs;
@@ -16,5 +17,5 @@ pub use crashes::{crash, is_whole, nothing_is_lost};
 pub use devices::{Devices, Load, Sent};
 pub use observations::{Found, observations};
 pub use programs::{Pair, Program};
-pub use shared::Shared;
+pub use shared::{Broker, Shared};
 pub use terms::Terms;

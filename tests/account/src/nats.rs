@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use anyhow::{Context as _, Result, anyhow};
 use async_nats::jetstream::{self, Context};
 
-use crate::programs::{Program, free};
+use crate::programs::{Program, Ready, free};
 
 /// The stream.
 pub const STREAM: &str = "DEVICES";
@@ -31,7 +31,7 @@ pub async fn start(program: &Path, folder: &Path) -> Result<(Program, String)> {
     let server = Program::start(
         program.to_owned(),
         arguments.map(str::to_owned).to_vec(),
-        format!("http://{monitor}/healthz"),
+        Ready::Page(format!("http://{monitor}/healthz")),
         folder.join("nats-server.log"),
     )
     .await?;

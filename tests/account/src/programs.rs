@@ -19,18 +19,36 @@ const READY: Duration = Duration::from_mins(1);
 pub struct Program {
     path: PathBuf,
     arguments: Vec<String>,
-    health: String,
+    ready: Ready,
     log: PathBuf,
     child: Option<Child>,
 }
 
+/// How a program shows that it is ready.
+#[derive(Debug)]
+pub(crate) enum Ready {
+    /// A page answers 200.
+    Page(String),
+    /// Somebody listens at an address.
+    Listens(String),
+}
+
+impl Ready {
+    async fn is(&self) -> bool {
+        match self {
+            Self::Page(url) => reqwest::get(url).await.is_ok_and(|answer| answer.status() == 200),
+            Self::Listens(address) => tokio::net::TcpStream::connect(address).await.is_ok(),
+        }
+    }
+}
+
 impl Program {
     /// Starts it and waits until it is ready; what it says goes to the end of `log`.
-    pub async fn start(path: PathBuf, arguments: Vec<String>, health: String, log: PathBuf) -> Result<Self> {
+    pub(crate) async fn start(path: PathBuf, arguments: Vec<String>, ready: Ready, log: PathBuf) -> Result<Self> {
         let mut program = Self {
             path,
             arguments,
-            health,
+            ready,
             log,
             child: None,
         };
@@ -64,10 +82,7 @@ impl Program {
             .with_context(|| format!("`{}` can't be started", self.path.display()))?;
         let child = self.child.insert(child);
         let begun = Instant::now();
-        while !reqwest::get(&self.health)
-            .await
-            .is_ok_and(|answer| answer.status() == 200)
-        {
+        while !self.ready.is().await {
             if let Some(status) = child.try_wait()? {
                 bail!("`{}` ended: {status}; see {}", self.path.display(), self.log.display());
             }
@@ -146,7 +161,7 @@ pub(crate) async fn fhir_server(programs: &Path, folder: &Path) -> Result<(Progr
     let server = Program::start(
         programs.join("fhir-server"),
         arguments.map(str::to_owned).to_vec(),
-        format!("http://{listen}/health/ready"),
+        Ready::Page(format!("http://{listen}/health/ready")),
         folder.join("fhir-server.log"),
     );
     Ok((server.await?, format!("http://{listen}")))
@@ -196,7 +211,7 @@ pub(crate) async fn connector(
     let program = Program::start(
         programs.join("iot-connector"),
         vec!["run".to_owned(), "--settings".to_owned(), text(&path)],
-        format!("http://{listen}/health/ready"),
+        Ready::Page(format!("http://{listen}/health/ready")),
         folder.join(format!("{name}.log")),
     );
     let urls = Urls {
@@ -206,7 +221,7 @@ pub(crate) async fn connector(
     Ok((program.await?, urls))
 }
 
-fn text(path: &Path) -> String {
+pub(crate) fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 

@@ -1,11 +1,13 @@
 //! The connector's own account, from its metrics.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
 /// How often the connector is asked whether it is done.
 const POLL: Duration = Duration::from_millis(100);
+/// How long a broker may keep what it has.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Every message and reading by what became of it; see `iot_connector_account_total`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -66,11 +68,14 @@ impl Terms {
         })
     }
 
-    /// When nothing is in work any more.
-    pub async fn settled(management_url: &str) -> Result<Self> {
+    /// When nothing is in work any more, and so many messages were accepted or don't come.
+    pub async fn settled(management_url: &str, least: u64) -> Result<Self> {
+        let mut idle = Instant::now();
         loop {
             let terms = Self::of(management_url).await?;
-            if terms.backlog == 0 {
+            if terms.backlog != 0 {
+                idle = Instant::now();
+            } else if terms.messages >= least || idle.elapsed() > PATIENCE {
                 return Ok(terms);
             }
             tokio::time::sleep(POLL).await;

@@ -117,7 +117,9 @@ impl Source for Topics {
                 }
             }
         }
-        opening.tasks.spawn(watch(client, topics, opening.there, opening.sender));
+        opening
+            .tasks
+            .spawn(watch(client, topics, opening.there, opening.sender));
         Ok(Reading {
             arriving: Arriving::new(arriving),
             progress: opening.progress,

@@ -99,7 +99,11 @@ fn a_connector_with_a_source(#[case] source: &str) {
     let connector = connector(&format!("{MAPPED}, source: {source}"));
     let built = build(&connector, &connector_world());
     let kind = source.trim_start_matches('{').split(':').next().unwrap();
-    let kind = if source.contains("shared") { format!("{kind}_shared") } else { kind.to_owned() };
+    let kind = if source.contains("shared") {
+        format!("{kind}_shared")
+    } else {
+        kind.to_owned()
+    };
     insta::assert_snapshot!(
         format!("a_connector_with_{kind}"),
         documents([json(&built.settings), json(&built.stateful_set)])

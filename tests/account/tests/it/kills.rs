@@ -6,7 +6,8 @@ use std::{
     time::Duration,
 };
 
-use account::{Devices, Load, Pair, Shared, Terms, crash, is_whole, nothing_is_lost, observations};
+use account::{Broker, Devices, Load, Pair, Shared, Terms, crash, is_whole, nothing_is_lost, observations};
+use rstest::rstest;
 use test_length::Dice;
 
 /// Devices, a tenth of whose messages is poison.
@@ -46,7 +47,9 @@ async fn every_message_and_reading_is_in_one_place_whatever_is_killed() {
         let pause = Duration::from_millis(PAUSE.0 + dice.below(PAUSE.1) as u64);
         devices = crash(&mut pair, devices, pause, &mut dice).await.unwrap();
     }
-    let terms = Terms::settled(&pair.management_url).await.unwrap();
+    let terms = Terms::settled(&pair.management_url, devices.sent.messages())
+        .await
+        .unwrap();
     let found = observations(&pair.fhir_url).await.unwrap();
     is_whole(devices.sent, &terms, &found).unwrap();
 }
@@ -54,17 +57,24 @@ async fn every_message_and_reading_is_in_one_place_whatever_is_killed() {
 /// Connectors that share the work.
 const CONNECTORS: usize = 3;
 
+#[rstest]
+#[case::by_nats(Broker::Nats)]
+#[case::by_kafka(Broker::Kafka)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_of_shared_work_is_lost_whatever_is_killed() {
+async fn nothing_of_shared_work_is_lost_whatever_is_killed(#[case] broker: Broker) {
     let mut dice = Dice::new(test_length::crash_seed());
     let folder = tempfile::tempdir().unwrap();
-    let mut shared = Shared::start(&programs(), folder.path(), CONNECTORS).await.unwrap();
+    let mut shared = Shared::start(&programs(), folder.path(), CONNECTORS, broker)
+        .await
+        .unwrap();
     let mut devices = Devices::new(LOAD);
-    for _ in test_length::rounds("kills of connectors, NATS and FHIR server", KILLS.0, KILLS.1) {
+    for _ in test_length::rounds("kills of connectors, brokers and FHIR server", KILLS.0, KILLS.1) {
         let pause = Duration::from_millis(PAUSE.0 + dice.below(PAUSE.1) as u64);
         devices = shared.crash(devices, pause, &mut dice).await.unwrap();
     }
-    let terms = Terms::settled(&shared.management_urls[0]).await.unwrap();
+    let terms = Terms::settled(&shared.management_urls[0], devices.sent.messages())
+        .await
+        .unwrap();
     let found = observations(&shared.fhir_url).await.unwrap();
     nothing_is_lost(devices.sent, &terms, &found).unwrap();
 }

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use account::{Devices, Pair, Shared, Terms, crash, is_whole, nothing_is_lost, observations};
+use account::{Broker, Devices, Pair, Shared, Terms, crash, is_whole, nothing_is_lost, observations};
 use anyhow::Result;
 use test_length::Dice;
 
-use super::Options;
+use super::{Options, shared};
 use crate::report::{Report, Wanted};
 
 /// Seconds to the next kill, and up to so many more: what is killed is away for a part of them.
@@ -16,7 +16,7 @@ const PAUSE: (u64, usize) = (5, 10);
 pub(super) enum Victims {
     /// A connector, its FHIR server, or both.
     Pair(Box<Pair>),
-    /// One of connectors that share a NATS server, that one, the FHIR server, or all.
+    /// One of connectors that share a broker's messages, a broker, the FHIR server, or all.
     Shared(Box<Shared>),
 }
 
@@ -36,14 +36,18 @@ impl Victims {
         }
     }
 
-    fn names(&self) -> (&'static str, &'static str) {
-        match self {
-            Self::Pair(_) => ("kills with the account whole", "connector, FHIR server or both"),
-            Self::Shared(_) => (
-                "shared work: kills without a loss",
-                "one of two connectors, the NATS server, the FHIR server, or all",
-            ),
-        }
+    fn names(&self) -> (String, &'static str) {
+        let Self::Shared(shared) = self else {
+            return (
+                "kills with the account whole".to_owned(),
+                "connector, FHIR server or both",
+            );
+        };
+        let who = match shared.broker {
+            Broker::Nats => "one of two connectors, the NATS server, the FHIR server, or all",
+            Broker::Kafka => "one of two connectors, the NATS server, the Kafka broker, the FHIR server, or all",
+        };
+        (format!("{}: kills without a loss", shared::name(shared.broker)), who)
     }
 }
 
@@ -58,11 +62,11 @@ pub(super) async fn measure(mut victims: Victims, options: &Options, report: &mu
     }
     let sending = begun.elapsed();
     let (management, fhir) = victims.urls();
-    let terms = Terms::settled(management).await?;
+    let terms = Terms::settled(management, devices.sent.messages()).await?;
     let settling = begun.elapsed().saturating_sub(sending);
     let found = observations(fhir).await?;
     let sent = devices.sent;
-    match victims {
+    match &victims {
         Victims::Pair(_) => is_whole(sent, &terms, &found)?,
         Victims::Shared(_) => nothing_is_lost(sent, &terms, &found)?,
     }
@@ -75,6 +79,6 @@ pub(super) async fn measure(mut victims: Victims, options: &Options, report: &mu
         settling.as_secs_f64(),
         found.heart_rates,
     );
-    report.add(name, f64::from(kills), "", Wanted::Nothing, &how);
+    report.add(&name, f64::from(kills), "", Wanted::Nothing, &how);
     Ok(())
 }

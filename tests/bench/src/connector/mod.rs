@@ -8,7 +8,7 @@ mod shared;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use account::{Devices, Found, Load, Pair, Sent, Shared, Terms, observations};
+use account::{Broker, Devices, Found, Load, Pair, Sent, Shared, Terms, observations};
 use anyhow::{Context, Result, ensure};
 
 use crate::process::{cpu_of_family, highest_rss, rss};
@@ -38,7 +38,7 @@ pub struct Options {
         long,
         value_enum,
         value_delimiter = ',',
-        default_value = "together,ingest,groups,poison,kills,shared,shared-kills"
+        default_value = "together,ingest,groups,poison,kills,shared,shared-kills,kafka,kafka-kills"
     )]
     only: Vec<Part>,
 }
@@ -60,6 +60,10 @@ enum Part {
     Shared,
     /// The same, and programs are killed, the NATS server too
     SharedKills,
+    /// A steady load through a Kafka broker to connectors that share its topic
+    Kafka,
+    /// The same, and programs are killed, both brokers too
+    KafkaKills,
 }
 
 impl Default for Options {
@@ -78,6 +82,8 @@ impl Default for Options {
                 Part::Kills,
                 Part::Shared,
                 Part::SharedKills,
+                Part::Kafka,
+                Part::KafkaKills,
             ],
         }
     }
@@ -112,16 +118,26 @@ pub async fn run(programs: &Path, options: &Options, report: &mut Report) -> Res
                 let pair = Pair::start(programs, &folder).await?;
                 kills::measure(Victims::Pair(Box::new(pair)), options, report).await
             }
-            Part::Shared => shared::steady(programs, &folder, options.load(0), options.seconds, report).await,
-            Part::SharedKills => {
-                let shared = Shared::start(programs, &folder, shared::CONNECTORS).await?;
-                kills::measure(Victims::Shared(Box::new(shared)), options, report).await
-            }
+            Part::Shared => shared::steady(programs, &folder, Broker::Nats, options, report).await,
+            Part::SharedKills => shared_kills(programs, &folder, Broker::Nats, options, report).await,
+            Part::Kafka => shared::steady(programs, &folder, Broker::Kafka, options, report).await,
+            Part::KafkaKills => shared_kills(programs, &folder, Broker::Kafka, options, report).await,
         };
         let _ = std::fs::remove_dir_all(&folder);
         result?;
     }
     Ok(())
+}
+
+async fn shared_kills(
+    programs: &Path,
+    folder: &Path,
+    broker: Broker,
+    options: &Options,
+    report: &mut Report,
+) -> Result<()> {
+    let shared = Shared::start(programs, folder, shared::CONNECTORS, broker).await?;
+    kills::measure(Victims::Shared(Box::new(shared)), options, report).await
 }
 
 /// A load that was sent and is done with, every message of it in the account.
@@ -145,7 +161,7 @@ impl Done {
         let begun = Instant::now();
         devices.send(&pair.messages_url, Duration::from_secs(seconds)).await;
         let sending = begun.elapsed();
-        let terms = Terms::settled(&pair.management_url).await?;
+        let terms = Terms::settled(&pair.management_url, devices.sent.messages()).await?;
         let settling = begun.elapsed().saturating_sub(sending);
         let used = (cpu_of_family(connector)? - before.0, cpu_of_family(fhir)? - before.1);
         let found = observations(&pair.fhir_url).await?;

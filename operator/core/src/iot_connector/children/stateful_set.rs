@@ -7,7 +7,8 @@ use k8s_openapi::api::core::v1::{
 };
 
 use super::settings::{
-    CA_PATH, DATA_PATH, KEYS_PATH, MAPPING_PATH, SETTINGS_FILE, SETTINGS_PATH, SOURCE_PATH, STREAMS_PATH, TOKEN_FILE, TOKEN_PATH,
+    CA_PATH, DATA_PATH, KEYS_PATH, MAPPING_PATH, SETTINGS_FILE, SETTINGS_PATH, SOURCE_PATH, STREAMS_PATH, TOKEN_FILE,
+    TOKEN_PATH,
 };
 use crate::iot_connector::{Validated, World};
 use crate::names::audience;
