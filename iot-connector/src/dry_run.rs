@@ -7,6 +7,7 @@ use std::{
     process::ExitCode,
 };
 
+use bytes::Bytes;
 use clap::ArgMatches;
 use iot_mapping::{Compatibility, DryRun, Finding, Message, dry_run};
 use jiff::Timestamp;
@@ -64,7 +65,7 @@ pub struct Envelope {
     pub system_properties: Map<String, Value>,
 }
 
-/// A dry run on a text with messages. A message that is an envelope (`Body` with `Properties` or `SystemProperties`) is
+/// A dry run on a text with messages; the places of their errors are in that text. A message that is an envelope (`Body` with `Properties` or `SystemProperties`) is
 /// taken as it is; any other gets one as if it came by HTTP.
 pub fn report(
     device: Option<&str>,
@@ -75,9 +76,10 @@ pub fn report(
 ) -> DryRun {
     let now = Timestamp::now();
     // Without messages the mappings alone are judged.
-    let messages = body::messages(&messages.into(), None, &BodyLimits::default()).unwrap_or_default();
+    let text = Bytes::from(messages);
+    let bodies = body::messages(&text, None, &BodyLimits::default()).unwrap_or_default();
     let context = envelope.context(now);
-    let messages: Vec<Message<'_>> = messages
+    let messages: Vec<Message<'_>> = bodies
         .iter()
         .map(|body| {
             if is_envelope(body) {
@@ -88,7 +90,21 @@ pub fn report(
             }
         })
         .collect();
-    dry_run(device, fhir, &messages, compatibility, now)
+    let mut report = dry_run(device, fhir, &messages, compatibility, now);
+    for (tried, body) in report.messages.iter_mut().zip(&bodies) {
+        // A message is a part of the text.
+        let begin = body.as_ptr().addr() - text.as_ptr().addr();
+        let before = &text[..begin];
+        let lines = before.iter().filter(|byte| **byte == b'\n').count();
+        let column = before.iter().rev().take_while(|byte| **byte != b'\n').count();
+        for error in &mut tried.errors {
+            if error.line == Some(1) {
+                error.position = error.position.map(|position| position + column);
+            }
+            error.line = error.line.map(|line| line + lines);
+        }
+    }
+    report
 }
 
 impl Envelope {
@@ -171,4 +187,31 @@ fn describe(report: &DryRun) -> String {
         findings(&mut line, 1, "warning", &message.warnings);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::one("{\"device\":\n 1,}", &[(2, 4)])]
+    #[case::lines("{\"a\": 1}\n{\"b\": }\n  {\"c\": }", &[(2, 7), (3, 9)])]
+    #[case::all_are_json("[{\"a\": 1},\n 2]", &[])]
+    fn errors_of_messages_have_a_place_in_their_text(#[case] text: &str, #[case] expected: &[(usize, usize)]) {
+        let device = r#"{"templateType": "CollectionContent", "template": []}"#;
+        let report = report(
+            Some(device),
+            None,
+            text.into(),
+            &Envelope::default(),
+            Compatibility::Standard,
+        );
+        let errors = report.messages.iter().flat_map(|message| &message.errors);
+        let places: Vec<_> = errors
+            .map(|error| (error.line.unwrap(), error.position.unwrap()))
+            .collect();
+        assert_eq!(places, expected);
+    }
 }

@@ -31,7 +31,7 @@ pub struct Finding {
     pub message: String,
     /// Where.
     pub category: Side,
-    /// Line in the template, counted from 1.
+    /// Line in the template, or in a message that isn't JSON, counted from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<usize>,
     /// Bytes from the beginning of that line, counted from 1.
@@ -168,6 +168,8 @@ pub fn try_message(
     now: Timestamp,
 ) -> MessageReport {
     let normalised = device.normalise(message);
+    // What isn't JSON has this fault and no other.
+    let place = message.parse().err().map(|error| (error.line, error.column));
     let mut report = MessageReport {
         message: number,
         templates: Vec::new(),
@@ -176,7 +178,11 @@ pub fn try_message(
         errors: normalised
             .faults
             .iter()
-            .map(|fault| finding(fault, Side::Normalization))
+            .map(|fault| Finding {
+                line: place.map(|(line, _)| line),
+                position: place.map(|(_, column)| column),
+                ..finding(fault, Side::Normalization)
+            })
             .collect(),
         warnings: Vec::new(),
     };

@@ -7,7 +7,7 @@ const TAB = 2;
 const SHOWN = 100;
 
 export class Editor {
-  /** `id` is the text area's; `ID-findings` is the list, where there is one. */
+  /** `id` is the text area's; `ID-findings` is the list. */
   constructor(id) {
     this.area = document.getElementById(id);
     this.list = document.getElementById(`${id}-findings`);
@@ -76,8 +76,9 @@ export class Editor {
     if (all.length > SHOWN) {
       items.push(element('li', { class: 'about' }, `${count(all.length - SHOWN, 'further finding')}: not shown`));
     }
-    if (all.length === 0 && this.text.trim()) items.push(element('li', { class: 'about' }, 'Nothing is wrong with it.'));
-    this.list?.replaceChildren(...items);
+    const { fine } = this.list.dataset;
+    if (all.length === 0 && fine && this.text.trim()) items.push(element('li', { class: 'about' }, fine));
+    this.list.replaceChildren(...items);
   }
 
   /** Puts the cursor at a line (from 1) and a byte in it (from 1). */

@@ -92,6 +92,8 @@ function show({ templateErrors, templateWarnings, messages }) {
   for (const [side, { category }] of Object.entries(SIDES)) {
     editors[side].show(findings.filter((finding) => finding.category === category).map(withoutPlace));
   }
+  const errors = messages.flatMap((tried) => tried.errors);
+  message.show(errors.filter(({ line }) => line).map(withoutOwnPlace));
   tell(id('summary'), summary(templateErrors, messages));
   id('report').replaceChildren(...report.show(messages, goToTemplate));
 }
@@ -113,6 +115,11 @@ function withoutPlace(finding) {
   const place = `, line ${finding.line}, position ${finding.position})`;
   const { message } = finding;
   return message.endsWith(place) ? { ...finding, message: `${message.slice(0, -place.length)})` } : finding;
+}
+
+/** A message says where it is wrong in itself; what is shown is the place in the text of all. */
+function withoutOwnPlace(finding) {
+  return { ...finding, message: finding.message.replace(/ at line \d+, position \d+$/, '') };
 }
 
 function goToTemplate(name) {

@@ -62,6 +62,28 @@ async fn an_error_stands_at_its_line() {
 }
 
 #[tokio::test]
+async fn what_is_no_json_in_a_message_stands_at_its_line() {
+    let mut page = Page::open().await;
+    page.browser
+        .write("#message", &format!("{}\n{{\"device\": }}", good()))
+        .await;
+    page.shows(
+        "#message-findings",
+        "Line 2 Error: the message isn't JSON: a value is expected",
+    )
+    .await;
+    let marked = "document.querySelectorAll('#message-editor .mark').length";
+    assert_eq!(page.browser.value(marked).await, 1);
+    page.browser.click("#message-findings button").await;
+    let after = "document.querySelector('#message').value.slice(document.querySelector('#message').selectionStart)";
+    assert_eq!(page.browser.value(after).await, "}");
+    page.browser.write("#message", &good()).await;
+    page.shows("#summary", "1 measurement, 1 Observation.").await;
+    assert_eq!(page.browser.text("#message-findings").await, "");
+    page.close().await;
+}
+
+#[tokio::test]
 async fn a_message_that_nothing_matched_says_why_and_is_tried_with_one_click() {
     let folder = tempfile::tempdir().unwrap();
     let (_fhir, url) = Fhir::start().await;
