@@ -92,8 +92,7 @@ impl Hand {
 
     /// Whether readings of a device may be written now.
     pub fn may_write(&self, device: &str) -> bool {
-        let inner = self.inner();
-        inner.is_trusted() && inner.held.contains_key(&bucket(device))
+        self.turn(bucket(device)).is_some()
     }
 
     /// Which turn of ours at a bucket this is: no other one has its number. `None` where the bucket isn't ours now.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
-    broker::connected,
+    broker::{AWAY, connected},
     kill::Process,
     nats::{reached, reading_from},
     nats_server::{NatsServer, make_stream, publish},
@@ -221,6 +221,34 @@ async fn a_member_that_is_gone_is_taken_over(#[case] killed: bool) {
     all_arrived(fhir, 180).await;
     assert_balance(&one.management, 180).await;
     other.kill();
+    one.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_paused_member_had_in_hand_it_leaves_to_whoever_took_it_over() {
+    let ward = Ward::open().await;
+    let (fhir, jetstream) = (&ward.fhir, ward.server.jetstream().await);
+    fhir.always(Some(AWAY));
+    let one = Running::start(ward.member("vitals-0")).await;
+    let other = Process::start(&ward.file("vitals-1"));
+    share(&one.management, &other.management).await;
+    for number in 0..40 {
+        publish(&jetstream, "devices.d", message(number), &[]).await;
+    }
+    let metrics = format!("{}/metrics", other.management);
+    until(async || {
+        let text = reqwest::get(&metrics).await.unwrap().text().await.unwrap();
+        text.contains("Temporary").then_some(())
+    })
+    .await;
+    other.pause();
+    fhir.always(None);
+    all_arrived(fhir, 40).await;
+    assert_balance(&one.management, 40).await;
+    let asked = fhir.requests().len();
+    other.go_on();
+    share(&one.management, &other.management).await;
+    assert_eq!(fhir.requests()[asked..], [] as [String; 0]);
     one.stop().await;
 }
 

@@ -14,10 +14,11 @@ use crate::{
     kafka_broker::{KafkaBroker, produce},
     kill::Process,
     shared::{Ward, all_arrived, assert_adds_up, assert_balance, holds, message, share},
-    support::{Running, figure, until},
+    support::{Running, figure, get_json, until},
 };
 
 const PARTITIONS: usize = 6;
+const REPEATED: &str = "iot_connector_device_event_repeated_total{source=\"kafka\"}";
 
 struct Hall {
     ward: Ward,
@@ -89,8 +90,7 @@ async fn each_partition_is_read_by_one_and_handed_over_where_it_stands() {
     assert_balance(&one.management, 60).await;
     let read = async |connector: &Running| {
         let metrics = connector.metrics().await;
-        let repeated = figure(&metrics, "iot_connector_device_event_repeated_total{source=\"kafka\"}");
-        assert_eq!(repeated.unwrap_or(0), 0, "{metrics}");
+        assert_eq!(figure(&metrics, REPEATED).unwrap_or(0), 0, "{metrics}");
         figure(&metrics, "iot_connector_device_event_total").unwrap()
     };
     let (by_one, by_other) = (read(&one).await, read(&other).await);
@@ -151,6 +151,52 @@ async fn partitions_of_a_member_that_is_gone_are_taken_over(#[case] killed: bool
     all_arrived(fhir, 180).await;
     assert_balance(&one.management, 180).await;
     other.kill();
+    one.stop().await;
+}
+
+/// A process's figure; 0 where there is none.
+async fn told(process: &Process, metric: &str) -> u64 {
+    let answer = reqwest::get(format!("{}/metrics", process.management)).await.unwrap();
+    figure(&answer.text().await.unwrap(), metric).unwrap_or(0)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_paused_member_has_read_it_leaves_to_whoever_took_it_over() {
+    let hall = Hall::open().await;
+    let mut settings = ["vitals-0", "vitals-1"].map(|name| hall.member(name));
+    settings.each_mut().map(|settings| settings.dead_letters.max_count = 1);
+    let [settings, of_other] = settings;
+    let one = Running::start(settings).await;
+    let other = Process::start(&hall.ward.write(&of_other, "vitals-1"));
+    share(&one.management, &other.management).await;
+    let partitions = hall.partitions().await;
+    // No more dead letters are allowed, so nobody publishes what is read.
+    produce(&partitions[0], "", "not JSON", &[]).await;
+    for management in [&one.management, &other.management] {
+        let status = format!("{management}/status");
+        until(async || Some(get_json(&status).await).filter(|page| page["source"]["state"] == "Waiting")).await;
+    }
+    for number in 0..24 {
+        send(&partitions, number).await;
+    }
+    let lag = "iot_connector_source_lag{source=\"kafka\"}";
+    until(async || (told(&other, lag).await > 0).then_some(())).await;
+    let events = "iot_connector_device_event_total";
+    let published = told(&other, events).await;
+    other.pause();
+    let client = reqwest::Client::new();
+    let letter = one.dead_letters().await.pop().unwrap();
+    let of = format!("{}/dead-letters/{}", one.management, letter["id"]);
+    assert_eq!(client.delete(&of).send().await.unwrap().status(), 200);
+    all_arrived(&hall.ward.fhir, 24).await;
+    assert_balance(&one.management, 25).await;
+    other.go_on();
+    share(&one.management, &other.management).await;
+    connected(&other.management).await;
+    until(async || (told(&other, lag).await == 0).then_some(())).await;
+    assert_eq!(told(&other, events).await, published);
+    assert_eq!(told(&other, REPEATED).await, 0);
+    assert_balance(&one.management, 25).await;
     one.stop().await;
 }
 
