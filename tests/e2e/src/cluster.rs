@@ -4,7 +4,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
@@ -123,6 +123,17 @@ impl Namespace {
             Ok(output) => bail!("accepted, but should be refused: {output}"),
             Err(error) => Ok(format!("{error:#}")),
         }
+    }
+
+    /// Asks for the eviction of a pod, as a drain does.
+    pub async fn evict(&self, pod: &str) -> Result<()> {
+        let path = format!("/api/v1/namespaces/{}/pods/{pod}/eviction", self.name);
+        let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}});
+        let arguments = ["create", "--raw", &path, "-f", "-"];
+        self.cluster
+            .run(&arguments, Some(&eviction.to_string()))
+            .await
+            .map(drop)
     }
 
     /// One object of this namespace, `fhir/clinic`.

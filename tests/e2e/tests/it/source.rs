@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::Stdio;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use async_nats::jetstream;
 use e2e::{Cluster, Fhir, Namespace, connector, eventually, service};
 use serde_json::{Value, json};
@@ -110,7 +110,7 @@ async fn a_stream_is_read_as_soon_as_the_secret_is_there() -> Result<()> {
     namespace.delete().await
 }
 
-/// Readings, half of them before a replica is killed.
+/// Readings, half of them before a replica is gone.
 const READINGS: u32 = 40;
 
 fn reading(number: u32) -> (String, Value) {
@@ -137,12 +137,7 @@ async fn sharing(purpose: &str, token: &str, source: &str) -> Result<Namespace> 
     Ok(namespace)
 }
 
-async fn kill_a_replica(namespace: &Namespace) -> Result<()> {
-    let kill = ["delete", "pod", "vitals-iot-1", "--grace-period=0", "--force"];
-    namespace.kubectl(&kill).await.map(drop)
-}
-
-/// Each reading is an Observation, and the replica that was killed comes back and takes its part again.
+/// Each reading is an Observation, and the replica that was gone comes back and takes its part again.
 async fn all_are_there(namespace: Namespace) -> Result<()> {
     let fhir = Fhir::open(&namespace, "clinic", Some("default")).await?;
     let search = format!("Observation?code=8867-4&_count={}", 2 * READINGS);
@@ -175,7 +170,8 @@ async fn replicas_share_a_stream_and_take_over_from_one_that_is_killed() -> Resu
     let namespace = sharing("shared", "a token", &source).await?;
     for number in 0..READINGS {
         if number == READINGS / 2 {
-            kill_a_replica(&namespace).await?;
+            let kill = ["delete", "pod", "vitals-iot-1", "--grace-period=0", "--force"];
+            namespace.kubectl(&kill).await?;
         }
         let (device, message) = reading(number);
         let subject = format!("devices.{device}");
@@ -197,7 +193,12 @@ async fn replicas_take_http_and_keep_it_in_streams_of_a_server_of_their_own() ->
     let halves = [0..READINGS / 2, READINGS / 2..READINGS];
     for (turn, half) in halves.into_iter().enumerate() {
         if turn == 1 {
-            kill_a_replica(&namespace).await?;
+            // A drain takes one replica at a time.
+            eventually("a replica is evicted", || namespace.evict("vitals-iot-1")).await?;
+            let Err(refused) = namespace.evict("vitals-iot-0").await else {
+                bail!("both replicas are evicted at the same time")
+            };
+            ensure!(format!("{refused:#}").contains("disruption budget"), "{refused:#}");
         }
         let messages: Value = half.map(|number| reading(number).1).collect();
         eventually("a replica takes the messages", || async {
