@@ -1,7 +1,10 @@
 //! Several connectors share a stream of JetStream: each message is an Observation once, whoever is killed, paused or told
 //! to end, and the account of all together balances.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use iot_connector_settings::{Settings, SharedSpool};
 use rstest::rstest;
@@ -194,12 +197,19 @@ async fn a_member_that_is_gone_is_taken_over(#[case] killed: bool) {
     let ward = Ward::open().await;
     let (fhir, jetstream) = (&ward.fhir, ward.server.jetstream().await);
     let one = Running::start(ward.member("vitals-0")).await;
-    let settings = ward.file("vitals-1");
-    let mut other = Process::start(&settings);
+    let send = async |number| publish(&jetstream, "devices.d", message(number), &[]).await;
+    is_taken_over(fhir, one, &ward.file("vitals-1"), killed, send).await;
+}
+
+/// Starts another member, which is killed or paused while messages are sent and comes back before the last of them.
+pub async fn is_taken_over(fhir: &Fhir, one: Running, settings: &Path, killed: bool, send: impl AsyncFn(usize)) {
+    let mut other = Process::start(settings);
     share(&one.management, &other.management).await;
-    connected(&other.management).await;
+    for management in [&one.management, &other.management] {
+        connected(management).await;
+    }
     for number in 0..120 {
-        publish(&jetstream, "devices.d", message(number), &[]).await;
+        send(number).await;
         if number == 60 && killed {
             other.kill();
         } else if number == 60 {
@@ -210,13 +220,13 @@ async fn a_member_that_is_gone_is_taken_over(#[case] killed: bool) {
     assert_balance(&one.management, 120).await;
     holds(&one.management, |held| held == 256).await;
     if killed {
-        other = Process::start(&settings);
+        other = Process::start(settings);
     } else {
         other.go_on();
     }
     share(&one.management, &other.management).await;
     for number in 120..180 {
-        publish(&jetstream, "devices.d", message(number), &[]).await;
+        send(number).await;
     }
     all_arrived(fhir, 180).await;
     assert_balance(&one.management, 180).await;

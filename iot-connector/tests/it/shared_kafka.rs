@@ -13,7 +13,7 @@ use crate::{
     kafka::reading_from,
     kafka_broker::{KafkaBroker, produce},
     kill::Process,
-    shared::{Ward, all_arrived, assert_adds_up, assert_balance, holds, message, share},
+    shared::{Ward, all_arrived, assert_adds_up, assert_balance, holds, is_taken_over, message, share},
     support::{Running, figure, get_json, until},
 };
 
@@ -119,39 +119,10 @@ async fn each_partition_is_read_by_one_and_handed_over_where_it_stands() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn partitions_of_a_member_that_is_gone_are_taken_over(#[case] killed: bool) {
     let hall = Hall::open().await;
-    let fhir = &hall.ward.fhir;
     let one = Running::start(hall.member("vitals-0")).await;
-    let settings = hall.file("vitals-1");
-    let mut other = Process::start(&settings);
-    share(&one.management, &other.management).await;
-    for management in [&one.management, &other.management] {
-        connected(management).await;
-    }
     let partitions = hall.partitions().await;
-    for number in 0..120 {
-        send(&partitions, number).await;
-        if number == 60 && killed {
-            other.kill();
-        } else if number == 60 {
-            other.pause();
-        }
-    }
-    all_arrived(fhir, 120).await;
-    assert_balance(&one.management, 120).await;
-    holds(&one.management, |held| held == 256).await;
-    if killed {
-        other = Process::start(&settings);
-    } else {
-        other.go_on();
-    }
-    share(&one.management, &other.management).await;
-    for number in 120..180 {
-        send(&partitions, number).await;
-    }
-    all_arrived(fhir, 180).await;
-    assert_balance(&one.management, 180).await;
-    other.kill();
-    one.stop().await;
+    let send = async |number| send(&partitions, number).await;
+    is_taken_over(&hall.ward.fhir, one, &hall.file("vitals-1"), killed, send).await;
 }
 
 /// A process's figure; 0 where there is none.
@@ -163,11 +134,13 @@ async fn told(process: &Process, metric: &str) -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_paused_member_has_read_it_leaves_to_whoever_took_it_over() {
     let hall = Hall::open().await;
-    let mut settings = ["vitals-0", "vitals-1"].map(|name| hall.member(name));
-    settings.each_mut().map(|settings| settings.dead_letters.max_count = 1);
-    let [settings, of_other] = settings;
-    let one = Running::start(settings).await;
-    let other = Process::start(&hall.ward.write(&of_other, "vitals-1"));
+    let member = |name| {
+        let mut settings = hall.member(name);
+        settings.dead_letters.max_count = 1;
+        settings
+    };
+    let one = Running::start(member("vitals-0")).await;
+    let other = Process::start(&hall.ward.write(&member("vitals-1"), "vitals-1"));
     share(&one.management, &other.management).await;
     let partitions = hall.partitions().await;
     // No more dead letters are allowed, so nobody publishes what is read.
