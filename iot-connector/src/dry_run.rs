@@ -95,8 +95,9 @@ pub fn report(
         // A message is a part of the text.
         let begin = body.as_ptr().addr() - text.as_ptr().addr();
         let before = &text[..begin];
-        let lines = before.iter().filter(|byte| **byte == b'\n').count();
-        let column = before.iter().rev().take_while(|byte| **byte != b'\n').count();
+        let mut lines = before.split(|byte| *byte == b'\n').rev();
+        let column = lines.next().unwrap_or_default().len();
+        let lines = lines.count();
         for error in &mut tried.errors {
             if error.line == Some(1) {
                 error.position = error.position.map(|position| position + column);
