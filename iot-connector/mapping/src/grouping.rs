@@ -69,7 +69,7 @@ impl Counts {
 /// The readings of one Observation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
-    /// Type of the measurements, as in the FHIR mapping.
+    /// Type of the measurements, as in the device mapping.
     pub type_name: String,
     /// The device's identifier.
     pub device: String,
@@ -120,7 +120,7 @@ pub struct Grouped {
     pub faults: Vec<GroupFault>,
 }
 
-type Key = (Arc<str>, String, Option<String>, Option<String>, Option<String>);
+type Key = (Arc<str>, Arc<str>, Option<String>, Option<String>, Option<String>);
 
 impl FhirMapping {
     /// Groups the measurements of a batch.
@@ -132,7 +132,7 @@ impl FhirMapping {
             let of = &input.measurement;
             let key: Key = (
                 of.device.clone(),
-                of.type_name.to_lowercase(),
+                of.type_name.clone(),
                 of.patient.clone(),
                 of.encounter.clone(),
                 of.correlation.clone(),
@@ -194,7 +194,7 @@ impl Grouped {
             };
             let group = groups
                 .entry(slot)
-                .or_insert_with(|| Group::new(template, &input, start, end, segment));
+                .or_insert_with(|| Group::new(&input, start, end, segment));
             if !group.sources.contains(&input.source) {
                 group.sources.push(input.source);
             }
@@ -269,10 +269,10 @@ impl Grouped {
 }
 
 impl Group {
-    fn new(template: &FhirTemplate, input: &Input, start: Timestamp, end: Timestamp, segment: String) -> Self {
+    fn new(input: &Input, start: Timestamp, end: Timestamp, segment: String) -> Self {
         let of = &input.measurement;
         Self {
-            type_name: template.type_name.clone(),
+            type_name: of.type_name.to_string(),
             device: of.device.to_string(),
             patient: of.patient.clone(),
             encounter: of.encounter.clone(),

@@ -119,6 +119,12 @@ impl<'d> Loader<'d> {
         });
     }
 
+    /// What is wrong with a member, at its place.
+    pub(crate) fn refuse_member(&mut self, object: Id, path: &str, member: &str, problem: Problem) {
+        let id = self.document.member_any_case(object, member).unwrap_or(object);
+        self.refuse(id, format_args!("{path}.{member}"), problem);
+    }
+
     /// What was found, in the order of the text.
     pub(crate) fn finish(mut self) -> Vec<TemplateError> {
         self.errors.sort_by_key(|error| (error.line, error.position));

@@ -26,7 +26,23 @@ pub fn parse(text: &str) -> Option<Timestamp> {
 /// Whether Newtonsoft.Json reads the text as a date: ISO 8601 with `T` and seconds.
 pub fn is_date_token(text: &str) -> bool {
     let bytes = text.as_bytes();
-    bytes.len() >= 19 && bytes[4] == b'-' && bytes[10] == b'T' && iso(text).is_some()
+    let Some((main, rest)) = bytes.split_first_chunk::<19>() else {
+        return false;
+    };
+    if main[4] != b'-' || main[10] != b'T' {
+        return false;
+    }
+    let zone = match rest.strip_prefix(b".") {
+        None => rest,
+        Some(rest) => {
+            let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            if !(1..=7).contains(&digits) {
+                return false;
+            }
+            &rest[digits..]
+        }
+    };
+    matches!(zone.first(), None | Some(b'Z' | b'+' | b'-')) && iso(text).is_some()
 }
 
 /// `yyyyMMddHHmmssZ`, with milliseconds if asked for: a part of an Observation's identifier.
@@ -335,6 +351,20 @@ mod tests {
     #[case("may")]
     fn what_is_no_time_is_refused(#[case] text: &str) {
         assert_eq!(parse(text), None);
+    }
+
+    #[rstest]
+    #[case("2023-10-09T19:18:23", true)]
+    #[case("2023-10-09T19:18:23.1234567Z", true)]
+    #[case("2023-10-09T19:18:23+02:00", true)]
+    #[case("2023-10-09T19:18:23.123456789Z", false)]
+    #[case("2023-10-09T19:18:23,5Z", false)]
+    #[case("2023-10-09T19:18:23.Z", false)]
+    #[case("2023-10-09T19:18:23 Z", false)]
+    #[case("2023-10-09 19:18:23", false)]
+    #[case("2023-10-09T19:18", false)]
+    fn only_some_texts_are_dates_to_newtonsoft(#[case] text: &str, #[case] expected: bool) {
+        assert_eq!(is_date_token(text), expected);
     }
 
     #[test]

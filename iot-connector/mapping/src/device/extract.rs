@@ -343,13 +343,16 @@ fn incompatible(detail: String) -> Lack {
 
 /// As .NET writes it back: whole numbers as they are, others as the shortest text of their double.
 fn shortest(text: &str) -> String {
+    if text == "-0" {
+        return "0".to_owned();
+    }
     if !text.contains(['.', 'e', 'E']) {
         return text.to_owned();
     }
     let Ok(number) = text.parse::<f64>() else {
         return text.to_owned();
     };
-    if number == 0.0 || (1e-5..1e15).contains(&number.abs()) {
+    if number == 0.0 || (1e-4..1e15).contains(&number.abs()) {
         return number.to_string();
     }
     let scientific = format!("{number:E}");
@@ -376,6 +379,9 @@ mod tests {
     #[case("1e3", "1000")]
     #[case("1.5e16", "1.5E+16")]
     #[case("0.0000025", "2.5E-06")]
+    #[case("0.0001", "0.0001")]
+    #[case("0.00005", "5E-05")]
+    #[case("-0", "0")]
     #[case("12345678901234567890", "12345678901234567890")]
     fn upstream_writes_numbers_as_dotnet(#[case] text: &str, #[case] expected: &str) {
         assert_eq!(shortest(text), expected);

@@ -217,7 +217,8 @@ impl Loader<'_> {
                 let language = if named.is_none() {
                     rules.language
                 } else {
-                    self.named_language(named, id, &place)
+                    let at = document.member_any_case(id, "language").unwrap_or(id);
+                    self.named_language(named, at, &format!("{place}.language"))
                 };
                 (text, language)
             }
@@ -278,9 +279,8 @@ fn known(kind: Kind, compatibility: Compatibility) -> Vec<&'static str> {
         "correlationIdExpression",
         "values",
     ];
-    if matches!(kind, Kind::Calculated | Kind::JsonPath) {
-        known.extend(["deviceIdExpression", "timestampExpression"]);
-    }
+    // In the types of IoT Hub and IoT Central they may stand there, and are passed over.
+    known.extend(["deviceIdExpression", "timestampExpression"]);
     if kind == Kind::Calculated || compatibility == Compatibility::Standard {
         known.push("defaultExpressionLanguage");
     }

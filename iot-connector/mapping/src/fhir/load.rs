@@ -1,14 +1,12 @@
 //! From text to FHIR templates.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use super::{Aggregation, Code, ComponentMapping, Concept, FhirMapping, FhirTemplate, Period, ValueKind, ValueMapping};
 use crate::{
     device::Loaded,
     json::{Document, Id, Value},
+    observation::MOST_SLOTS,
     template::{Compatibility, Inner, Loader, Member, Problem, TemplateError, is_type},
 };
 
@@ -34,12 +32,11 @@ impl FhirMapping {
                 errors: loader.finish(),
             };
         }
-        let mut seen = HashSet::new();
         let mut templates = HashMap::new();
         for inner in &inner {
             let name = loader.type_name(inner);
             if let Some(name) = &name
-                && !seen.insert(name.to_lowercase())
+                && templates.contains_key(&name.to_lowercase())
             {
                 loader.refuse(inner.id, &inner.path, Problem::Duplicate(name.clone()));
                 continue;
@@ -63,7 +60,7 @@ impl Loader<'_> {
         let name = self.text(inner.id, &inner.path, Member::required("typeName", "TypeName"))?;
         if name.trim().is_empty() {
             let problem = Problem::Refused("Required property 'TypeName' is empty.".to_owned());
-            self.refuse(inner.id, format!("{}.typeName", inner.path), problem);
+            self.refuse_member(inner.id, &inner.path, "typeName", problem);
             return None;
         }
         Some(name)
@@ -82,15 +79,16 @@ impl Loader<'_> {
         let before = self.errors.len();
         let known = ["typeName", "codes", "category", "periodInterval", "value", "components"];
         self.only(inner.id, &inner.path, "CodeValueFhirTemplate", &known);
-        let codes = self.codes(inner.id, &inner.path);
+        let codes = self.own_codes(inner.id, &inner.path);
         let category = self.concepts(inner.id, &inner.path);
         let period = self.period(inner.id, &inner.path, compatibility);
-        let value = self.value_of(inner.id, &inner.path, compatibility);
+        let rules = Rules { compatibility, period };
+        let value = self.value_of(inner.id, &inner.path, rules);
         let mut components = Vec::new();
         for (id, path) in self.list(inner.id, &inner.path, "components") {
             self.only(id, &path, "CodeValueMapping", &["codes", "value"]);
-            let codes = self.codes(id, &path);
-            match self.value_of(id, &path, compatibility) {
+            let codes = self.own_codes(id, &path);
+            match self.value_of(id, &path, rules) {
                 Some(value) => components.push(ComponentMapping { codes, value }),
                 None if self.document.member_any_case(id, "value").is_none() => {
                     self.refuse(id, path, Problem::Missing("Value"));
@@ -111,13 +109,26 @@ impl Loader<'_> {
         })
     }
 
-    fn codes(&mut self, object: Id, path: &str) -> Vec<Code> {
+    /// Those of a template or component, which have to be there, be it none.
+    fn own_codes(&mut self, object: Id, path: &str) -> Vec<Code> {
+        let there = self.document.member_any_case(object, "codes");
+        if there.is_none_or(|id| *self.document.value(id) == Value::Null) {
+            self.refuse(object, path, Problem::Missing("Codes"));
+        }
+        self.codes(object, path, true)
+    }
+
+    /// Unknown members are wrong but inside of a `value`.
+    fn codes(&mut self, object: Id, path: &str, is_strict: bool) -> Vec<Code> {
         let mut codes = Vec::new();
         for (id, path) in self.list(object, path, "codes") {
-            let code = self.text(id, &path, Member::required("code", "Code"));
+            if is_strict {
+                self.only(id, &path, "FhirCode", &["code", "system", "display"]);
+            }
+            let code = self.text(id, &path, Member::optional("code", "Code"));
             let system = self.text(id, &path, Member::optional("system", "System"));
             let display = self.text(id, &path, Member::optional("display", "Display"));
-            codes.extend(code.map(|code| Code { code, system, display }));
+            codes.push(Code { code, system, display });
         }
         codes
     }
@@ -125,11 +136,10 @@ impl Loader<'_> {
     fn concepts(&mut self, object: Id, path: &str) -> Vec<Concept> {
         let mut concepts = Vec::new();
         for (id, path) in self.list(object, path, "category") {
+            self.only(id, &path, "FhirCodeableConcept", &["text", "codes"]);
             let text = self.text(id, &path, Member::optional("text", "Text"));
-            concepts.push(Concept {
-                text,
-                codes: self.codes(id, &path),
-            });
+            let codes = self.codes(id, &path, true);
+            concepts.push(Concept { text, codes });
         }
         concepts
     }
@@ -164,7 +174,7 @@ impl Loader<'_> {
         Period::Single
     }
 
-    fn value_of(&mut self, object: Id, path: &str, compatibility: Compatibility) -> Option<ValueMapping> {
+    fn value_of(&mut self, object: Id, path: &str, rules: Rules) -> Option<ValueMapping> {
         let id = self
             .document
             .member_any_case(object, "value")
@@ -177,12 +187,10 @@ impl Loader<'_> {
             "sampleddata" => {
                 let unit = optional("unit", "Unit");
                 let period = optional("defaultPeriod", "DefaultPeriod").unwrap_or_else(|| "0".to_owned());
-                let usable = period
-                    .parse::<f64>()
-                    .is_ok_and(|period| period.is_finite() && period > 0.0);
-                if !usable && compatibility == Compatibility::Standard {
-                    let problem = "SampledData needs a `defaultPeriod` in milliseconds, greater than 0".to_owned();
-                    self.refuse(id, &path, Problem::Refused(problem));
+                if rules.compatibility == Compatibility::Standard
+                    && let Err(problem) = usable(&period, rules.period)
+                {
+                    self.refuse_member(id, &path, "defaultPeriod", Problem::Refused(problem));
                 }
                 ValueKind::SampledData { period, unit }
             }
@@ -195,18 +203,23 @@ impl Loader<'_> {
                 let text = optional("text", "Text");
                 ValueKind::CodeableConcept(Concept {
                     text,
-                    codes: self.codes(id, &path),
+                    codes: self.codes(id, &path, false),
                 })
             }
             "string" => ValueKind::Text,
             _ => {
                 let problem =
                     format!("valueType `{kind}` isn't known: SampledData, Quantity, CodeableConcept or String");
-                self.refuse(id, format!("{path}.valueType"), Problem::Refused(problem));
+                self.refuse_member(id, &path, "valueType", Problem::Refused(problem));
                 return None;
             }
         };
         let aggregation = self.aggregation(id, &path);
+        let is_arithmetic = matches!(aggregation, Aggregation::Mean | Aggregation::Min | Aggregation::Max);
+        if is_arithmetic && kind == ValueKind::Text {
+            let problem = "a String has no mean, min or max: aggregation is `last` or `first`".to_owned();
+            self.refuse_member(id, &path, "aggregation", Problem::Refused(problem));
+        }
         Some(ValueMapping {
             name: name?,
             kind,
@@ -216,7 +229,7 @@ impl Loader<'_> {
 
     fn aggregation(&mut self, object: Id, path: &str) -> Aggregation {
         let name = self.text(object, path, Member::optional("aggregation", "Aggregation"));
-        match name.as_deref() {
+        match name.as_deref().map(str::to_ascii_lowercase).as_deref() {
             None | Some("last") => Aggregation::Last,
             Some("first") => Aggregation::First,
             Some("mean") => Aggregation::Mean,
@@ -224,9 +237,38 @@ impl Loader<'_> {
             Some("max") => Aggregation::Max,
             Some(other) => {
                 let problem = format!("aggregation `{other}` isn't known: last, first, mean, min or max");
-                self.refuse(object, format!("{path}.aggregation"), Problem::Refused(problem));
+                self.refuse_member(object, path, "aggregation", Problem::Refused(problem));
                 Aggregation::Last
             }
         }
     }
+}
+
+/// What the values of a template depend on.
+#[derive(Clone, Copy)]
+struct Rules {
+    compatibility: Compatibility,
+    period: Period,
+}
+
+/// Whether points at this distance, in milliseconds, can fill an Observation.
+fn usable(distance: &str, period: Period) -> Result<(), String> {
+    let Some(distance) = distance
+        .parse::<f64>()
+        .ok()
+        .filter(|distance| distance.is_finite() && *distance > 0.0)
+    else {
+        return Err("SampledData needs a `defaultPeriod` in milliseconds, greater than 0".to_owned());
+    };
+    let minutes = match period {
+        Period::Hourly => 60.0,
+        Period::Daily => 1440.0,
+        Period::Single | Period::Correlation | Period::Other(_) => return Ok(()),
+    };
+    if minutes * 60_000.0 / distance > f64::from(MOST_SLOTS) {
+        return Err(format!(
+            "a `defaultPeriod` of {distance} ms makes more than {MOST_SLOTS} points in {minutes} minutes: raise it, or take a shorter periodInterval"
+        ));
+    }
+    Ok(())
 }

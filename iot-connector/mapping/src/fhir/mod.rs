@@ -97,7 +97,7 @@ impl Period {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Code {
     /// Code in the system.
-    pub code: String,
+    pub code: Option<String>,
     /// URI.
     pub system: Option<String>,
     /// For people.
@@ -238,7 +238,9 @@ impl Code {
         if let Some(system) = &self.system {
             coding["system"] = system.as_str().into();
         }
-        coding["code"] = self.code.as_str().into();
+        if let Some(code) = &self.code {
+            coding["code"] = code.as_str().into();
+        }
         if let Some(display) = &self.display {
             coding["display"] = display.as_str().into();
         }
@@ -247,6 +249,11 @@ impl Code {
 }
 
 impl Concept {
+    /// Whether it says nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.codes.is_empty() && self.text.is_none()
+    }
+
     pub(crate) fn to_fhir(&self) -> Value {
         let mut concept = json!({});
         if !self.codes.is_empty() {

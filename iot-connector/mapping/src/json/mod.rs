@@ -3,6 +3,7 @@
 //! A node's descendants are the nodes up to its end, so that a scan (`..`) is a walk over a slice. Numbers keep their text.
 
 mod parse;
+mod repeated;
 
 use std::{borrow::Cow, cell::Cell};
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use memchr::{memchr, memchr_iter, memchr2};
 
-use super::{Document, JsonError, Node, Value, list};
+use super::{Document, JsonError, Node, Value, list, repeated};
 
 /// Deeper documents are refused.
 const DEPTH: usize = 128;
@@ -142,6 +142,7 @@ impl<'a> Parser<'a> {
         self.at += 1;
         if is_object {
             self.members(depth)?;
+            repeated::replace(&mut self.nodes, id);
         } else {
             self.elements(depth)?;
         }

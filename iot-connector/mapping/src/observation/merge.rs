@@ -4,12 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{Merged, ObservationError, SYSTEM, values::Target};
-use crate::{
-    fhir::{Concept, FhirTemplate},
-    grouping::Group,
-    template::Compatibility,
-    time,
-};
+use crate::{fhir::FhirTemplate, grouping::Group, template::Compatibility, time};
 
 impl FhirTemplate {
     /// Merges a group into an Observation: the period is widened, never narrowed; components are found by our coding; the
@@ -21,12 +16,13 @@ impl FhirTemplate {
         compatibility: Compatibility,
     ) -> Result<Merged, ObservationError> {
         let mut observation = existing.clone();
-        if self.category.is_empty() {
-            if let Some(members) = observation.as_object_mut() {
-                members.shift_remove("category");
+        match self.category() {
+            Some(category) => observation["category"] = category,
+            None => {
+                if let Some(members) = observation.as_object_mut() {
+                    members.shift_remove("category");
+                }
             }
-        } else {
-            observation["category"] = self.category.iter().map(Concept::to_fhir).collect();
         }
         let before = span(existing).unwrap_or((group.start, group.end));
         let mut target = Target {
@@ -34,18 +30,28 @@ impl FhirTemplate {
             group,
             compatibility,
             counts: self.left_out(group),
+            before: Some(before),
         };
-        if let Some(mapping) = &self.value
-            && let Some(readings) = group.values.get(&mapping.name)
-        {
-            target.merge(&mut observation, mapping, readings, before)?;
+        if let Some(mapping) = &self.value {
+            match group.values.get(&mapping.name) {
+                Some(readings) => target.merge(&mut observation, mapping, readings)?,
+                None => target.move_start(&mut observation, mapping)?,
+            }
         }
-        for mapping in &self.components {
-            let Some(readings) = group.values.get(&mapping.value.name) else {
+        for (index, mapping) in self.components.iter().enumerate() {
+            let name = &mapping.value.name;
+            // Several components may show the same value.
+            let earlier = self.components[..index].iter();
+            let place = earlier.filter(|earlier| earlier.value.name == *name).count();
+            let there = component(&mut observation, name, place);
+            let Some(readings) = group.values.get(name) else {
+                if let Some(component) = there {
+                    target.move_start(component, &mapping.value)?;
+                }
                 continue;
             };
-            if let Some(component) = component(&mut observation, &mapping.value.name) {
-                target.merge(component, &mapping.value, readings, before)?;
+            if let Some(component) = there {
+                target.merge(component, &mapping.value, readings)?;
             } else {
                 let made = target.component(mapping, readings)?;
                 match observation["component"].as_array_mut() {
@@ -97,7 +103,8 @@ fn widen(observation: &mut Value, before: (Timestamp, Timestamp), group: &Group)
     }
 }
 
-fn component<'o>(observation: &'o mut Value, name: &str) -> Option<&'o mut Value> {
+/// The component of a value, or of those that show the same value the one at a place among them.
+fn component<'o>(observation: &'o mut Value, name: &str, place: usize) -> Option<&'o mut Value> {
     let ours = |component: &Value| {
         component["code"]["coding"].as_array().is_some_and(|codings| {
             codings
@@ -108,5 +115,6 @@ fn component<'o>(observation: &'o mut Value, name: &str) -> Option<&'o mut Value
     observation["component"]
         .as_array_mut()?
         .iter_mut()
-        .find(|component| ours(component))
+        .filter(|component| ours(component))
+        .nth(place)
 }

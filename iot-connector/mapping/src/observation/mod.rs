@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use thiserror::Error;
 
+pub(crate) use sampled_data::MOST_SLOTS;
 pub use sampled_data::{SampledDataError, build as build_sampled_data, parse as parse_sampled_data};
 pub use values::decimal;
 
@@ -122,12 +123,13 @@ impl FhirTemplate {
         compatibility: Compatibility,
     ) -> Result<(Value, Counts), ObservationError> {
         let mut observation = json!({"resourceType": "Observation", "status": "final"});
-        if !self.category.is_empty() {
-            observation["category"] = self.category.iter().map(Concept::to_fhir).collect();
+        if let Some(category) = self.category() {
+            observation["category"] = category;
         }
         let mut coding = codings(&self.codes);
-        coding.push(json!({"system": SYSTEM, "code": self.type_name, "display": self.type_name}));
-        observation["code"] = json!({"coding": coding, "text": self.type_name});
+        let name = &group.type_name;
+        coding.push(json!({"system": SYSTEM, "code": name, "display": name}));
+        observation["code"] = json!({"coding": coding, "text": name});
         observation["effectivePeriod"] = json!({"start": group.start.to_string(), "end": group.end.to_string()});
         // FHIR instants of a second ago are no worse, and a replay is easier to compare.
         let issued = Timestamp::from_second(issued.as_second()).unwrap_or(issued);
@@ -137,9 +139,17 @@ impl FhirTemplate {
             group,
             compatibility,
             counts: self.left_out(group),
+            before: None,
         };
         target.create_values(&mut observation)?;
         Ok((observation, target.counts))
+    }
+
+    /// `Observation.category`, without concepts that say nothing; FHIR has no empty objects.
+    pub(crate) fn category(&self) -> Option<Value> {
+        let concepts = self.category.iter().filter(|concept| !concept.is_empty());
+        let concepts: Vec<Value> = concepts.map(Concept::to_fhir).collect();
+        (!concepts.is_empty()).then(|| concepts.into())
     }
 
     /// Readings that have no place in this template, and those that gave way before.

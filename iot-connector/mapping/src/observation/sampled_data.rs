@@ -5,12 +5,15 @@ use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::{ObservationError, values::decimal};
-use crate::grouping::{Counts, Reading};
+use crate::{
+    grouping::{Counts, Reading},
+    template::Compatibility,
+};
 
 /// The token of a gap.
 const GAP: &str = "E";
 /// More slots than this aren't made: a day of 100 ms is 864,000.
-const MOST_SLOTS: i128 = 1_000_000;
+pub(crate) const MOST_SLOTS: u32 = 1_000_000;
 
 /// Why SampledData can't be built or read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -77,7 +80,7 @@ impl Series {
     pub(super) fn new(start: Timestamp, end: Timestamp, period: &str) -> Result<Self, SampledDataError> {
         let step = step(period)?;
         let count = (end.as_nanosecond() - start.as_nanosecond()).max(0) / step + 1;
-        if count > MOST_SLOTS {
+        if count > i128::from(MOST_SLOTS) {
             return Err(SampledDataError::TooMany(period.to_owned()));
         }
         let count = usize::try_from(count).unwrap_or_default();
@@ -116,34 +119,36 @@ impl Series {
         Ok(series)
     }
 
-    /// Puts readings into their slots, and counts what becomes of them. A replayed one fills gaps only.
-    pub(super) fn add(&mut self, readings: &[Reading], counts: &mut Counts) {
-        let mut filled: Vec<usize> = Vec::with_capacity(readings.len());
-        for reading in readings {
-            let Some(slot) = self.slot(reading.time) else {
-                counts.omitted += 1;
+    /// Puts readings, by time, into their slots, and counts what becomes of them. Of several in one slot the one of the
+    /// greatest order stays, upstream the last; a replayed one fills gaps only.
+    pub(super) fn add(&mut self, readings: &[Reading], compatibility: Compatibility, counts: &mut Counts) {
+        let mut rest = readings;
+        while let Some(first) = rest.first() {
+            let slot = self.slot(first.time);
+            let length = rest.iter().take_while(|next| self.slot(next.time) == slot).count();
+            let (same, others) = rest.split_at(length);
+            rest = others;
+            let Some(slot) = slot else {
+                counts.omitted += same.len() as u64;
                 continue;
             };
-            let value = decimal(&reading.value).unwrap_or_else(|| reading.value.clone());
+            let kept = match compatibility {
+                Compatibility::Upstream => same.last(),
+                Compatibility::Standard => same
+                    .iter()
+                    .max_by_key(|reading| (!reading.replay, reading.order, reading.time)),
+            };
+            counts.superseded += same.len() as u64 - 1;
+            let kept = kept.unwrap_or(first);
+            let value = decimal(&kept.value).unwrap_or_else(|| kept.value.clone());
             match &self.slots[slot] {
-                Some(there) if *there == value && filled.last() != Some(&slot) => {
-                    counts.duplicates += 1;
-                    continue;
+                Some(there) if *there == value => counts.duplicates += 1,
+                Some(_) if kept.replay => counts.superseded += 1,
+                _ => {
+                    counts.points += 1;
+                    self.slots[slot] = Some(value);
                 }
-                Some(_) if reading.replay => {
-                    counts.superseded += 1;
-                    continue;
-                }
-                _ => {}
             }
-            if filled.last() == Some(&slot) {
-                // The one before it in this slot was counted as a point.
-                counts.superseded += 1;
-            } else {
-                counts.points += 1;
-                filled.push(slot);
-            }
-            self.slots[slot] = Some(value);
         }
     }
 

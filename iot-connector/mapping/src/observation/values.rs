@@ -16,10 +16,9 @@ pub(super) struct Target<'a> {
     pub(super) group: &'a Group,
     pub(super) compatibility: Compatibility,
     pub(super) counts: Counts,
+    /// The span of the Observation that is merged into.
+    pub(super) before: Option<(Timestamp, Timestamp)>,
 }
-
-/// The span of an Observation that is merged into.
-pub(super) type Span = (Timestamp, Timestamp);
 
 impl Target<'_> {
     /// Value and components of a new Observation.
@@ -64,12 +63,15 @@ impl Target<'_> {
     ) -> Result<(), ObservationError> {
         match &mapping.kind {
             ValueKind::SampledData { period, unit } => {
-                let mut series = Series::new(self.group.start, self.group.end, period)?;
-                series.add(readings, &mut self.counts);
+                let (start, end) = self.span();
+                let mut series = Series::new(start, end, period)?;
+                series.add(readings, self.compatibility, &mut self.counts);
                 element["valueSampledData"] = series.to_fhir(unit.as_deref());
             }
             ValueKind::CodeableConcept(concept) => {
-                element["valueCodeableConcept"] = concept.to_fhir();
+                if !concept.is_empty() {
+                    element["valueCodeableConcept"] = concept.to_fhir();
+                }
                 self.count_one(readings);
             }
             ValueKind::Quantity { .. } | ValueKind::Text => {
@@ -86,7 +88,6 @@ impl Target<'_> {
         element: &mut Value,
         mapping: &ValueMapping,
         readings: &[Reading],
-        before: Span,
     ) -> Result<(), ObservationError> {
         let own = value_name(&mapping.kind);
         let members = element.as_object().into_iter().flatten();
@@ -103,9 +104,10 @@ impl Target<'_> {
         }
         match &mapping.kind {
             ValueKind::SampledData { period, unit } => {
-                let (start, end) = (before.0.min(self.group.start), before.1.max(self.group.end));
-                let mut series = Series::merged(&element[own], before.0, start, end, period)?;
-                series.add(readings, &mut self.counts);
+                let (start, end) = self.span();
+                let begun = self.before.map_or(start, |before| before.0);
+                let mut series = Series::merged(&element[own], begun, start, end, period)?;
+                series.add(readings, self.compatibility, &mut self.counts);
                 let made = series.to_fhir(unit.as_deref());
                 element[own]["period"] = made["period"].clone();
                 element[own]["data"] = made["data"].clone();
@@ -122,6 +124,23 @@ impl Target<'_> {
             ValueKind::Quantity { .. } | ValueKind::Text => self.merge_one(element, mapping, readings)?,
         }
         Ok(())
+    }
+
+    /// A series without new readings, where the Observation begins earlier now: its points keep their times.
+    pub(super) fn move_start(&mut self, element: &mut Value, mapping: &ValueMapping) -> Result<(), ObservationError> {
+        let moves = self.before.is_some_and(|before| self.group.start < before.0);
+        let is_series = matches!(mapping.kind, ValueKind::SampledData { .. });
+        if moves && is_series && element.get(value_name(&mapping.kind)).is_some() {
+            self.merge(element, mapping, &[])?;
+        }
+        Ok(())
+    }
+
+    /// What the Observation spans with this group.
+    fn span(&self) -> (Timestamp, Timestamp) {
+        let (start, end) = (self.group.start, self.group.end);
+        self.before
+            .map_or((start, end), |before| (before.0.min(start), before.1.max(end)))
     }
 
     /// Merges into a value that readings share.

@@ -1,10 +1,13 @@
 //! Merging: however readings are spread over batches, and however often a batch comes, the Observation is the same.
 
+use std::sync::Arc;
+
 use iot_mapping::{Compatibility::Standard, FhirMapping, Input};
+use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{group, mapping, reading, written};
+use super::{group, mapping, reading, subject, written};
 
 fn values() -> [FhirMapping; 7] {
     let quantity = |aggregation: &str| json!({"valueType": "Quantity", "aggregation": aggregation});
@@ -20,15 +23,16 @@ fn values() -> [FhirMapping; 7] {
     .map(|value| mapping(60, &value, Standard))
 }
 
-/// Readings of one hour, no two at one time, in the order of their messages.
+/// Readings of one hour, no two at one time and several in one slot, in the order of their messages.
 fn readings() -> impl Strategy<Value = Vec<Input>> {
-    let minutes = proptest::sample::subsequence((0..60).collect::<Vec<u32>>(), 1..20).prop_shuffle();
-    (minutes, proptest::collection::vec(40..200_u32, 20)).prop_map(|(minutes, values)| {
-        let pairs = minutes.iter().zip(values).enumerate();
+    let seconds = proptest::sample::subsequence((0..600).collect::<Vec<u32>>(), 1..20).prop_shuffle();
+    (seconds, proptest::collection::vec(40..200_u32, 20)).prop_map(|(seconds, values)| {
+        let pairs = seconds.iter().zip(values).enumerate();
         pairs
-            .map(|(index, (minute, value))| {
+            .map(|(index, (second, value))| {
                 let position = i64::try_from(index).unwrap();
-                reading(&format!("2026-01-01T10:{minute:02}:00Z"), &value.to_string(), position)
+                let time = format!("2026-01-01T10:{:02}:{:02}Z", second / 60, second % 60);
+                reading(&time, &value.to_string(), position)
             })
             .collect()
     })
@@ -64,6 +68,124 @@ proptest! {
             prop_assert!(!merged.changed, "{} became {}", once, merged.observation);
         }
     }
+}
+
+/// A reading of `hr` and one of `spo2` each, where there is one, of a correlation id.
+fn correlated(time: &str, values: &[(&str, &str)]) -> Input {
+    let mut input = reading(time, "", 0);
+    input.measurement.correlation = Some("c".to_owned());
+    let value = |(name, value): &(&str, &str)| (Arc::from(*name), (*value).to_owned());
+    input.measurement.values = values.iter().map(value).collect();
+    input
+}
+
+#[test]
+fn a_series_keeps_its_times_when_an_observation_grows() {
+    let sampled = |name: &str| json!({"valueType": "SampledData", "defaultPeriod": 60_000, "valueName": name});
+    let component = |name: &str| json!({"codes": [], "value": sampled(name)});
+    let mapping = json!({"templateType": "CollectionFhir", "template": [{"templateType": "CodeValueFhir", "template": {
+        "typeName": "t", "periodInterval": -1, "codes": [], "value": sampled("hr"),
+        "components": [component("spo2"), component("temp")]
+    }}]});
+    let mapping = FhirMapping::parse(&mapping.to_string(), Standard).unwrap();
+    let batches = [
+        correlated("2026-01-01T10:01:00Z", &[("hr", "60")]),
+        // one that is new, and later
+        correlated("2026-01-01T10:03:00Z", &[("spo2", "97")]),
+        // and one before all others
+        correlated("2026-01-01T10:00:00Z", &[("temp", "37")]),
+    ];
+    let batches: Vec<&[Input]> = batches.iter().map(std::slice::from_ref).collect();
+    let observation = written(&mapping, &batches);
+    let data = |element: &Value| element["valueSampledData"]["data"].clone();
+    assert_eq!(observation["effectivePeriod"]["start"], "2026-01-01T10:00:00Z");
+    assert_eq!(data(&observation), "E 60 E E");
+    assert_eq!(data(&observation["component"][0]), "E E E 97");
+    assert_eq!(data(&observation["component"][1]), "37 E E E");
+}
+
+#[test]
+fn components_that_show_the_same_value_stay_apart() {
+    let component = |unit: &str| json!({"codes": [{"code": unit}], "value": {"valueType": "Quantity", "valueName": "v", "unit": unit}});
+    let mapping = json!({"templateType": "CollectionFhir", "template": [{"templateType": "CodeValueFhir", "template": {
+        "typeName": "t", "periodInterval": 60, "codes": [], "components": [component("a"), component("b")]
+    }}]});
+    let mapping = FhirMapping::parse(&mapping.to_string(), Standard).unwrap();
+    let batches = [
+        reading("2026-01-01T10:00:00Z", "1", 0),
+        reading("2026-01-01T10:01:00Z", "2", 1),
+    ];
+    let batches: Vec<&[Input]> = batches.iter().map(std::slice::from_ref).collect();
+    let group = |batch: &[Input]| mapping.group(batch.to_vec()).groups.remove(0);
+    let (first, _) = mapping
+        .create(&group(batches[0]), subject(), Timestamp::UNIX_EPOCH)
+        .unwrap();
+    let merged = mapping.merge(&first, &group(batches[1])).unwrap().observation;
+    let seen: Vec<_> = merged["component"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|component| {
+            (
+                component["code"]["coding"][0]["code"].clone(),
+                component["valueQuantity"]["unit"].clone(),
+                component["valueQuantity"]["value"].clone(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        seen,
+        [(json!("a"), json!("a"), json!(2)), (json!("b"), json!("b"), json!(2))]
+    );
+}
+
+#[test]
+fn a_type_keeps_the_letters_of_the_device_mapping() {
+    let mapping = mapping(0, &json!({"valueType": "Quantity"}), Standard);
+    let mut readings = [
+        reading("2026-01-01T10:00:00Z", "1", 0),
+        reading("2026-01-01T10:00:00Z", "2", 1),
+    ];
+    readings[1].measurement.type_name = "T".into();
+    let groups = mapping.group(readings.to_vec()).groups;
+    let written: Vec<_> = groups
+        .iter()
+        .map(|group| {
+            let (observation, _) = mapping.create(group, subject(), Timestamp::UNIX_EPOCH).unwrap();
+            let coding = observation["code"]["coding"]
+                .as_array()
+                .unwrap()
+                .last()
+                .cloned()
+                .unwrap();
+            (
+                observation["identifier"][0]["value"].clone(),
+                observation["code"]["text"].clone(),
+                coding["code"].clone(),
+            )
+        })
+        .collect();
+    let of = |name: &str| {
+        (
+            json!(format!("p.d.{name}.20260101100000Z.20260101100000Z")),
+            json!(name),
+            json!(name),
+        )
+    };
+    assert_eq!(written, [of("t"), of("T")]);
+}
+
+#[test]
+fn what_says_nothing_is_left_out() {
+    let mapping = json!({"templateType": "CollectionFhir", "template": [{"templateType": "CodeValueFhir", "template": {
+        "typeName": "t", "codes": [], "category": [{"codes": []}], "value": {"valueType": "CodeableConcept", "valueName": "v"}
+    }}]});
+    let mapping = FhirMapping::parse(&mapping.to_string(), Standard).unwrap();
+    let observation = written(&mapping, &[&[reading("2026-01-01T10:00:00Z", "1", 0)]]);
+    assert_eq!(
+        (observation.get("category"), observation.get("valueCodeableConcept")),
+        (None, None)
+    );
 }
 
 #[test]

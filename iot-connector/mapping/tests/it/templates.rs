@@ -1,6 +1,6 @@
 //! Device templates by type: what their expressions see, and which fields are fixed.
 
-use iot_mapping::{Compatibility::Standard, DeviceMapping, Message, Normalised};
+use iot_mapping::{Compatibility::Standard, DeviceMapping, FhirMapping, Message, Normalised};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -118,6 +118,56 @@ fn all_errors_are_told_at_once_with_their_places() {
     assert_eq!(errors, expected);
     // the others stay usable
     assert_eq!(loaded.mapping.unwrap().templates().len(), 1);
+}
+
+#[test]
+fn all_errors_of_a_fhir_mapping_are_told_at_once_with_their_places() {
+    let text = r#"{"templateType": "CollectionFhir", "template": [
+  {"templateType": "CodeValueFhir", "template": {
+    "typeName": " ", "codes": [{"code": "c", "sytem": "s"}], "category": [{"text": "t", "cods": []}],
+    "value": {"valueName": "v", "valueType": "Numbers", "other": 1}}},
+  {"templateType": "CodeValueFhir", "template": {
+    "typeName": "a", "value": {"valueName": "v", "valueType": "String", "aggregation": "Mean"},
+    "components": [{"value": {"valueName": "w", "valueType": "CodeableConcept", "codes": [{"code": "c", "more": 1}]}}]}},
+  {"templateType": "CodeValueFhir", "template": {
+    "typeName": "b", "codes": [], "periodInterval": 1440, "value": {"valueName": "v", "valueType": "SampledData", "defaultPeriod": 50}}},
+  {"templateType": "CodeValueFhir", "template": {
+    "typeName": "B", "codes": [], "value": {"valueName": "v", "valueType": "Quantity", "aggregation": "Mean"}}},
+  {"templateType": "CodeValueFhir", "template": {"typeName": "b", "codes": null}}
+]}"#;
+    let loaded = FhirMapping::load(text, Standard);
+    let errors: Vec<String> = loaded.errors.iter().map(ToString::to_string).collect();
+    let expected = [
+        "Required property 'TypeName' is empty. ($.template[0].template.typeName, line 3, position 17)",
+        "Could not find member 'sytem' on object of type 'FhirCode'. ($.template[0].template.codes[0].sytem, line 3, position 55)",
+        "Could not find member 'cods' on object of type 'FhirCodeableConcept'. ($.template[0].template.category[0].cods, line 3, position 97)",
+        "valueType `Numbers` isn't known: SampledData, Quantity, CodeableConcept or String ($.template[0].template.value.valueType, line 4, position 46)",
+        "Required property 'Codes' not found in JSON. ($.template[1].template, line 5, position 49)",
+        "a String has no mean, min or max: aggregation is `last` or `first` ($.template[1].template.value.aggregation, line 6, position 88)",
+        "Required property 'Codes' not found in JSON. ($.template[1].template.components[0], line 7, position 20)",
+        "a `defaultPeriod` of 50 ms makes more than 1000000 points in 1440 minutes: raise it, or take a shorter periodInterval ($.template[2].template.value.defaultPeriod, line 9, position 132)",
+        "Duplicate template defined for type name: b ($.template[4].template, line 12, position 49)",
+    ];
+    assert_eq!(errors, expected);
+    // the one that is right isn't taken for a second one of one that isn't
+    let mapping = loaded.mapping.unwrap();
+    let usable: Vec<&str> = mapping
+        .templates()
+        .map(|template| template.type_name.as_str())
+        .collect();
+    assert_eq!(usable, ["B"]);
+}
+
+#[rstest]
+#[case::iot("IotJsonPathContent")]
+#[case::iot_central("IotCentralJsonPathContent")]
+fn expressions_that_a_type_has_of_its_own_are_passed_over(#[case] kind: &str) {
+    let mapping = json!({"templateType": "CollectionContent", "template": [{"templateType": kind, "template": {
+        "typeName": "t", "typeMatchExpression": "$..[?(@v)]", "deviceIdExpression": "$.other", "timestampExpression": "$[",
+        "values": []
+    }}]});
+    let mapping = DeviceMapping::parse(&mapping.to_string(), Standard).unwrap();
+    assert_eq!(mapping.templates().len(), 1);
 }
 
 #[rstest]
