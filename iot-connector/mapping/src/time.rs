@@ -9,8 +9,9 @@ use jiff::{
 };
 
 /// Reads a time as .NET does with the invariant culture, in the forms that devices use: ISO 8601 with or without time,
-/// fraction and offset (a space for `T` is fine), `MM/dd/yyyy`, `yyyy/MM/dd` and dates with the month's English name, each
-/// with or without a time (also with AM or PM) and offset, and RFC 1123. Without an offset it is UTC.
+/// fraction and offset (a space for `T` is fine), `MM/dd/yyyy`, `yyyy/MM/dd` (also with `-`) and dates with the month's
+/// English name, each with or without a time (also with AM or PM) and offset, `yyyy-MM`, RFC 1123, and Microsoft's
+/// `/Date(…)/`. Without an offset it is UTC.
 pub fn parse(text: &str) -> Option<Timestamp> {
     if let Some(time) = usual(text) {
         return Some(time);
@@ -18,9 +19,21 @@ pub fn parse(text: &str) -> Option<Timestamp> {
     let text = text.trim();
     usual(text)
         .or_else(|| iso(text))
-        .or_else(|| with_slashes(text))
+        .or_else(|| with_separators(text))
         .or_else(|| with_month_name(text))
         .or_else(|| jiff::fmt::rfc2822::parse(text).ok().map(|zoned| zoned.timestamp()))
+        .or_else(|| of_microsoft(text))
+}
+
+/// `/Date(1672628645000)/`: milliseconds; an offset behind them is for people.
+fn of_microsoft(text: &str) -> Option<Timestamp> {
+    let inside = text.strip_prefix("/Date(")?.strip_suffix(")/")?;
+    let end = inside
+        .char_indices()
+        .skip(1)
+        .find(|(_, character)| matches!(character, '+' | '-'));
+    let milliseconds = &inside[..end.map_or(inside.len(), |(at, _)| at)];
+    Timestamp::from_millisecond(milliseconds.parse().ok()?).ok()
 }
 
 /// Whether Newtonsoft.Json reads the text as a date: ISO 8601 with `T` and seconds.
@@ -150,6 +163,11 @@ fn iso(text: &str) -> Option<Timestamp> {
     let rest = rest.strip_prefix(['T', 't', ' '])?;
     let zone = rest.find(['Z', 'z', '+', '-']).unwrap_or(rest.len());
     let (clock, zone) = rest.split_at(zone);
+    if matches!(clock, "24:00" | "24:00:00") {
+        // The end of a day is the beginning of the next.
+        let next = date.tomorrow().ok()?;
+        return at(DateTime::from_parts(next, Time::midnight()), offset(zone.trim())?);
+    }
     at(
         DateTime::from_parts(date, clock_time(clock.trim_end())?),
         offset(zone.trim())?,
@@ -162,12 +180,17 @@ fn iso_date(text: &str) -> Option<Date> {
     parts.next().is_none().then_some(date)
 }
 
-/// `M/d/yyyy` or `yyyy/M/d`.
-fn with_slashes(text: &str) -> Option<Timestamp> {
+/// `M/d/yyyy`, `yyyy/M/d`, `M-d-yyyy`, `yyyy-M-d` or `yyyy-MM`.
+fn with_separators(text: &str) -> Option<Timestamp> {
     let end = text.find([' ', 'T']).unwrap_or(text.len());
     let (date, clock) = text.split_at(end);
-    let mut parts = date.split('/');
-    let (first, second, third) = (parts.next()?, parts.next()?, parts.next()?);
+    let separator = if date.contains('/') { '/' } else { '-' };
+    let mut parts = date.split(separator);
+    let (first, second, third) = (parts.next()?, parts.next()?, parts.next());
+    let third = match third {
+        None if first.len() == 4 && separator == '-' => "1",
+        third => third?,
+    };
     let (year, month, day) = match first.len() {
         4 => (first, second, third),
         _ => (third, first, second),
@@ -204,6 +227,9 @@ fn with_month_name(text: &str) -> Option<Timestamp> {
         Some((weekday, rest)) if weekday.bytes().all(|byte| byte.is_ascii_alphabetic()) => rest,
         _ => text,
     };
+    // `2-Jan-2023` is the same with other separators.
+    let end = text.find(' ').unwrap_or(text.len());
+    let text = format!("{}{}", text[..end].replace('-', " "), &text[end..]);
     let mut words = text.splitn(4, ' ');
     let (first, second, year) = (words.next()?, words.next()?, words.next()?);
     let second = second.trim_end_matches(',');
@@ -332,6 +358,13 @@ mod tests {
     #[case("Monday, October 9, 2023 7:18 PM", "2023-10-09T19:18:00Z")]
     #[case("9 Oct 2023", "2023-10-09T00:00:00Z")]
     #[case("Oct 9 2023 19:18:23", "2023-10-09T19:18:23Z")]
+    #[case("2023-10-09T24:00:00Z", "2023-10-10T00:00:00Z")]
+    #[case("2023-1-2 03:04:05", "2023-01-02T03:04:05Z")]
+    #[case("10-09-2023", "2023-10-09T00:00:00Z")]
+    #[case("2-Jan-2023 03:04:05", "2023-01-02T03:04:05Z")]
+    #[case("2023-10", "2023-10-01T00:00:00Z")]
+    #[case("/Date(1672628645000)/", "2023-01-02T03:04:05Z")]
+    #[case("/Date(1672628645000+0200)/", "2023-01-02T03:04:05Z")]
     fn times_are_read(#[case] text: &str, #[case] expected: &str) {
         assert_eq!(parse(text).unwrap().to_string(), expected);
     }
@@ -349,6 +382,10 @@ mod tests {
     #[case("10/09/2023 10:00 EST")]
     #[case("Octember 9, 2023")]
     #[case("may")]
+    #[case("2023-10-09T24:00:01Z")]
+    #[case("2023")]
+    #[case("/Date(x)/")]
+    #[case("1-2")]
     fn what_is_no_time_is_refused(#[case] text: &str) {
         assert_eq!(parse(text), None);
     }

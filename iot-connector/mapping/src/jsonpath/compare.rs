@@ -7,11 +7,34 @@ use jiff::Timestamp;
 use super::{Literal, Operator};
 use crate::{json::Value, time};
 
+/// A number of JSON: whole ones are compared exactly.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Number {
+    double: f64,
+    whole: Option<i64>,
+}
+
+impl Number {
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        Some(Self {
+            double: text.parse().ok()?,
+            whole: text.parse().ok(),
+        })
+    }
+
+    fn compare(self, other: Self) -> Option<Ordering> {
+        match (self.whole, other.whole) {
+            (Some(own), Some(other)) => Some(own.cmp(&other)),
+            _ => self.double.partial_cmp(&other.double),
+        }
+    }
+}
+
 /// One side of a comparison.
 pub(super) enum Side<'a> {
     Null,
     Bool(bool),
-    Number(f64),
+    Number(Number),
     Text(&'a str),
     Container,
 }
@@ -30,17 +53,21 @@ impl<'a> Side<'a> {
         match value {
             Value::Null => Self::Null,
             Value::Bool(value) => Self::Bool(*value),
-            Value::Number(text) => text.parse().map_or(Self::Null, Self::Number),
+            Value::Number(text) => Number::parse(text).map_or(Self::Null, Self::Number),
             Value::String(text) => Self::Text(text),
             Value::Array | Value::Object => Self::Container,
         }
     }
 
-    fn number(&self) -> Option<f64> {
+    fn number(&self) -> Option<Number> {
+        let of_bool = |value| Number {
+            double: f64::from(u8::from(value)),
+            whole: Some(i64::from(value)),
+        };
         match self {
             Self::Number(number) => Some(*number),
-            Self::Text(text) => text.trim().parse().ok(),
-            Self::Bool(value) => Some(f64::from(u8::from(*value))),
+            Self::Text(text) => Number::parse(text.trim()),
+            Self::Bool(value) => Some(of_bool(*value)),
             Self::Null | Self::Container => None,
         }
     }
@@ -48,7 +75,7 @@ impl<'a> Side<'a> {
     fn bool(&self) -> Option<bool> {
         match self {
             Self::Bool(value) => Some(*value),
-            Self::Number(number) => Some(*number != 0.0),
+            Self::Number(number) => Some(number.double != 0.0),
             Self::Text(text) if text.trim().eq_ignore_ascii_case("true") => Some(true),
             Self::Text(text) if text.trim().eq_ignore_ascii_case("false") => Some(false),
             Self::Text(_) | Self::Null | Self::Container => None,
@@ -71,15 +98,11 @@ pub(super) fn compare(left: &Side<'_>, operator: Operator, right: &Side<'_>) -> 
     }
 }
 
-#[expect(
-    clippy::float_cmp,
-    reason = "JSON numbers are equal when their doubles are, as in Newtonsoft.Json"
-)]
 fn equal(left: &Side<'_>, right: &Side<'_>) -> bool {
     match (left, right) {
         (Side::Null, Side::Null) => true,
         (Side::Bool(left), Side::Bool(right)) => left == right,
-        (Side::Number(left), Side::Number(right)) => left == right,
+        (Side::Number(left), Side::Number(right)) => left.compare(*right) == Some(Ordering::Equal),
         (Side::Text(left), Side::Text(right)) => left == right,
         _ => false,
     }
@@ -95,7 +118,7 @@ fn order(left: &Side<'_>, right: &Side<'_>) -> Option<Ordering> {
             (Some(left), Some(right)) => Some(left.cmp(&right)),
             _ => Some(left.cmp(right)),
         },
-        (Side::Number(_), _) | (Side::Text(_), Side::Number(_)) => left.number()?.partial_cmp(&right.number()?),
+        (Side::Number(_), _) | (Side::Text(_), Side::Number(_)) => left.number()?.compare(right.number()?),
         (Side::Bool(_), _) | (Side::Text(_), Side::Bool(_)) => Some(left.bool()?.cmp(&right.bool()?)),
         (Side::Container, _) | (_, Side::Container) => None,
     }
@@ -111,20 +134,29 @@ mod tests {
 
     use super::*;
 
+    fn number(double: f64) -> Side<'static> {
+        Side::Number(Number { double, whole: None })
+    }
+
+    fn whole(text: &str) -> Side<'static> {
+        Side::Number(Number::parse(text).unwrap())
+    }
+
     #[rstest]
-    #[case(Side::Number(2.0), Side::Text("1.5"), Some(Ordering::Greater))]
-    #[case(Side::Text("10"), Side::Number(9.0), Some(Ordering::Greater))]
+    #[case(number(2.0), Side::Text("1.5"), Some(Ordering::Greater))]
+    #[case(Side::Text("10"), number(9.0), Some(Ordering::Greater))]
     #[case(Side::Text("10"), Side::Text("9"), Some(Ordering::Less))]
-    #[case(Side::Text("fast"), Side::Number(9.0), None)]
-    #[case(Side::Null, Side::Number(-1.0), Some(Ordering::Less))]
+    #[case(Side::Text("fast"), number(9.0), None)]
+    #[case(Side::Null, number(-1.0), Some(Ordering::Less))]
     #[case(Side::Bool(false), Side::Null, Some(Ordering::Greater))]
     #[case(Side::Bool(true), Side::Text("False"), Some(Ordering::Greater))]
-    #[case(Side::Bool(true), Side::Number(1.0), Some(Ordering::Equal))]
+    #[case(Side::Bool(true), number(1.0), Some(Ordering::Equal))]
     #[case(
         Side::Text("2026-01-01T10:00:00+02:00"),
         Side::Text("2026-01-01T09:00:00Z"),
         Some(Ordering::Less)
     )]
+    #[case(whole("9007199254740993"), whole("9007199254740992"), Some(Ordering::Greater))]
     fn sides_are_ordered_by_the_left_ones_type(
         #[case] left: Side<'_>,
         #[case] right: Side<'_>,

@@ -15,6 +15,8 @@ pub struct Scope<'d> {
     root: Id,
     /// Seen as the last member, `matchedToken`, of the root.
     matched: Option<Id>,
+    /// A member of that name that the root has itself, which isn't seen.
+    hidden: Option<Id>,
 }
 
 /// The member that `CalculatedContent` expressions find the matched token under.
@@ -30,6 +32,7 @@ impl<'d> Scope<'d> {
             document,
             root,
             matched: None,
+            hidden: None,
         }
     }
 
@@ -39,6 +42,7 @@ impl<'d> Scope<'d> {
             document,
             root: 0,
             matched: Some(matched),
+            hidden: document.member(0, MATCHED),
         }
     }
 
@@ -117,14 +121,15 @@ impl<'d> Scope<'d> {
                 None => ControlFlow::Continue(()),
             },
             Segment::Member(None) if *document.value(id) == Value::Object => {
-                self.each(document.children(id), rest, visit)
+                let seen = |child: &Id| id != self.root || Some(*child) != self.hidden;
+                self.each(document.children(id).filter(seen), rest, visit)
             }
             Segment::Members(names) => {
                 self.each(names.iter().filter_map(|name| document.member(id, name)), rest, visit)
             }
-            Segment::Scan(None) => self.each(id..document.end(id), rest, visit),
+            Segment::Scan(None) => self.each(std::iter::once(id).chain(self.below(id)), rest, visit),
             Segment::Scan(Some(name)) => self.each(
-                (id + 1..document.end(id)).filter(|node| document.key(*node) == Some(name)),
+                self.below(id).filter(|node| document.key(*node) == Some(name)),
                 rest,
                 visit,
             ),
@@ -134,7 +139,7 @@ impl<'d> Scope<'d> {
                         .key(*node)
                         .is_some_and(|key| names.iter().any(|name| name == key))
                 };
-                self.each((id + 1..document.end(id)).filter(named), rest, visit)
+                self.each(self.below(id).filter(named), rest, visit)
             }
             Segment::Filter(condition) if *document.value(id) == Value::Array => self.each(
                 document.children(id).filter(|child| self.holds(*child, condition)),
@@ -142,7 +147,9 @@ impl<'d> Scope<'d> {
                 visit,
             ),
             Segment::ScanFilter(condition) => self.each(
-                (id..document.end(id)).filter(|node| self.holds(*node, condition)),
+                std::iter::once(id)
+                    .chain(self.below(id))
+                    .filter(|node| self.holds(*node, condition)),
                 rest,
                 visit,
             ),
@@ -154,6 +161,14 @@ impl<'d> Scope<'d> {
                 ControlFlow::Continue(())
             }
         }
+    }
+
+    /// Everything in a node.
+    fn below(&self, id: Id) -> impl Iterator<Item = Id> {
+        let end = self.document.end(id);
+        let hidden = self.hidden.filter(|_| id == self.root);
+        let (before, after) = hidden.map_or((end, end), |hidden| (hidden, self.document.end(hidden)));
+        (id + 1..before).chain(after..end)
     }
 
     fn each(&self, ids: impl Iterator<Item = Id>, rest: &[Segment], visit: Visit<'_>) -> ControlFlow<()> {
@@ -268,6 +283,9 @@ mod tests {
     #[case("$..[?(@a != 1)]", json!([{"a": {}}, {"a": 1}, {"a": 2}]), json!([{"a": {}}, {"a": 2}]))]
     #[case::regex("$[?(@.n =~ /^hr\\/[0-9]+$/)].n", json!([{"n": "hr/1"}, {"n": "HR/2"}, {"n": 3}]), json!(["hr/1"]))]
     #[case::regex_options("$[?(@.n =~ /^hr/i && @.v > 1)].n", json!([{"n": "hr", "v": 1}, {"n": "HR", "v": 2}]), json!(["HR"]))]
+    #[case::regex_in_quotes("$[?(@.n =~ '/^H/i')].n", json!([{"n": "hr"}, {"n": "a"}]), json!(["hr"]))]
+    #[case::regex_that_looks_around("$[?(@.n =~ /^(?!a)(.)\\1/)].n", json!([{"n": "aab"}, {"n": "bba"}, {"n": "bab"}]), json!(["bba"]))]
+    #[case::whole_numbers_are_exact("$[?(@.n == 9007199254740993)].n", json!([{"n": 9_007_199_254_740_992_i64}, {"n": 9_007_199_254_740_993_i64}]), json!([9_007_199_254_740_993_i64]))]
     #[case::null("$[?(@.a == null)].b", json!([{"a": null, "b": 1}, {"b": 2}]), json!([1]))]
     #[case::not_null("$[?(@.a != null)].b", json!([{"a": null, "b": 1}, {"a": {}, "b": 2}, {"b": 3}]), json!([2]))]
     #[case::no_coercion_to_text("$[?(@.a == '1')]", json!([{"a": 1}]), json!([]))]
@@ -333,6 +351,24 @@ mod tests {
         let document = Document::parse(text.as_bytes()).unwrap();
         let [matched, _] = Scope::at(&document, 0).select(&Path::parse("$.list[*]").unwrap())[..] else {
             panic!("two elements")
+        };
+        let found = Scope::with_matched(&document, matched).select(&Path::parse(path).unwrap());
+        assert_eq!(
+            found.into_iter().map(|id| document.to_json(id)).collect::<Json>(),
+            expected
+        );
+    }
+
+    #[rstest]
+    #[case("$..q", json!([]))]
+    #[case("$.*", json!(["x", {"a": 1}]))]
+    #[case("$..[?(@q)]", json!([]))]
+    #[case("$..matchedToken", json!([{"a": 1}]))]
+    fn a_member_of_that_name_is_replaced(#[case] path: &str, #[case] expected: Json) {
+        let text = json!({"id": "x", "matchedToken": {"q": 9, "m": {"a": 1}}}).to_string();
+        let document = Document::parse(text.as_bytes()).unwrap();
+        let [matched] = Scope::at(&document, 0).select(&Path::parse("$.matchedToken.m").unwrap())[..] else {
+            panic!("one token")
         };
         let found = Scope::with_matched(&document, matched).select(&Path::parse(path).unwrap());
         assert_eq!(

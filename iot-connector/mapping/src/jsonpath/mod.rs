@@ -11,7 +11,8 @@ mod parse;
 mod query;
 mod scan;
 
-use regex::Regex;
+use compare::Number;
+use fancy_regex::Regex;
 
 pub use evaluate::Scope;
 pub use parse::PathError;
@@ -74,7 +75,8 @@ struct Pattern {
 
 impl Pattern {
     fn is_match(&self, text: &str) -> bool {
-        self.regex.is_match(text)
+        // One that takes too many steps back and forth matches nothing.
+        self.regex.is_match(text).unwrap_or_default()
     }
 }
 
@@ -97,7 +99,7 @@ enum Operand {
 enum Literal {
     Null,
     Bool(bool),
-    Number(f64),
+    Number(Number),
     Text(String),
 }
 

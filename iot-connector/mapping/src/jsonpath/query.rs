@@ -1,9 +1,9 @@
 //! Filters: `?( … )`.
 
-use regex::RegexBuilder;
+use fancy_regex::RegexBuilder;
 
 use super::{
-    Condition, Literal, Operand, Operator, Pattern, Segment,
+    Condition, Literal, Number, Operand, Operator, Pattern, Segment,
     parse::{Parsed, Parser},
 };
 
@@ -117,33 +117,20 @@ impl Parser<'_> {
     }
 
     /// `/re/` with the options i, m and s; others are ignored.
+    /// Between slashes, with or without quotes around them.
     fn pattern(&mut self) -> Parsed<Pattern> {
         self.blank();
-        if !self.eat('/') {
-            return Err("a regular expression between slashes is expected");
+        if self.peek() == Some('\'') {
+            let quoted = self.quoted()?;
+            let (pattern, length) = pattern(&quoted)?;
+            if length < quoted.len() {
+                return Err("after a regular expression only options are expected");
+            }
+            return Ok(pattern);
         }
-        let text = self.rest();
-        let mut escaped = false;
-        let end = text.find(|character| {
-            let ends = character == '/' && !escaped;
-            escaped = character == '\\' && !escaped;
-            ends
-        });
-        let end = end.ok_or("the regular expression has no end")?;
-        let options = text[end + 1..]
-            .split(|c: char| !c.is_alphabetic())
-            .next()
-            .unwrap_or_default();
-        let regex = RegexBuilder::new(&text[..end])
-            .case_insensitive(options.contains('i'))
-            .multi_line(options.contains('m'))
-            .dot_matches_new_line(options.contains('s'))
-            .build()
-            .map_err(
-                |_| "the regular expression can't be compiled; look-around and back references aren't supported",
-            )?;
-        self.at += end + 1 + options.len();
-        Ok(Pattern { regex })
+        let (pattern, length) = pattern(self.rest())?;
+        self.at += length;
+        Ok(pattern)
     }
 
     fn operand(&mut self) -> Parsed<Operand> {
@@ -174,13 +161,37 @@ impl Parser<'_> {
             "true" => Literal::Bool(true),
             "false" => Literal::Bool(false),
             "null" => Literal::Null,
-            number => Literal::Number(
-                number
-                    .parse()
-                    .map_err(|_| "a value is expected; a text needs single quotes")?,
-            ),
+            number => {
+                let number = Number::parse(number);
+                Literal::Number(number.ok_or("a value is expected; a text needs single quotes")?)
+            }
         };
         self.at += length;
         Ok(Operand::Literal(literal))
     }
+}
+
+/// A pattern at the beginning of a text, and how long it is.
+fn pattern(text: &str) -> Parsed<(Pattern, usize)> {
+    let inside = text
+        .strip_prefix('/')
+        .ok_or("a regular expression between slashes is expected")?;
+    let mut escaped = false;
+    let end = inside.find(|character| {
+        let ends = character == '/' && !escaped;
+        escaped = character == '\\' && !escaped;
+        ends
+    });
+    let end = end.ok_or("the regular expression has no end")?;
+    let options = inside[end + 1..]
+        .split(|c: char| !c.is_alphabetic())
+        .next()
+        .unwrap_or_default();
+    let regex = RegexBuilder::new(&inside[..end])
+        .case_insensitive(options.contains('i'))
+        .multi_line(options.contains('m'))
+        .dot_matches_new_line(options.contains('s'))
+        .build()
+        .map_err(|_| "the regular expression can't be compiled")?;
+    Ok((Pattern { regex }, end + 2 + options.len()))
 }

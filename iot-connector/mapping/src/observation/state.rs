@@ -100,7 +100,7 @@ impl State {
                 counts.aggregated += 1;
                 #[expect(clippy::cast_precision_loss, reason = "counts of readings stay far below 2^52")]
                 let mean = self.sum / self.count as f64;
-                self.value = Some(mean.to_string());
+                self.value = Some(rounded(mean).to_string());
                 self.kept = self.kept.max(Some(mark));
                 return;
             }
@@ -119,6 +119,11 @@ impl State {
             self.kept = self.kept.or(Some(mark));
         }
     }
+}
+
+/// To 15 digits, which hide what binary numbers add to decimal ones.
+fn rounded(number: f64) -> f64 {
+    format!("{number:.14e}").parse().unwrap_or(number)
 }
 
 fn mark(value: &Value) -> Option<Mark> {

@@ -176,6 +176,16 @@ fn a_type_keeps_the_letters_of_the_device_mapping() {
 }
 
 #[test]
+fn a_mean_is_decimal() {
+    let mapping = mapping(60, &json!({"valueType": "Quantity", "aggregation": "mean"}), Standard);
+    let readings = [
+        reading("2026-01-01T10:00:00Z", "0.1", 0),
+        reading("2026-01-01T10:01:00Z", "0.2", 1),
+    ];
+    assert_eq!(written(&mapping, &[&readings])["valueQuantity"]["value"], json!(0.15));
+}
+
+#[test]
 fn what_says_nothing_is_left_out() {
     let mapping = json!({"templateType": "CollectionFhir", "template": [{"templateType": "CodeValueFhir", "template": {
         "typeName": "t", "codes": [], "category": [{"codes": []}], "value": {"valueType": "CodeableConcept", "valueName": "v"}
