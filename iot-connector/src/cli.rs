@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::{error::Error, path::PathBuf, process::ExitCode};
+use std::{borrow::Cow, error::Error, path::PathBuf, process::ExitCode};
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use daemon::{
@@ -89,10 +89,35 @@ fn run(declared: &Declared, matches: &ArgMatches) -> ExitCode {
             LogFormat::Text => logs::Format::Text,
             LogFormat::Json => logs::Format::Json,
         };
-        logs::init(format, &resolved.settings.log.level)?;
+        logs::init(format, &directives(&resolved.settings.log.level))?;
         daemon::tls::install_provider();
         crate::start(resolved.warn_unknown()).await?.run().await?;
         Ok::<(), Failure>(())
     };
     daemon::process::run(daemon::process::processors(), start)
+}
+
+/// The Kafka client tells of each partition at `info`: four lines each, whenever it connects. Who asks for directives of
+/// their own gets those.
+fn directives(level: &str) -> Cow<'_, str> {
+    if level.eq_ignore_ascii_case("info") {
+        format!("{level},rskafka=warn").into()
+    } else {
+        level.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("info", "info,rskafka=warn")]
+    #[case("debug", "debug")]
+    #[case("info,rskafka=info", "info,rskafka=info")]
+    fn the_kafka_client_is_quiet_by_default(#[case] level: &str, #[case] expected: &str) {
+        assert_eq!(directives(level), expected);
+    }
 }
