@@ -66,6 +66,14 @@ impl Process {
     }
 }
 
+/// Also where a test fails: whoever is left holds the output of the tests open, and those who read it wait.
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_accepted_message_is_an_observation_once() {
     daemon::tls::install_provider();
