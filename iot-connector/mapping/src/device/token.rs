@@ -115,7 +115,7 @@ impl<'d> Token<'d> {
             Variable::Bool(truth) => Self::Bool(*truth),
             Variable::Number(number) => Self::Number(number.to_string().into()),
             Variable::String(text) => Self::Text(text.clone().into()),
-            Variable::Array(_) | Variable::Object(_) | Variable::Expref(_) => Self::Composite,
+            Variable::Array(_) | Variable::Object(_) | Variable::Expression(_) => Self::Composite,
         }
     }
 }

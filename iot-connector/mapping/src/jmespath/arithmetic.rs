@@ -1,33 +1,29 @@
 //! Numbers of the custom functions: whole ones of 64 bits, and doubles. Source: iomt-fhir, docs/CustomFunctions.md.
 
-use serde_json::Number;
-
+use super::number::{self, Number};
 use crate::template::Compatibility;
 
-/// A number as it was written.
+/// A number to calculate with.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Numeric {
-    /// Without a fraction or an exponent.
+    /// Written without a fraction or an exponent.
     Whole(i64),
     /// Any other.
     Double(f64),
 }
 
-const TOO_LARGE: &str = "the result doesn't fit into a number";
+/// Why a calculation has no result.
+pub const TOO_LARGE: &str = "the result doesn't fit into a number";
+const BY_ZERO: &str = "a number is divided by zero";
 
 impl Numeric {
-    /// From JSON.
-    pub fn of(number: &Number) -> Self {
-        number
-            .as_i64()
-            .map_or_else(|| Self::Double(number.as_f64().unwrap_or(f64::NAN)), Self::Whole)
-    }
-
-    /// To JSON.
-    pub fn number(self) -> Result<Number, String> {
-        match self {
-            Self::Whole(whole) => Ok(whole.into()),
-            Self::Double(double) => Number::from_f64(double).ok_or_else(|| TOO_LARGE.to_owned()),
+    /// `None` for a whole number beyond 64 bits.
+    pub fn of(number: &Number) -> Option<Self> {
+        match number {
+            Number::Whole(whole) => Some(Self::Whole(*whole)),
+            Number::Double(double) => Some(Self::Double(*double)),
+            Number::Written(text) if text.contains(['.', 'e', 'E']) => Some(Self::Double(number.double())),
+            Number::Written(text) => text.parse().ok().map(Self::Whole),
         }
     }
 
@@ -36,6 +32,15 @@ impl Numeric {
         match self {
             Self::Whole(whole) => whole as f64,
             Self::Double(double) => double,
+        }
+    }
+}
+
+impl From<Numeric> for Number {
+    fn from(number: Numeric) -> Self {
+        match number {
+            Numeric::Whole(whole) => Self::Whole(whole),
+            Numeric::Double(double) => Self::Double(double),
         }
     }
 }
@@ -62,7 +67,7 @@ pub fn compute(
     left: Numeric,
     right: Numeric,
     compatibility: Compatibility,
-) -> Result<Numeric, String> {
+) -> Result<Numeric, &'static str> {
     let upstream = compatibility == Compatibility::Upstream;
     if let (Numeric::Whole(left), Numeric::Whole(right)) = (left, right) {
         let (checked, wrapped) = match operation {
@@ -73,11 +78,11 @@ pub fn compute(
             Operation::Power => return power(left, right, upstream),
         };
         let result = if upstream { Some(wrapped) } else { checked };
-        return result.map(Numeric::Whole).ok_or_else(|| TOO_LARGE.to_owned());
+        return result.map(Numeric::Whole).ok_or(TOO_LARGE);
     }
     let (left, right) = (left.double(), right.double());
     if operation == Operation::Divide && right == 0.0 {
-        return Err(BY_ZERO.to_owned());
+        return Err(BY_ZERO);
     }
     let result = match operation {
         Operation::Add => left + right,
@@ -89,17 +94,15 @@ pub fn compute(
     if result.is_finite() {
         Ok(Numeric::Double(result))
     } else {
-        Err(TOO_LARGE.to_owned())
+        Err(TOO_LARGE)
     }
 }
 
-const BY_ZERO: &str = "a number is divided by zero";
-
-fn divide(left: i64, right: i64, upstream: bool) -> Result<Numeric, String> {
+fn divide(left: i64, right: i64, upstream: bool) -> Result<Numeric, &'static str> {
     if right == 0 {
-        return Err(BY_ZERO.to_owned());
+        return Err(BY_ZERO);
     }
-    let whole = left.checked_div(right).ok_or_else(|| TOO_LARGE.to_owned())?;
+    let whole = left.checked_div(right).ok_or(TOO_LARGE)?;
     if upstream || left.wrapping_rem(right) == 0 {
         Ok(Numeric::Whole(whole))
     } else {
@@ -109,22 +112,18 @@ fn divide(left: i64, right: i64, upstream: bool) -> Result<Numeric, String> {
     }
 }
 
-fn power(left: i64, right: i64, upstream: bool) -> Result<Numeric, String> {
+/// iomt-fhir has it calculated in doubles, and rounds to a whole number.
+fn power(left: i64, right: i64, upstream: bool) -> Result<Numeric, &'static str> {
     let exact = u32::try_from(right).ok().and_then(|right| left.checked_pow(right));
-    if let Some(exact) = exact {
+    if let (Some(exact), false) = (exact, upstream) {
         return Ok(Numeric::Whole(exact));
     }
     let double = Numeric::Whole(left).double().powf(Numeric::Whole(right).double());
-    if right < 0 && double.is_finite() {
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "at most 1 for a negative power of a whole number"
-        )]
-        return Ok(if upstream || left.abs() == 1 {
-            Numeric::Whole(double.round_ties_even() as i64)
-        } else {
-            Numeric::Double(double)
-        });
+    if right < 0 && double.is_finite() && !upstream && left.abs() != 1 {
+        return Ok(Numeric::Double(double));
     }
-    Err(TOO_LARGE.to_owned())
+    let whole = number::whole(double.round_ties_even());
+    if upstream || right < 0 { whole } else { None }
+        .map(Numeric::Whole)
+        .ok_or(TOO_LARGE)
 }

@@ -1,63 +1,25 @@
-//! Numbers in literals. With `arbitrary_precision`, which any crate of a program can switch on for all, `serde_json` hands
-//! numbers with a fraction to other deserializers as an object of one member; the `jmespath` crate keeps that object.
+//! Literals as they are written: the `jmespath` crate sorts their members, and doesn't keep the text of numbers.
 
-use std::sync::LazyLock;
+use ::jmespath::{Rcvar as Parsed, Variable as ParsedVariable};
 
-use ::jmespath::{Rcvar, Variable, ast::Ast};
+use super::{
+    quoted,
+    value::{Rcvar, Variable, variable},
+};
+use crate::json::Document;
 
-/// The name of that member; `None` where numbers come as numbers.
-static MEMBER: LazyLock<Option<String>> = LazyLock::new(|| match Variable::from_json("1.5") {
-    Ok(Variable::Object(members)) => members.into_keys().next(),
-    _ => None,
-});
-
-/// Makes numbers of what should be numbers.
-pub fn numbers(ast: &mut Ast) {
-    let Some(member) = MEMBER.as_deref() else {
-        return;
-    };
-    if let Ast::Literal { value, .. } = ast {
-        *value = number(value, member);
-    }
-    children(ast).into_iter().for_each(numbers);
-}
-
-fn number(value: &Rcvar, member: &str) -> Rcvar {
-    match &**value {
-        Variable::Object(members) => {
-            let text = members.get(member).and_then(|text| text.as_string());
-            if let Some(number) = text.and_then(|text| super::number(text)) {
-                return Rcvar::new(Variable::Number(number));
-            }
-            let members = members
-                .iter()
-                .map(|(name, value)| (name.clone(), number(value, member)));
-            Rcvar::new(Variable::Object(members.collect()))
+/// The literal that begins at `offset`, which is `parsed`.
+pub fn value(text: &str, offset: usize, parsed: &Parsed) -> Result<Rcvar, String> {
+    let json = text.get(offset..).and_then(|from| from.strip_prefix('`'));
+    match (json, &**parsed) {
+        (Some(from), _) => {
+            let end = quoted::end(from, '`').unwrap_or(from.len());
+            let json = from.get(..end).unwrap_or_default().replace("\\`", "`");
+            let document =
+                Document::parse(json.as_bytes()).map_err(|error| format!("the literal isn't JSON: {error}"))?;
+            Ok(variable(&document, 0))
         }
-        Variable::Array(elements) => {
-            let elements = elements.iter().map(|element| number(element, member));
-            Rcvar::new(Variable::Array(elements.collect()))
-        }
-        _ => value.clone(),
-    }
-}
-
-/// What an expression is made of, one level down.
-pub fn children(ast: &mut Ast) -> Vec<&mut Ast> {
-    match ast {
-        Ast::Comparison { lhs, rhs, .. }
-        | Ast::Projection { lhs, rhs, .. }
-        | Ast::And { lhs, rhs, .. }
-        | Ast::Or { lhs, rhs, .. }
-        | Ast::Subexpr { lhs, rhs, .. } => vec![lhs, rhs],
-        Ast::Condition { predicate, then, .. } => vec![predicate, then],
-        Ast::Expref { ast, .. } => vec![ast],
-        Ast::Flatten { node, .. } | Ast::Not { node, .. } | Ast::ObjectValues { node, .. } => vec![node],
-        Ast::Function { args, .. } => args.iter_mut().collect(),
-        Ast::MultiList { elements, .. } => elements.iter_mut().collect(),
-        Ast::MultiHash { elements, .. } => elements.iter_mut().map(|pair| &mut pair.value).collect(),
-        Ast::Identity { .. } | Ast::Field { .. } | Ast::Index { .. } | Ast::Literal { .. } | Ast::Slice { .. } => {
-            Vec::new()
-        }
+        (None, ParsedVariable::String(text)) => Ok(Rcvar::new(Variable::String(text.clone()))),
+        (None, _) => Err("the literal isn't quoted".to_owned()),
     }
 }

@@ -1,33 +1,36 @@
-//! JMESPath as iomt-fhir uses it: the language of <https://jmespath.org/specification.html> by the `jmespath` crate, which
-//! runs the official compliance tests itself, and eight functions of its own.
+//! JMESPath as iomt-fhir uses it: the language of <https://jmespath.org/specification.html> as JmesPath.Net has it, and
+//! eight functions of its own. The `jmespath` crate parses, and is what the tests compare with.
 //!
-//! Here is what the crate leaves open: unknown functions and wrong numbers of arguments are found when an expression is
-//! compiled; an expression that projects (`[*]`, `*`, `[]`, a slice or a filter, outermost or behind the last pipe) gives
-//! each element of its result as a match, any other one its result as a whole.
+//! Objects keep the order of the document, numbers their text. Unknown functions and wrong numbers of arguments are found
+//! when an expression is compiled; an expression that projects (`[*]`, `*`, `[]`, a slice or a filter, outermost or behind
+//! the last pipe) gives each element of its result as a match, any other one its result as a whole.
 
 mod arithmetic;
-mod arity;
+mod compile;
+mod expression;
 mod functions;
+mod interpret;
 mod literals;
+mod negation;
+mod number;
+mod quoted;
+mod text;
+mod value;
 
-use std::sync::LazyLock;
+use std::sync::Arc;
 
-use ::jmespath::{ErrorReason, JmespathError, Runtime, RuntimeError, ast::Ast};
+use ::jmespath::{ErrorReason, JmespathError};
 use thiserror::Error;
 
-use crate::{
-    json::{Document, Id, Value},
-    template::Compatibility,
-};
+use crate::template::Compatibility;
+use expression::Expression;
 
-pub use ::jmespath::{Rcvar, Variable};
+pub use number::Number;
+pub use value::{Members, Rcvar, Variable, variable, with_matched};
 
 /// Steps and operators of an expression, and brackets in brackets: what is too deep for the stack would end the process.
 const STEPS: usize = 192;
 const DEPTH: usize = 32;
-
-static STANDARD: LazyLock<Runtime> = LazyLock::new(|| functions::runtime(Compatibility::Standard));
-static UPSTREAM: LazyLock<Runtime> = LazyLock::new(|| functions::runtime(Compatibility::Upstream));
 
 /// Why a text isn't an expression.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -54,9 +57,8 @@ pub enum EvaluationError {
 #[derive(Clone)]
 pub struct Query {
     text: String,
-    ast: Ast,
-    runtime: &'static Runtime,
-    projects: bool,
+    expression: Arc<Expression>,
+    compatibility: Compatibility,
 }
 
 impl std::fmt::Debug for Query {
@@ -74,20 +76,14 @@ impl PartialEq for Query {
 impl Query {
     /// Compiles an expression.
     pub fn parse(text: &str, compatibility: Compatibility) -> Result<Self, QueryError> {
-        let runtime: &'static Runtime = match compatibility {
-            Compatibility::Standard => &STANDARD,
-            Compatibility::Upstream => &UPSTREAM,
-        };
         bounded(text)?;
-        let mut ast = ::jmespath::parse(text).map_err(|error| QueryError::of(&error))?;
-        literals::numbers(&mut ast);
-        arity::check(&mut ast, runtime).map_err(|(position, problem)| QueryError { problem, position })?;
-        let (text, projects) = (text.to_owned(), projects(&ast));
+        let mistaken = |(offset, problem)| QueryError::at(text, offset, problem);
+        let ast = ::jmespath::parse(text).map_err(|error| QueryError::of(text, &error))?;
+        let expression = compile::compile(text, ast).map_err(mistaken)?;
         Ok(Self {
-            text,
-            ast,
-            runtime,
-            projects,
+            text: text.to_owned(),
+            expression: Arc::new(expression),
+            compatibility,
         })
     }
 
@@ -101,15 +97,19 @@ impl Query {
         let found = self.evaluate(data)?;
         Ok(match &*found {
             Variable::Null => Vec::new(),
-            Variable::Array(elements) if self.projects => elements.clone(),
+            Variable::Array(elements) if self.projects() => elements.clone(),
             _ => vec![found],
         })
     }
 
     /// The result as it is, `null` where there is none.
     pub fn evaluate(&self, data: &Rcvar) -> Result<Rcvar, EvaluationError> {
-        let mut context = ::jmespath::Context::new(self.text(), self.runtime);
-        ::jmespath::interpret(data, &self.ast, &mut context).map_err(|error| EvaluationError::of(&error))
+        interpret::interpret(data, &self.expression, self.compatibility)
+    }
+
+    /// Whether the elements of the result are matches of their own.
+    pub fn projects(&self) -> bool {
+        self.expression.projects()
     }
 }
 
@@ -135,84 +135,18 @@ fn bounded(text: &str) -> Result<(), QueryError> {
 }
 
 impl QueryError {
-    fn of(error: &JmespathError) -> Self {
-        let (problem, position) = (reason(&error.reason), error.offset);
+    /// `offset` counts bytes.
+    fn at(text: &str, offset: usize, problem: String) -> Self {
+        let position = text.get(..offset).map_or(offset, |before| before.chars().count());
         Self { problem, position }
     }
-}
 
-impl EvaluationError {
-    fn of(error: &JmespathError) -> Self {
-        let text = reason(&error.reason);
-        match &error.reason {
-            // our own functions say so what they can't do
-            ErrorReason::Parse(_) | ErrorReason::Runtime(RuntimeError::InvalidSlice) => Self::Function(text),
-            ErrorReason::Runtime(_) => Self::Type(text),
-        }
-    }
-}
-
-fn reason(reason: &ErrorReason) -> String {
-    match reason {
-        ErrorReason::Parse(text) => text.trim().to_owned(),
-        ErrorReason::Runtime(RuntimeError::InvalidType {
-            expected,
-            actual,
-            position,
-        }) => format!("argument {} of a function is {actual}, not {expected}", position + 1),
-        ErrorReason::Runtime(error) => error.to_string(),
-    }
-}
-
-/// Whether the elements of the result are matches of their own.
-fn projects(ast: &Ast) -> bool {
-    match ast {
-        Ast::Projection { .. } | Ast::Flatten { .. } | Ast::ObjectValues { .. } => true,
-        Ast::Subexpr { rhs, .. } => projects(rhs),
-        _ => false,
-    }
-}
-
-/// A node of a document as JMESPath sees it.
-pub fn variable(document: &Document<'_>, id: Id) -> Rcvar {
-    let value = match document.value(id) {
-        Value::Null => Variable::Null,
-        Value::Bool(truth) => Variable::Bool(*truth),
-        Value::Number(text) => number(text).map_or(Variable::Null, Variable::Number),
-        Value::String(text) => Variable::String(text.to_string()),
-        Value::Array => Variable::Array(document.children(id).map(|child| variable(document, child)).collect()),
-        Value::Object => {
-            let member = |child| {
-                (
-                    document.key(child).unwrap_or_default().to_owned(),
-                    variable(document, child),
-                )
-            };
-            Variable::Object(document.children(id).map(member).collect())
-        }
-    };
-    Rcvar::new(value)
-}
-
-/// A whole number as such, as long as 64 bits hold it.
-fn number(text: &str) -> Option<serde_json::Number> {
-    text.parse::<i64>()
-        .map(Into::into)
-        .or_else(|_| text.parse::<u64>().map(Into::into))
-        .ok()
-        .or_else(|| serde_json::Number::from_f64(text.parse().ok()?))
-}
-
-/// What `CalculatedContent` sees of a match: the message with `matchedToken`. A message that isn't an object has no
-/// members, so it is seen as it is.
-pub fn with_matched(root: &Rcvar, matched: Rcvar) -> Rcvar {
-    match &**root {
-        Variable::Object(members) => {
-            let mut members = members.clone();
-            members.insert("matchedToken".to_owned(), matched);
-            Rcvar::new(Variable::Object(members))
-        }
-        _ => root.clone(),
+    fn of(text: &str, error: &JmespathError) -> Self {
+        let problem = match &error.reason {
+            ErrorReason::Parse(problem) => problem.trim().to_owned(),
+            ErrorReason::Runtime(error) => error.to_string(),
+        };
+        Self::at(text, error.offset, problem)
     }
 }
 
@@ -222,6 +156,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::json::Document;
 
     fn select(expression: &str, data: &serde_json::Value) -> serde_json::Value {
         let query = Query::parse(expression, Compatibility::Standard).unwrap();

@@ -58,7 +58,7 @@ fn each_language_sees_what_the_other_found(#[case] matches: Value, #[case] value
 
 #[rstest]
 #[case::made_of_nothing(jmespath("list[*].{r: a, s: to_string(b)}"), json!("$.matchedToken.s"), &["1", "2"])]
-#[case::a_plain_list_is_one_match(jmespath("[list[0].b, list[1].b]"), jmespath("to_string(sum(matchedToken))"), &["3.0"])]
+#[case::a_plain_list_is_one_match(jmespath("[list[0].b, list[1].b]"), jmespath("to_string(sum(matchedToken))"), &["3"])]
 fn what_a_query_makes_is_a_match(#[case] matches: Value, #[case] value: Value, #[case] expected: &[&str]) {
     let members = json!({
         "typeMatchExpression": matches, "deviceIdExpression": "$.device", "timestampExpression": "$.time",
@@ -150,4 +150,43 @@ fn errors_of_an_expression_have_their_place(#[case] expression: &str, #[case] pa
         refused.contains(part) && refused.contains("$.template[0].template.values[0].valueExpression"),
         "{refused}"
     );
+}
+
+/// The same value of a message in both languages.
+#[rstest]
+#[case(Standard, "98.60", "98.60")]
+#[case(Upstream, "98.60", "98.6")]
+#[case(Standard, "1.0", "1.0")]
+#[case(Upstream, "1.0", "1")]
+#[case(Standard, "1e3", "1e3")]
+#[case(Upstream, "1e3", "1000")]
+#[case(Standard, "-0", "-0")]
+#[case(Standard, "123456789012345678901234567890", "123456789012345678901234567890")]
+#[case(Upstream, "123456789012345678901234567890", "123456789012345678901234567890")]
+fn numbers_are_the_same_in_both(#[case] compatibility: Compatibility, #[case] number: &str, #[case] expected: &str) {
+    let members = json!({
+        "typeMatchExpression": "$..[?(@x)]", "deviceIdExpression": "$.device", "timestampExpression": "$.time",
+        "values": [{"valueName": "path", "valueExpression": "$.matchedToken.x"},
+            {"valueName": "query", "valueExpression": jmespath("matchedToken.x")}]
+    });
+    let message = format!(r#"{{"device": "d", "time": "2026-01-01T10:00:00Z", "list": [{{"x": {number}}}]}}"#);
+    let mapping = load("CalculatedContent", &members, compatibility).unwrap();
+    let normalised = mapping.normalise(Message::Whole(message.as_bytes()));
+    assert_eq!(values(&normalised), [[("path", expected), ("query", expected)]]);
+}
+
+/// Matches of a wildcard, and a message with a member `matchedToken` of its own.
+#[test]
+fn matches_come_in_the_order_of_the_message() {
+    let members = json!({
+        "defaultExpressionLanguage": "JmesPath", "typeMatchExpression": "*[?r][]", "deviceIdExpression": "device",
+        "timestampExpression": "time", "values": [{"valueName": "v", "valueExpression": "matchedToken.r"},
+            {"valueName": "all", "valueExpression": "join(' ', keys(@))"}]
+    });
+    let message =
+        r#"{"z": [{"r": 1}], "matchedToken": 0, "device": "d", "time": "2026-01-01T10:00:00Z", "a": [{"r": 2}]}"#;
+    let mapping = load("CalculatedContent", &members, Standard).unwrap();
+    let normalised = mapping.normalise(Message::Whole(message.as_bytes()));
+    let all = ("all", "z matchedToken device time a");
+    assert_eq!(values(&normalised), [[("v", "1"), all], [("v", "2"), all]]);
 }

@@ -1,6 +1,7 @@
 //! The mapping as a whole: what people get by default, and what `compatibility: upstream` switches back.
 
 mod decisions;
+mod jmespath;
 mod languages;
 mod merging;
 mod templates;
