@@ -7,6 +7,7 @@ use crate::{
     jmespath::{self, EvaluationError, Rcvar, Variable},
     json::{Document, Id, Value},
     jsonpath::Scope,
+    template::Compatibility,
 };
 
 /// A token, whichever language found it.
@@ -79,6 +80,10 @@ impl<'d> Seen<'d> {
                 let found = query.select(self.variable()).map_err(Trouble::Evaluation)?;
                 match &found[..] {
                     [] => Ok(None),
+                    // what is projected stays a list there
+                    [_] if query.projects() && query.compatibility() == Compatibility::Upstream => {
+                        Ok(Some(Token::Composite))
+                    }
                     [one] => Ok(Some(Token::of_variable(one))),
                     _ => Err(Trouble::Several),
                 }

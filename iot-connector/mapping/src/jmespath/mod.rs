@@ -111,6 +111,11 @@ impl Query {
     pub fn projects(&self) -> bool {
         self.expression.projects()
     }
+
+    /// Whose decisions hold.
+    pub fn compatibility(&self) -> Compatibility {
+        self.compatibility
+    }
 }
 
 /// Whatever is quoted counts too, which is on the safe side.

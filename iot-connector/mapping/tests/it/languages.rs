@@ -152,6 +152,34 @@ fn errors_of_an_expression_have_their_place(#[case] expression: &str, #[case] pa
     );
 }
 
+/// A value that projects one element, needed or not.
+#[rstest]
+#[case::unwrapped(Standard, "list[*].r", true, Ok(Some("7")))]
+#[case::upstream_has_a_list(Upstream, "list[*].r", true, Err("IncompatibleData"))]
+#[case::upstream_leaves_it_out(Upstream, "list[*].r", false, Ok(None))]
+#[case::upstream_indexes(Upstream, "list[*].r | [0]", true, Ok(Some("7")))]
+#[case::upstream_finds_nothing(Upstream, "list[?x]", false, Ok(None))]
+fn one_projected_element(
+    #[case] compatibility: Compatibility,
+    #[case] expression: &str,
+    #[case] required: bool,
+    #[case] expected: Result<Option<&str>, &str>,
+) {
+    let members = json!({
+        "typeMatchExpression": "$", "deviceIdExpression": "$.device", "timestampExpression": "$.time",
+        "values": [{"valueName": "v", "valueExpression": jmespath(expression), "required": required}]
+    });
+    let message = json!({"device": "d", "time": "2026-01-01T10:00:00Z", "list": [{"r": 7}]});
+    let normalised = normalise(&load("CalculatedContent", &members, compatibility).unwrap(), &message);
+    match expected {
+        Ok(expected) => assert_eq!(
+            values(&normalised),
+            [Vec::from_iter(expected.map(|value| ("v", value)))]
+        ),
+        Err(reason) => assert_eq!(normalised.faults[0].reason, reason),
+    }
+}
+
 /// The same value of a message in both languages.
 #[rstest]
 #[case(Standard, "98.60", "98.60")]
