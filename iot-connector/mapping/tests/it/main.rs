@@ -4,6 +4,7 @@ mod decisions;
 mod jmespath;
 mod languages;
 mod merging;
+mod oracle;
 mod templates;
 
 use std::sync::Arc;
