@@ -125,7 +125,7 @@ fn bounded(text: &str) -> Result<(), QueryError> {
         match character {
             '[' | '(' | '{' => depth += 1,
             ']' | ')' | '}' => depth = depth.saturating_sub(1),
-            '.' | '|' | '!' | '&' => {}
+            '.' | '|' | '!' | '&' | '=' | '<' | '>' => {}
             _ => continue,
         }
         steps += 1;
@@ -213,15 +213,22 @@ mod tests {
 
     #[test]
     fn what_is_too_deep_is_refused_and_the_rest_can_be_evaluated() {
-        for text in ["a.".repeat(300), "(".repeat(40)] {
+        for text in [
+            "a.".repeat(300),
+            "(".repeat(40),
+            "a==".repeat(100_000),
+            "a<".repeat(100_000),
+        ] {
             let refused = Query::parse(&text, Compatibility::Standard).unwrap_err();
             assert!(refused.problem.contains("simpler"), "{refused}");
         }
-        for part in ["a.", "!", "a[0].", "a[*].", "a||", "a|", "a&&", "&", "*.", "[a]|"] {
+        for part in [
+            "a.", "!", "a[0].", "a[*].", "a||", "a|", "a&&", "&", "*.", "[a]|", "a==", "a<",
+        ] {
             let count = STEPS
                 / part
                     .chars()
-                    .filter(|character| ".[]|!&".contains(*character))
+                    .filter(|character| ".[]|!&=<".contains(*character))
                     .count()
                     .max(1);
             if let Ok(query) = Query::parse(&format!("{}a", part.repeat(count)), Compatibility::Standard) {
