@@ -22,8 +22,8 @@ impl Numeric {
         match number {
             Number::Whole(whole) => Some(Self::Whole(*whole)),
             Number::Double(double) => Some(Self::Double(*double)),
-            Number::Written(text) if text.contains(['.', 'e', 'E']) => Some(Self::Double(number.double())),
-            Number::Written(text) => text.parse().ok().map(Self::Whole),
+            Number::Written(text) if number.is_whole() => text.parse().ok().map(Self::Whole),
+            Number::Written(_) => Some(Self::Double(number.double())),
         }
     }
 

@@ -40,6 +40,15 @@ impl Number {
         whole(double).map_or_else(|| Self::from_double(double), |whole| Some(Self::Whole(whole)))
     }
 
+    /// Whether it is written without a fraction and an exponent.
+    pub fn is_whole(&self) -> bool {
+        match self {
+            Self::Whole(_) => true,
+            Self::Double(_) => false,
+            Self::Written(text) => !text.contains(['.', 'e', 'E']),
+        }
+    }
+
     /// The value, where it is written as a whole number and isn't longer than 128 bits.
     pub fn whole(&self) -> Option<i128> {
         match self {

@@ -19,7 +19,7 @@ struct Shortest<'a>(&'a Variable);
 impl Serialize for Shortest<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
-            Variable::Number(number @ Number::Written(_)) if number.whole().is_none() => {
+            Variable::Number(number @ Number::Written(_)) if !number.is_whole() => {
                 serializer.serialize_f64(number.double())
             }
             Variable::Array(elements) => serializer.collect_seq(elements.iter().map(|element| Shortest(element))),

@@ -55,6 +55,16 @@ fn members_keep_their_order(#[case] expression: &str, #[case] data: &str, #[case
 #[case::ceil_to_zero("ceil(@)", "-0.5", "0")]
 #[case::floor("floor(@)", "2.5", "2")]
 #[case::floor_beyond_64_bits("floor(@)", "1e300", "1e+300")]
+#[case::floor_of_every_digit(
+    "floor(@)",
+    "-1234567890123456789012345678901234567890",
+    "-1234567890123456789012345678901234567890"
+)]
+#[case::every_digit_as_text(
+    "to_string(@)",
+    "1234567890123456789012345678901234567890",
+    r#""1234567890123456789012345678901234567890""#
+)]
 #[case::floor_as_a_position("insertString('abcdef', '-', floor(@))", "2.5", r#""ab-cdef""#)]
 #[case::avg("avg(@)", "[1, 2]", "1.5")]
 #[case::avg_of_nothing("avg(@)", "[]", "null")]

@@ -39,9 +39,10 @@ fn avg(arguments: &Arguments<'_>) -> Evaluated {
 
 fn rounded(arguments: &Arguments<'_>, round: fn(f64) -> f64) -> Evaluated {
     let number = arguments.number(0)?;
-    match number.whole() {
-        Some(_) => Ok(arguments.shared(0)),
-        None => given(arguments, Number::from_rounded(round(number.double()))),
+    if number.is_whole() {
+        Ok(arguments.shared(0))
+    } else {
+        given(arguments, Number::from_rounded(round(number.double())))
     }
 }
 
