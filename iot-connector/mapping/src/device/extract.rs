@@ -1,6 +1,10 @@
 //! From a message to measurements.
 
-use std::{borrow::Cow, cell::RefCell, sync::Arc};
+use std::{
+    borrow::Cow,
+    cell::{OnceCell, RefCell},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 
@@ -55,7 +59,7 @@ impl DeviceMapping {
 
     fn measurements(&self, document: &Document<'_>) -> Normalised {
         let mut normalised = Normalised::default();
-        let mut root: Option<Rcvar> = None;
+        let root: OnceCell<Rcvar> = OnceCell::new();
         let device = Recent::default();
         let scanned = self.scans.run(document);
         normalised.measurements.reserve(scanned.objects());
@@ -71,7 +75,7 @@ impl DeviceMapping {
             let goes_on = match &template.type_match {
                 Expression::JsonPath(path) => {
                     let mut measure = |matched| {
-                        let seen = Seen::of_node(document, matched, template.sees_root);
+                        let seen = Seen::of_node(document, matched, template.sees_root.then_some(&root));
                         add(template.measure(&seen, self.compatibility, &device))
                     };
                     match scan {
@@ -80,7 +84,7 @@ impl DeviceMapping {
                     }
                 }
                 Expression::JmesPath(query) => {
-                    let root = root.get_or_insert_with(|| jmespath::variable(document, 0));
+                    let root = root.get_or_init(|| jmespath::variable(document, 0));
                     match query.select(root) {
                         Ok(matched) => matched
                             .into_iter()

@@ -39,16 +39,17 @@ pub struct Seen<'d> {
     document: &'d Document<'d>,
     scope: Scope<'d>,
     matched: Id,
-    sees_root: bool,
+    root: Option<&'d OnceCell<Rcvar>>,
     variable: OnceCell<Rcvar>,
 }
 
 impl<'d> Seen<'d> {
-    /// What a match at this node shows: the whole message with `matchedToken`, or the token alone.
-    pub fn of_node(document: &'d Document<'d>, matched: Id, sees_root: bool) -> Self {
-        let scope = if sees_root && *document.value(0) == Value::Object {
+    /// What a match at this node shows: the whole message with `matchedToken`, or the token alone where there is no `root`,
+    /// which is the message for JMESPath as soon as one match has needed it.
+    pub fn of_node(document: &'d Document<'d>, matched: Id, root: Option<&'d OnceCell<Rcvar>>) -> Self {
+        let scope = if root.is_some() && *document.value(0) == Value::Object {
             Scope::with_matched(document, matched)
-        } else if sees_root {
+        } else if root.is_some() {
             Scope::at(document, 0)
         } else {
             Scope::at(document, matched)
@@ -57,14 +58,14 @@ impl<'d> Seen<'d> {
             document,
             scope,
             matched,
-            sees_root,
+            root,
             variable: OnceCell::new(),
         }
     }
 
     /// The same for what JMESPath has found, or made: `document` is its text for JSONPath.
     pub fn of_variable(document: &'d Document<'d>, variable: Rcvar) -> Self {
-        let seen = Self::of_node(document, 0, false);
+        let seen = Self::of_node(document, 0, None);
         let _ = seen.variable.set(variable);
         seen
     }
@@ -94,10 +95,12 @@ impl<'d> Seen<'d> {
     fn variable(&self) -> &Rcvar {
         self.variable.get_or_init(|| {
             let matched = jmespath::variable(self.document, self.matched);
-            if self.sees_root {
-                jmespath::with_matched(&jmespath::variable(self.document, 0), matched)
-            } else {
-                matched
+            match self.root {
+                Some(root) => {
+                    let root = root.get_or_init(|| jmespath::variable(self.document, 0));
+                    jmespath::with_matched(root, matched)
+                }
+                None => matched,
             }
         })
     }
