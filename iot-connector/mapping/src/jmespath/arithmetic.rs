@@ -114,16 +114,14 @@ fn divide(left: i64, right: i64, upstream: bool) -> Result<Numeric, &'static str
 
 /// iomt-fhir has it calculated in doubles, and rounds to a whole number.
 fn power(left: i64, right: i64, upstream: bool) -> Result<Numeric, &'static str> {
-    let exact = u32::try_from(right).ok().and_then(|right| left.checked_pow(right));
-    if let (Some(exact), false) = (exact, upstream) {
-        return Ok(Numeric::Whole(exact));
-    }
-    let double = Numeric::Whole(left).double().powf(Numeric::Whole(right).double());
-    if right < 0 && double.is_finite() && !upstream && left.abs() != 1 {
-        return Ok(Numeric::Double(double));
-    }
-    let whole = number::whole(double.round_ties_even());
-    if upstream || right < 0 { whole } else { None }
-        .map(Numeric::Whole)
-        .ok_or(TOO_LARGE)
+    let double = || Numeric::Whole(left).double().powf(Numeric::Whole(right).double());
+    let rounded = || number::whole(double().round_ties_even()).map(Numeric::Whole);
+    let result = match u32::try_from(right) {
+        _ if upstream => rounded(),
+        Ok(right) => left.checked_pow(right).map(Numeric::Whole),
+        Err(_) if matches!(left, -1..=1) => rounded(),
+        Err(_) if right < 0 => Some(Numeric::Double(double())),
+        Err(_) => None,
+    };
+    result.ok_or(TOO_LARGE)
 }

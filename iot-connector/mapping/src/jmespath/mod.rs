@@ -204,6 +204,7 @@ mod tests {
     #[case("nothing(a)", 7)]
     #[case("a.nothing(@)", 9)]
     #[case("add(a)", 3)]
+    #[case("'ü' | nothing(a)", 13)]
     #[case("a[?length(@, b) > `1`]", 9)]
     #[case("sort_by(a, &nothing(@))", 19)]
     fn errors_are_found_when_it_is_compiled(#[case] expression: &str, #[case] position: usize) {
@@ -222,8 +223,13 @@ mod tests {
             let refused = Query::parse(&text, Compatibility::Standard).unwrap_err();
             assert!(refused.problem.contains("simpler"), "{refused}");
         }
+        let object = |value| Variable::Object(Members::from_iter([("a".into(), value)]));
+        let deep = |around: &dyn Fn(Rcvar) -> Variable| {
+            (0..STEPS).fold(Rcvar::new(Variable::Bool(true)), |inner, _| Rcvar::new(around(inner)))
+        };
+        let data = [deep(&object), deep(&|inner| Variable::Array(vec![inner]))];
         for part in [
-            "a.", "!", "a[0].", "a[*].", "a||", "a|", "a&&", "&", "*.", "[a]|", "a==", "a<",
+            "[*]", "@&&", "@|", "[?@]", "a.", "!", "a[0].", "a[*].", "a||", "a|", "a&&", "&", "*.", "[a]|", "a==", "a<",
         ] {
             let count = STEPS
                 / part
@@ -231,8 +237,12 @@ mod tests {
                     .filter(|character| ".[]|!&=<".contains(*character))
                     .count()
                     .max(1);
-            if let Ok(query) = Query::parse(&format!("{}a", part.repeat(count)), Compatibility::Standard) {
-                let _ = query.select(&Rcvar::new(Variable::Null));
+            for text in [part.repeat(count), part.repeat(count) + "a"] {
+                if let Ok(query) = Query::parse(&text, Compatibility::Standard) {
+                    for data in &data {
+                        let _ = query.select(data);
+                    }
+                }
             }
         }
         let nested = format!("{}a{}", "not_null(".repeat(DEPTH), ")".repeat(DEPTH));

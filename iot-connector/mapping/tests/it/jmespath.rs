@@ -139,6 +139,7 @@ const NESTED: &str = r#"{"a": {"b": 1, "c": []}, "l": [0], "e": [], "o": {}}"#;
 #[case::parentheses_end_it_before_a_projection("(!a)[]", "null")]
 #[case::parentheses_within("!(a).b", "false")]
 #[case::a_quoted_parenthesis("!a.\")\"", "true")]
+#[case::an_escaped_quotation_mark("!a.\"\\\")\"", "true")]
 fn a_negation_is_of_all_that_follows(#[case] expression: &str, #[case] expected: &str) {
     check(expression, NESTED, expected);
 }
@@ -157,6 +158,10 @@ fn positions_count_utf_16(#[case] expression: &str, #[case] expected: &str) {
 #[case::power(Standard, "pow(`3`, `39`)", Ok("4052555153018976267"))]
 #[case::power_upstream(Upstream, "pow(`3`, `39`)", Ok("4052555153018976256"))]
 #[case::power_too_large(Upstream, "pow(`2`, `63`)", Err("doesn't fit"))]
+#[case::negative_power(Standard, "pow(`2`, `-1`)", Ok("0.5"))]
+#[case::power_of_one(Standard, "pow(`-1`, `-3`)", Ok("-1"))]
+#[case::power_of_zero(Standard, "pow(`0`, `-1`)", Err("doesn't fit"))]
+#[case::power_of_the_smallest(Standard, "pow(`-9223372036854775808`, `-1`)", Ok("-1.0842021724855044e-19"))]
 #[case::negative_power_upstream(Upstream, "pow(`2`, `-1`)", Ok("0"))]
 #[case::fraction_of_a_second(Standard, "fromUnixTimestamp(`1625677200.5`)", Ok("\"2021-07-07T17:00:00.5Z\""))]
 #[case::no_fraction_upstream(Upstream, "fromUnixTimestamp(`1625677200.5`)", Err("whole number"))]
