@@ -15,26 +15,44 @@ use proptest::{
 use serde_json::{Map, Number, Value, json};
 
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
+const TEXTS: [&str; 5] = ["", "a", "ab", "ba", "7"];
 
+/// Most often an object with all names, where expressions find something.
 fn data() -> impl Strategy<Value = Value> {
+    let [a, c, d] = [rows(), numbers(), value()].map(|member| prop_oneof![1 => member, 1 => value()]);
+    let root = (a, value(), c, d).prop_map(|(a, b, c, d)| json!({"a": a, "b": b, "c": c, "d": d}));
+    prop_oneof![4 => root, 1 => value()]
+}
+
+fn value() -> BoxedStrategy<Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
         (-20_i64..20).prop_map(Value::from),
         (-20_i32..20).prop_map(|half| json!(f64::from(half) / 2.0)),
-        select(vec!["", "a", "ab", "ba", "7"]).prop_map(Value::from),
+        select(TEXTS.to_vec()).prop_map(Value::from),
     ];
-    leaf.prop_recursive(4, 40, 4, |inner| {
+    let values = leaf.prop_recursive(4, 40, 4, |inner| {
         let lists = prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from);
-        let numbers = prop::collection::vec((-9_i64..9).prop_map(Value::from), 0..4).prop_map(Value::from);
-        let texts = prop::collection::vec(select(vec!["a", "ab", "b"]), 0..4).prop_map(Value::from);
+        let texts = prop::collection::vec(select(TEXTS.to_vec()), 0..4).prop_map(Value::from);
         let members = prop::collection::vec(inner, NAMES.len());
         let objects = (subsequence(NAMES.to_vec(), 0..=4), members).prop_map(|(names, members)| {
             let names = names.into_iter().map(str::to_owned);
             names.zip(members).collect::<Map<_, _>>().into()
         });
-        prop_oneof![2 => lists, 1 => numbers, 1 => texts, 5 => objects]
-    })
+        prop_oneof![2 => lists, 1 => numbers(), 1 => texts, 1 => rows(), 5 => objects]
+    });
+    values.boxed()
+}
+
+fn numbers() -> BoxedStrategy<Value> {
+    let numbers = prop::collection::vec((-9_i64..9).prop_map(Value::from), 0..4);
+    numbers.prop_map(Value::from).boxed()
+}
+
+fn rows() -> BoxedStrategy<Value> {
+    let row = (-9_i64..9, select(TEXTS.to_vec())).prop_map(|(number, text)| json!({"a": number, "b": text}));
+    prop::collection::vec(row, 0..4).prop_map(Value::from).boxed()
 }
 
 /// With parentheses wherever the parsers could read it differently.
@@ -92,8 +110,35 @@ fn expression() -> impl Strategy<Value = String> {
             .prop_map(|(name, (left, right))| format!("{name}({left}, {right})"));
         let by = (select(vec!["max_by", "min_by", "sort_by"]), two.clone())
             .prop_map(|(name, (list, key))| format!("{name}({list}, &{key})"));
+        // arguments of the right types, which are rarely met by chance
+        let found = select(vec!["a", "d", "*", "*[]", "[a, b][]", "a[*].b", "a[*].a", "values(@)"]);
+        let found = prop_oneof![2 => found.prop_map(str::to_owned), 1 => one.clone()].boxed();
+        let texts = (
+            select(vec!["contains", "ends_with", "starts_with"]),
+            select(TEXTS.to_vec()),
+            found.clone(),
+        )
+            .prop_map(|(name, part, of)| format!("map(&{name}(@, '{part}'), to_array({of})[?type(@) == 'string'])"));
+        let joined = (select(TEXTS.to_vec()), found.clone())
+            .prop_map(|(between, of)| format!("join('{between}', to_array({of})[?type(@) == 'string'])"));
+        let kind = || select(vec!["number", "string"]);
+        let ordered = (select(vec!["max", "min", "sort"]), found.clone(), kind())
+            .prop_map(|(name, of, kind)| format!("{name}(to_array({of})[?type(@) == '{kind}'])"));
+        let ordered_by = (
+            select(vec!["max_by", "min_by", "sort_by"]),
+            found.clone(),
+            name(),
+            kind(),
+        )
+            .prop_map(|(name, of, key, kind)| format!("{name}(to_array({of})[?type({key}) == '{kind}'], &{key})"));
+        let summed = found.prop_map(|of| format!("sum(to_array({of})[?type(@) == 'number'])"));
         prop_oneof![
             3 => plain,
+            1 => texts,
+            1 => joined,
+            1 => ordered,
+            1 => ordered_by,
+            1 => summed,
             3 => steps,
             2 => filter,
             2 => operated,
@@ -188,12 +233,16 @@ fn ours(expression: &str, data: &Value) -> Result<Value, String> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
     #[test]
-    fn our_results_are_the_crates(expression in expression(), data in data()) {
-        match (theirs(&expression, &data), ours(&expression, &data)) {
-            (Ok(theirs), Ok(ours)) => prop_assert_eq!(ours, theirs),
-            (Err(theirs), Err(ours)) => prop_assert!(theirs.is_empty() || ours == theirs, "{ours:?} where {theirs:?}"),
-            (theirs, ours) => prop_assert!(false, "{ours:?} where {theirs:?}"),
+    fn our_results_are_the_crates(expression in expression(), data in prop::collection::vec(data(), 4)) {
+        for data in &data {
+            match (theirs(&expression, data), ours(&expression, data)) {
+                (Ok(theirs), Ok(ours)) => prop_assert_eq!(ours, theirs, "{}", data),
+                (Err(theirs), Err(ours)) if theirs.is_empty() || theirs == ours => {}
+                (theirs, ours) => prop_assert!(false, "{ours:?} where {theirs:?} on {data}"),
+            }
         }
     }
 }
