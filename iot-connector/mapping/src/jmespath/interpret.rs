@@ -50,20 +50,16 @@ pub fn interpret(data: &Rcvar, expression: &Expression, compatibility: Compatibi
             Ok(compare(comparator, &*of(data, left)?, &*of(data, right)?).map_or_else(null, truth))
         }
         Expression::List(_) | Expression::Object(_) if matches!(**data, Variable::Null) => Ok(null()),
-        Expression::List(elements) => {
-            let elements = elements.iter().map(|element| of(data, element));
-            elements.collect::<Result<_, _>>().map(list)
-        }
+        Expression::List(elements) => evaluate_all(elements, |element| of(data, element)).map(list),
         Expression::Object(members) => {
-            let members = members
-                .iter()
-                .map(|(name, member)| Ok((name.clone(), of(data, member)?)));
-            let members = members.collect::<Result<Members, EvaluationError>>()?;
-            Ok(Rcvar::new(Variable::Object(members)))
+            let mut object = Members::with_capacity(members.len());
+            for (name, member) in members {
+                object.insert(name.clone(), of(data, member)?);
+            }
+            Ok(Rcvar::new(Variable::Object(object)))
         }
         Expression::Call(function, arguments) => {
-            let values = arguments.iter().map(|argument| of(data, argument));
-            let values = values.collect::<Result<Vec<_>, _>>()?;
+            let values = evaluate_all(arguments, |argument| of(data, argument))?;
             function.call(&Arguments::new(function.name, &values, compatibility))
         }
         Expression::Reference(expression) => Ok(Rcvar::new(Variable::Expression(expression.clone()))),
@@ -80,6 +76,14 @@ fn truth(truth: bool) -> Rcvar {
 
 fn list(elements: Vec<Rcvar>) -> Rcvar {
     Rcvar::new(Variable::Array(elements))
+}
+
+fn evaluate_all(all: &[Expression], of: impl Fn(&Expression) -> Evaluated) -> Result<Vec<Rcvar>, EvaluationError> {
+    let mut values = Vec::with_capacity(all.len());
+    for expression in all {
+        values.push(of(expression)?);
+    }
+    Ok(values)
 }
 
 fn project(data: &Variable, each: impl Fn(&Rcvar) -> Evaluated) -> Evaluated {
