@@ -1,4 +1,4 @@
-//! What a process shows of itself: `/health/live`, `/health/ready`, `/metrics`, `/status`.
+//! What a process shows of itself: `/health/live`, `/health/ready`, `/health/check`, `/metrics`, `/status`.
 
 use std::{future::Future, sync::Arc};
 
@@ -12,12 +12,14 @@ use serde::Serialize;
 
 use crate::{Health, Metrics, metrics};
 
-/// `/health/live` and `/health/ready`: 200 `ok`, or 503 with what is missing.
+/// `/health/live` and `/health/ready`: 200 `ok`, or 503 with what is missing; `/health/check`: readiness as Azure API for
+/// FHIR wrote it.
 pub fn health_routes<S: Clone + Send + Sync + 'static>(health: &Health) -> Router<S> {
-    let (live, ready) = (health.clone(), health.clone());
+    let (live, ready, check) = (health.clone(), health.clone(), health.clone());
     Router::new()
         .route("/health/live", get(async move || verdict(live.live())))
         .route("/health/ready", get(async move || verdict(ready.ready())))
+        .route("/health/check", get(async move || report(check.ready())))
 }
 
 /// The routes of a management port; `status` gives the JSON of `/status`.
@@ -48,4 +50,36 @@ fn verdict(result: Result<(), String>) -> Response {
         Ok(()) => (StatusCode::OK, "ok").into_response(),
         Err(missing) => (StatusCode::SERVICE_UNAVAILABLE, missing).into_response(),
     }
+}
+
+/// As ASP.NET Core's health checks are shown there.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    overall_status: &'static str,
+    details: [Detail; 1],
+}
+
+#[derive(Serialize)]
+struct Detail {
+    name: &'static str,
+    status: &'static str,
+    description: String,
+}
+
+fn report(result: Result<(), String>) -> Response {
+    let (code, status, description) = match result {
+        Ok(()) => (StatusCode::OK, "Healthy", "requests are served".to_owned()),
+        Err(missing) => (StatusCode::SERVICE_UNAVAILABLE, "Unhealthy", missing),
+    };
+    let name = "ready";
+    let report = Report {
+        overall_status: status,
+        details: [Detail {
+            name,
+            status,
+            description,
+        }],
+    };
+    (code, Json(report)).into_response()
 }

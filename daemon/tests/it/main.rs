@@ -25,8 +25,12 @@ async fn management_routes_tell_health_metrics_and_status() {
 
     assert_eq!(fetch("/health/live").await, (200, "ok".to_owned()));
     assert_eq!(fetch("/health/ready").await, (503, "waiting for database".to_owned()));
+    let unhealthy = r#"{"overallStatus":"Unhealthy","details":[{"name":"ready","status":"Unhealthy","description":"waiting for database"}]}"#;
+    assert_eq!(fetch("/health/check").await, (503, unhealthy.to_owned()));
     gate.open();
     assert_eq!(fetch("/health/ready").await, (200, "ok".to_owned()));
+    let healthy = r#"{"overallStatus":"Healthy","details":[{"name":"ready","status":"Healthy","description":"requests are served"}]}"#;
+    assert_eq!(fetch("/health/check").await, (200, healthy.to_owned()));
     assert_eq!(fetch("/status").await, (200, r#"{"version":"1.2.3"}"#.to_owned()));
     let (status, text) = fetch("/metrics").await;
     assert_eq!(status, 200);

@@ -18,6 +18,9 @@ pub enum SearchError {
         /// The type that was searched.
         resource_type: String,
     },
+    /// A type that an included resource is to have, and that doesn't exist.
+    #[error("Resource type '{0}' is not supported.")]
+    UnknownTarget(String),
     /// A modifier that the parameter doesn't have.
     #[error("Modifier '{modifier}' is not supported for search parameter '{parameter}'.")]
     Modifier {
@@ -38,7 +41,7 @@ impl SearchError {
     /// The HTTP status: an unsupported operation is 403, a bad value 400.
     pub fn status(&self) -> u16 {
         match self {
-            Self::BadValue(_) | Self::UnknownParameter { .. } => 400,
+            Self::BadValue(_) | Self::UnknownParameter { .. } | Self::UnknownTarget(_) => 400,
             Self::Modifier { .. } | Self::Needs(_) | Self::NotSupported(_) => 403,
         }
     }
@@ -47,9 +50,11 @@ impl SearchError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::BadValue(_) => "invalid",
-            Self::UnknownParameter { .. } | Self::Modifier { .. } | Self::Needs(_) | Self::NotSupported(_) => {
-                "not-supported"
-            }
+            Self::UnknownParameter { .. }
+            | Self::UnknownTarget(_)
+            | Self::Modifier { .. }
+            | Self::Needs(_)
+            | Self::NotSupported(_) => "not-supported",
         }
     }
 }

@@ -52,6 +52,11 @@ fn read(known: &Parameters, name: &str, text: &str, reverse: bool, iterate: bool
     let bad = |text: String| Err(SearchError::BadValue(text));
     let mut parts = text.splitn(3, ':').map(str::trim);
     let (source, code, target) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
+    if code.is_none() && source != "*" {
+        let name = name.split(':').next().unwrap_or(name);
+        let text = format!("The {name} search is missing the type to search.");
+        return Err(SearchError::NotSupported(text));
+    }
     let sources: Vec<ResourceType> = match definitions.resource_type(source) {
         Some(of) => vec![of],
         None if source == "*" => definitions.resource_types().collect(),
@@ -59,11 +64,7 @@ fn read(known: &Parameters, name: &str, text: &str, reverse: bool, iterate: bool
     };
     let code = match code {
         Some(code) if !code.is_empty() => code,
-        None if source == "*" => "*",
-        None => {
-            let name = name.split(':').next().unwrap_or(name);
-            return bad(format!("The {name} search is missing the type to search."));
-        }
+        None => "*",
         _ => {
             return bad(format!(
                 "The value '{text}' of '{name}' is not `Type:parameter` or `Type:parameter:Target`."
@@ -75,7 +76,7 @@ fn read(known: &Parameters, name: &str, text: &str, reverse: bool, iterate: bool
         Some("") => return bad("The target resource type cannot be empty.".to_owned()),
         Some(target) => match definitions.resource_type(target) {
             Some(target) => Some(target.name()),
-            None => return bad(format!("Resource type '{target}' is not supported.")),
+            None => return Err(SearchError::UnknownTarget(target.to_owned())),
         },
     };
     let mut parameters = Vec::new();

@@ -199,6 +199,8 @@ struct Reading<'a> {
     distances: HashMap<String, String>,
     /// Names of distances that belong to a `near`.
     nears: HashSet<String>,
+    /// Whether all types are searched, at the base, and none is named.
+    is_base: bool,
     search: Search,
 }
 
@@ -233,6 +235,7 @@ impl<'a> Reading<'a> {
             elements_given: false,
             distances: HashMap::new(),
             nears: HashSet::new(),
+            is_base: matches!(target, Target::System),
             search,
         }
     }
@@ -251,6 +254,7 @@ impl<'a> Reading<'a> {
                 .push(Filter::Exact(ParamId::of_compartment(index), vec![owner]));
         }
         for (_, list) in pairs.iter().filter(|(name, _)| name == "_type") {
+            self.is_base = false;
             if list.is_empty() {
                 return Err(SearchError::BadValue(
                     "The '_type' parameter must not be empty.".to_owned(),
@@ -302,6 +306,11 @@ impl<'a> Reading<'a> {
             return self.warn(unknown.code(), unknown.to_string());
         }
         if let Some(include) = include::parse(self.conditions.parameters, name, text) {
+            if self.is_base {
+                let name = name.split(':').next().unwrap_or(name);
+                let text = format!("The {name} search cannot be used against the base route.");
+                return Err(SearchError::NotSupported(text));
+            }
             self.search.includes.push(include?);
             self.search.applied.push((name.to_owned(), text.to_owned()));
             return Ok(());

@@ -86,7 +86,7 @@ pub async fn everything(server: &Server, call: &Call<'_>, of: ResourceType, id: 
         if call.prefer.strict {
             return Ok(moved(call, successor, &text));
         }
-        issues.push(OutcomeIssue::warning("informational", text));
+        issues.push(OutcomeIssue::warning("conflict", text));
     }
     let phases = phases(server, &people, &asked, &visible)?;
     let mut entries: Vec<(Version, Mode)> = Vec::new();

@@ -61,8 +61,58 @@ fn each_reference<'a>(node: Node<'a>, visit: &mut dyn FnMut(Node<'a>) -> Result<
     node.items().try_for_each(|item| each_reference(item, visit))
 }
 
-/// Plans the edits for references to other entries of a transaction.
+/// Members that are a `uri`, `url`, `oid` or `uuid`: in a transaction they lead to its entries, too.
+const LINKS: &[&str] = &[
+    "url",
+    "uri",
+    "valueUri",
+    "valueUrl",
+    "valueOid",
+    "valueUuid",
+    "instantiatesUri",
+];
+/// How entries are named that have no place yet. Other URLs may be what a resource is known by, which stays.
+const PLACEHOLDER: &str = "urn:";
+
+/// Plans the edits for links to other entries of a transaction that aren't references: in elements, and in the narrative.
+fn links(node: Node<'_>, resolved: &Resolved, edits: &mut Edits) {
+    for (name, value) in node.entries() {
+        match value.as_str() {
+            Some(text) if LINKS.contains(&&*name) && text.starts_with(PLACEHOLDER) => {
+                if let Some(target) = resolved.get(&*text) {
+                    edits.replace(value, target.clone());
+                }
+            }
+            Some(text) if name == "div" && text.contains(PLACEHOLDER) => {
+                let linked = linked(&text, resolved);
+                if linked != *text {
+                    edits.replace(value, linked);
+                }
+            }
+            Some(_) => {}
+            None => links(value, resolved, edits),
+        }
+    }
+    for item in node.items() {
+        links(item, resolved, edits);
+    }
+}
+
+/// A narrative whose links to other entries lead there.
+fn linked(narrative: &str, resolved: &Resolved) -> String {
+    let mut text = narrative.to_owned();
+    for (placeholder, target) in resolved.iter().filter(|(name, _)| name.starts_with(PLACEHOLDER)) {
+        for (attribute, quote) in [("href", '"'), ("href", '\''), ("src", '"'), ("src", '\'')] {
+            let link = |to: &str| format!("{attribute}={quote}{to}{quote}");
+            text = text.replace(&link(placeholder), &link(target));
+        }
+    }
+    text
+}
+
+/// Plans the edits for references and links to other entries of a transaction.
 pub fn rewrite(resource: Node<'_>, resolved: &Resolved, edits: &mut Edits) {
+    links(resource, resolved, edits);
     // The closure never fails.
     let _ = each_reference(resource, &mut |node| {
         let text = node.as_str().unwrap_or_default();

@@ -57,6 +57,39 @@ async fn unknown_parameters_warn_or_are_refused() {
     assert_eq!(strict.status, 400);
 }
 
+#[tokio::test]
+async fn links_in_a_transaction_lead_to_its_entries() {
+    let service = Service::anonymous(FhirVersion::R4).await;
+    let (file, kept) = (
+        "urn:uuid:61ebe359-bfdc-4613-8bf2-c5e300945f0a",
+        "urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0",
+    );
+    let div = format!("<div xmlns=\"http://www.w3.org/1999/xhtml\"><a href=\"{file}\">{file}</a></div>");
+    let document = json!({
+        "resourceType": "DocumentReference", "id": "d", "status": "current", "text": {"status": "generated", "div": div},
+        "extension": [{"url": "http://example.org/file", "valueUri": file}, {"url": "http://example.org/other", "valueUri": kept}],
+        "identifier": [{"system": "urn:ietf:rfc:3986", "value": file}],
+        "content": [{"attachment": {"contentType": "text/plain", "url": file}}],
+    });
+    let entries = [
+        json!({"fullUrl": file, "resource": {"resourceType": "Binary", "contentType": "text/plain", "data": "YQ=="},
+            "request": request("POST", "Binary")}),
+        json!({"resource": document, "request": request("PUT", "DocumentReference/d")}),
+    ];
+    let answer = service.post("", &bundle("transaction", &entries)).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let location = answer.text("/entry/0/response/location").to_owned();
+    let binary = &location[location.find("Binary/").unwrap()..location.find("/_history").unwrap()];
+    let document = service.get("DocumentReference/d").await;
+    assert_eq!(document.text("/content/0/attachment/url"), binary);
+    assert_eq!(document.text("/extension/0/valueUri"), binary);
+    assert_eq!(document.text("/extension/1/valueUri"), kept);
+    // what says that it is a text stays one
+    assert_eq!(document.text("/identifier/0/value"), file);
+    let linked = format!("<a href=\"{binary}\">{file}</a>");
+    assert!(document.text("/text/div").contains(&linked), "{}", document.body);
+}
+
 fn bundle(kind: &str, entries: &[Value]) -> String {
     json!({"resourceType": "Bundle", "type": kind, "entry": entries}).to_string()
 }

@@ -16,7 +16,10 @@ use crate::terms::Terms;
 use crate::value::unescape;
 
 /// Parameters that aren't served; ignoring them would give wrong answers.
-const LATER: &[&str] = &["_text", "_content", "_query", "_contained", "_containedType"];
+const LATER: &[&str] = &["_query", "_contained", "_containedType"];
+
+/// Parameters of the specification that are as unknown here as they were in Azure.
+const UNKNOWN: &[&str] = &["_text", "_content"];
 
 /// Steps of a chain, forwards and backwards, at most.
 const DEPTH: usize = 8;
@@ -80,6 +83,9 @@ impl Conditions<'_> {
             return Err(SearchError::NotSupported(format!(
                 "The search parameter '{name}' is not supported in this release."
             )));
+        }
+        if UNKNOWN.contains(&code) {
+            return Err(unknown_parameter(name, types));
         }
         match code {
             "_not-referenced" => return self.not_referenced(types, text),

@@ -43,8 +43,8 @@ fn lenient(target: &str, query: &str) -> Result<Search, SearchError> {
 #[case("Observation", "_include=Nothing:subject", 400, "invalid")]
 #[case("Observation", "_include=Observation:status", 400, "invalid")]
 #[case("Observation", "_include=Observation:nothing", 400, "not-supported")]
-#[case("Observation", "_include=Observation", 400, "invalid")]
-#[case("Observation", "_include=Observation:subject:Nothing", 400, "invalid")]
+#[case("Observation", "_include=Observation", 403, "not-supported")]
+#[case("Observation", "_include=Observation:subject:Nothing", 400, "not-supported")]
 #[case("Patient", "_revinclude=Observation:subject:", 400, "invalid")]
 #[case("Patient", "_revinclude:iterate=Observation:subject", 400, "invalid")]
 #[case("Observation", "_include:other=Observation:subject", 403, "not-supported")]
@@ -87,15 +87,29 @@ fn lenient(target: &str, query: &str) -> Result<Search, SearchError> {
 #[case("Patient", "_filter=_id co x", 400, "invalid")]
 #[case("Patient", "_filter=gender.name eq x", 403, "not-supported")]
 #[case("Observation", "_filter=subject.name eq x", 403, "not-supported")]
-#[case("Patient", "_text=x", 403, "not-supported")]
-#[case("Patient", "_content=x", 403, "not-supported")]
+#[case("Patient", "_query=x", 403, "not-supported")]
 #[case("Patient", "_contained=true", 403, "not-supported")]
+#[case("", "_include=Observation:subject", 403, "not-supported")]
+#[case("", "_revinclude:iterate=Observation:subject", 403, "not-supported")]
+#[case("Patient", "_revinclude=Observation", 403, "not-supported")]
+#[case("Patient", "_include=foo", 403, "not-supported")]
+#[case("Observation", "_include=Observation:subject:", 400, "invalid")]
 fn refuses(#[case] target: &str, #[case] query: &str, #[case] status: u16, #[case] code: &str) {
     let error = lenient(target, query).expect_err("refused");
     assert_eq!((error.status(), error.code()), (status, code), "{error}");
 }
 
 #[rstest]
+#[case(
+    "Patient",
+    "_text=mobile",
+    "The search parameter '_text' is not supported for resource type 'Patient'."
+)]
+#[case(
+    "",
+    "_content=mobile",
+    "The search parameter '_content' is not supported for resource type 'Resource'."
+)]
 #[case(
     "Patient",
     "Cookie=Chip",
