@@ -1,8 +1,11 @@
 //! The CapabilityStatement, made from the tables when it is asked for: kept, it would be the largest thing in memory.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use fhir_definitions::{FhirVersion, ResourceType};
-use fhir_search::Parameters;
+use fhir_resource::{Document, Limits};
 use fhir_search::include::Directory;
+use fhir_search::{Access, Parameters};
 
 use super::smart;
 use super::terminology::terminology;
@@ -14,6 +17,7 @@ use crate::http::operation::{SERVED, Served};
 use crate::http::reply::Reply;
 use crate::http::routes;
 use crate::server::Server;
+use crate::terminology::reader;
 
 /// FHIR's codes for what is done with a type (value set type-restful-interaction).
 const OF_TYPES: [&str; 9] = [
@@ -28,8 +32,31 @@ const OF_TYPES: [&str; 9] = [
     "search-type",
 ];
 
+/// Profiles that are named at most.
+const MOST_PROFILES: usize = 1000;
+
+/// URLs of stored profiles by the type that they are of.
+type ByType = BTreeMap<String, BTreeSet<String>>;
+
+/// The profiles that are stored. Without a database the statement says all else.
+async fn profiles(server: &Server) -> ByType {
+    let mut found = ByType::new();
+    let wanted: [(&str, &[&str]); 2] = [("derivation", &["constraint"]), ("kind", &["resource"])];
+    let versions = reader::find_any(server, &Access::All, "StructureDefinition", &wanted, MOST_PROFILES).await;
+    for version in versions.unwrap_or_default() {
+        let Ok(document) = Document::parse(version.body, Limits::default()) else {
+            continue;
+        };
+        let text = |name| document.root().text_of(name).map(std::borrow::Cow::into_owned);
+        if let (Some(of), Some(url)) = (text("type"), text("url")) {
+            found.entry(of).or_default().insert(url);
+        }
+    }
+    found
+}
+
 /// `GET metadata`
-pub fn capabilities(server: &Server, call: &Call<'_>) -> Result<Reply> {
+pub async fn capabilities(server: &Server, call: &Call<'_>) -> Result<Reply> {
     match (call.parameter("mode"), server.version) {
         (None | Some("full" | "normative"), _) => {}
         (Some("terminology"), FhirVersion::R4) => return terminology(server, call),
@@ -39,6 +66,7 @@ pub fn capabilities(server: &Server, call: &Call<'_>) -> Result<Reply> {
             )));
         }
     }
+    let profiles = profiles(server).await;
     let mut json = Json::with_capacity(512 << 10);
     json.object(|json| {
         json.member("resourceType", "CapabilityStatement");
@@ -56,8 +84,17 @@ pub fn capabilities(server: &Server, call: &Call<'_>) -> Result<Reply> {
             json.text("application/json-patch+json");
             json.text("application/fhir+json").text("application/fhir+xml");
         });
+        if server.version == FhirVersion::Stu3 && !profiles.is_empty() {
+            json.name("profile").array(|json| {
+                for url in profiles.values().flatten() {
+                    json.object(|json| {
+                        json.member("reference", url);
+                    });
+                }
+            });
+        }
         json.name("rest").array(|json| {
-            json.object(|json| rest(server, json));
+            json.object(|json| rest(server, &profiles, json));
         });
     });
     Ok(Reply::ok(json.finish()))
@@ -84,7 +121,7 @@ pub fn head(call: &Call<'_>, json: &mut Json) {
     });
 }
 
-fn rest(server: &Server, json: &mut Json) {
+fn rest(server: &Server, profiles: &ByType, json: &mut Json) {
     let known = server.parameters.load();
     json.member("mode", "server");
     if server.cors.is_some() || !server.access.is_anonymous() {
@@ -101,7 +138,7 @@ fn rest(server: &Server, json: &mut Json) {
     json.name("resource").array(|json| {
         let includes = Directory::of(&known).by_type;
         for (of, includes) in server.definitions.resource_types().zip(&includes) {
-            json.object(|json| resource(server, (&known, &served), of, includes, json));
+            json.object(|json| resource(server, (&known, &served, profiles), of, includes, json));
         }
     });
     json.name("interaction").array(|json| {
@@ -149,7 +186,7 @@ fn operation(version: FhirVersion, served: &Served, json: &mut Json) {
 
 fn resource(
     server: &Server,
-    (known, served): (&Parameters, &[&str]),
+    (known, served, profiles): (&Parameters, &[&str], &ByType),
     of: ResourceType,
     (includes, reverse): &(Vec<String>, Vec<String>),
     json: &mut Json,
@@ -159,6 +196,13 @@ fn resource(
     match of.version() {
         FhirVersion::R4 => {
             json.member("profile", profile);
+            if let Some(supported) = profiles.get(of.name()) {
+                json.name("supportedProfile").array(|json| {
+                    for url in supported {
+                        json.text(url);
+                    }
+                });
+            }
         }
         FhirVersion::Stu3 => {
             json.name("profile").object(|json| {

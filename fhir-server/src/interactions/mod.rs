@@ -43,7 +43,7 @@ pub async fn perform(server: &Arc<Server>, interaction: &Interaction, call: &Cal
 /// Everything but bundles, which are made of these.
 async fn single(server: &Arc<Server>, interaction: &Interaction, call: &Call<'_>) -> Result<Reply> {
     match interaction {
-        Interaction::Capabilities => read::shown(server, call, conformance::capabilities(server, call)?),
+        Interaction::Capabilities => read::shown(server, call, conformance::capabilities(server, call).await?),
         Interaction::Versions => Ok(conformance::versions(server, call)),
         Interaction::OpenApi => Ok(openapi::openapi(server.definitions, &call.base)),
         Interaction::SmartConfiguration => conformance::smart_configuration(server),

@@ -283,7 +283,7 @@ pub async fn find(
 }
 
 /// The same, with several values each, one of which is enough, and at most `most` resources.
-async fn find_any(
+pub async fn find_any(
     server: &Server,
     access: &Access,
     of: &str,

@@ -252,3 +252,35 @@ async fn modes() {
         known.len()
     );
 }
+
+#[rstest]
+#[case::r4(FhirVersion::R4, "/rest/0/resource", "supportedProfile")]
+#[case::stu3(FhirVersion::Stu3, "", "profile")]
+#[tokio::test]
+async fn stored_profiles_are_named(#[case] version: FhirVersion, #[case] place: &str, #[case] member: &str) {
+    let service = Service::anonymous(version).await;
+    let named = async || {
+        let statement = service.get("metadata").await.body;
+        let holder = statement.pointer(place).unwrap();
+        let holder = match holder.as_array() {
+            Some(types) => types.iter().find(|of| of["type"] == "Patient").unwrap(),
+            None => holder,
+        };
+        holder[member].clone()
+    };
+    assert_eq!(named().await, Value::Null);
+    let url = "http://example.org/StructureDefinition/our-patient";
+    let profile = json!({
+        "resourceType": "StructureDefinition", "url": url, "name": "OurPatient", "status": "active", "kind": "resource",
+        "abstract": false, "type": "Patient", "derivation": "constraint",
+        "baseDefinition": "http://hl7.org/fhir/StructureDefinition/Patient",
+        "differential": {"element": [{"id": "Patient", "path": "Patient"}]},
+    });
+    let posted = service.post("StructureDefinition", &profile.to_string()).await;
+    assert_eq!(posted.status, 201, "{}", posted.body);
+    let expected = match version {
+        FhirVersion::R4 => json!([url]),
+        FhirVersion::Stu3 => json!([{"reference": url}]),
+    };
+    assert_eq!(named().await, expected);
+}
