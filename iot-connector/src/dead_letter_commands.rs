@@ -29,8 +29,11 @@ pub fn declare() -> Command {
         Arg::new("all")
             .long("all")
             .action(ArgAction::SetTrue)
+            .conflicts_with_all(["id", "stage", "reason", "template"])
             .help("All of them")
     };
+    // one letter, or those that a filter leaves, or all
+    let one = || id().conflicts_with_all(["stage", "reason", "template"]);
     Command::new("dead-letters")
         .about("Lists, shows, replays or discards what could not be used")
         .subcommand_required(true)
@@ -44,14 +47,14 @@ pub fn declare() -> Command {
         .subcommand(
             Command::new("replay")
                 .about("Puts them back into the queue")
-                .arg(id())
+                .arg(one())
                 .args(filters())
                 .arg(all()),
         )
         .subcommand(
             Command::new("discard")
                 .about("Deletes them")
-                .arg(id())
+                .arg(one())
                 .args(filters())
                 .arg(all()),
         )

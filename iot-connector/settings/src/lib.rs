@@ -332,6 +332,7 @@ impl Settings {
         )?;
         within("trace.keep", u64::from(self.trace.keep), 0, 1_000_000)?;
         within("deadLetters.maxCount", self.dead_letters.max_count, 1, 10_000_000)?;
+        within("deadLetters.maxBytes", self.dead_letters.max_bytes, 1, u64::MAX)?;
         self.source.validate()?;
         self.spool.validate(&self.source)?;
         if let Some(rate) = self.capacity.messages_per_second {

@@ -10,7 +10,7 @@ use thiserror::Error;
 use super::{
     FhirError,
     ask::{Ask, Precondition},
-    connection::Connection,
+    connection::{Connection, temporary},
     flights::Flights,
 };
 
@@ -67,7 +67,10 @@ impl FhirClient {
     pub async fn read(&self, kind: &str, id: &str) -> Result<Option<Answer>, FhirError> {
         let (status, answer) = self.flights.send(Ask::get(self.url(&[kind, id], &[]))).await?;
         match status {
-            200..=299 => Ok(Some(answer.into_answer(status))),
+            200..=299 if answer.body["resourceType"] == kind => Ok(Some(answer.into_answer(status))),
+            200..=299 => Err(temporary(format!(
+                "the FHIR server answers a read with something else than a {kind}: is `fhirServer.url` right?"
+            ))),
             410 => Ok(None),
             404 if answer.is_outcome() => Ok(None),
             _ => Err(answer.into_error(status)),
@@ -80,8 +83,13 @@ impl FhirClient {
         if !(200..=299).contains(&status) {
             return Err(answer.into_error(status));
         }
-        let Value::Object(mut bundle) = answer.body else {
-            return Ok(Vec::new());
+        let mut bundle = match answer.body {
+            Value::Object(bundle) if bundle.get("resourceType").is_some_and(|of| of == "Bundle") => bundle,
+            _ => {
+                let reason =
+                    "the FHIR server answers a search with something else than a Bundle: is `fhirServer.url` right?";
+                return Err(temporary(reason.to_owned()));
+            }
         };
         let Some(Value::Array(entries)) = bundle.remove("entry") else {
             return Ok(Vec::new());

@@ -63,12 +63,14 @@ impl Connection {
 
     /// Sends it and reads the answer, whatever its status.
     pub async fn exchange(&self, request: RequestBuilder) -> Result<(u16, Received), FhirError> {
-        let failed = |error: reqwest::Error| FhirError::Temporary {
-            reason: format!(
-                "the FHIR server doesn't answer: {}",
-                daemon::process::describe(&error.without_url())
-            ),
-            wait: Wait::Server(None),
+        let failed = |error: reqwest::Error| {
+            if error.is_builder() {
+                // It is never sent, however long it waits.
+                let outcome = "a name in it is longer than a URL can be".to_owned();
+                return FhirError::Refused { status: 414, outcome };
+            }
+            let reason = daemon::process::describe(&error.without_url());
+            temporary(format!("the FHIR server doesn't answer: {reason}"))
         };
         let response = request.send().await.map_err(failed)?;
         let status = response.status().as_u16();
@@ -80,8 +82,19 @@ impl Connection {
                 .map(str::to_owned)
         };
         let (etag, retry_after) = (text(header::ETAG), text(header::RETRY_AFTER));
-        let body = response.bytes().await.map_err(failed)?;
-        let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        let location = text(header::LOCATION);
+        let bytes = response.bytes().await.map_err(failed)?;
+        let body: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        if (200..=299).contains(&status) && !bytes.trim_ascii().is_empty() && !body["resourceType"].is_string() {
+            return Err(temporary(format!(
+                "the FHIR server answers {status} with something that isn't FHIR: is `fhirServer.url` right, and no page to sign in before it?"
+            )));
+        }
+        if let (300..=399, Some(location)) = (status, location) {
+            return Err(temporary(format!(
+                "the FHIR server answers {status} and names `{location}`: correct `fhirServer.url`"
+            )));
+        }
         let retry_after = retry_after.and_then(|text| delay(&text, jiff::Timestamp::now()));
         Ok((
             status,
@@ -91,6 +104,14 @@ impl Connection {
                 body,
             },
         ))
+    }
+}
+
+/// Nothing can be done about it here.
+pub fn temporary(reason: String) -> FhirError {
+    FhirError::Temporary {
+        reason,
+        wait: Wait::Server(None),
     }
 }
 

@@ -48,7 +48,10 @@ impl FhirError {
             409 | 412 => Self::Conflict,
             500 => temporary(Wait::Request),
             // A missing service: what we ask for always exists in a FHIR server.
-            401 | 403 | 404 | 408 | 425 | 429 | 501..=599 => temporary(Wait::Server(retry_after)),
+            // Another address, another method, another form: settings are wrong and no message is.
+            300..=399 | 401..=408 | 411 | 415 | 421 | 425 | 426 | 429 | 451 | 501..=599 => {
+                temporary(Wait::Server(retry_after))
+            }
             _ => Self::Refused { status, outcome },
         }
     }

@@ -14,9 +14,9 @@ use tokio::sync::oneshot;
 use tracing::warn;
 
 use super::{
-    FhirError, Wait,
+    FhirError,
     ask::{self, Ask, FHIR_JSON},
-    connection::{Connection, Received},
+    connection::{Connection, Received, temporary},
 };
 
 /// Requests in a bundle, at most.
@@ -225,13 +225,6 @@ fn is_throttled(result: &Result) -> bool {
     match result {
         Ok((status, _)) => matches!(status, 429 | 503),
         Err(_) => true,
-    }
-}
-
-fn temporary(reason: String) -> FhirError {
-    FhirError::Temporary {
-        reason,
-        wait: Wait::Server(None),
     }
 }
 

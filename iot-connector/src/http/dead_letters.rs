@@ -32,8 +32,9 @@ pub fn routes(store: Store) -> Router {
         .with_state(store)
 }
 
+/// A condition that isn't understood must not be passed over: more would be deleted than was meant.
 #[derive(Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 struct Listing {
     stage: Option<String>,
     reason: Option<String>,

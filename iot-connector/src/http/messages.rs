@@ -175,10 +175,13 @@ async fn accept(
         Ok(body) => body,
         Err(rejection) => {
             ingest.count_refusal("body");
+            if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                return refusal(StatusCode::PAYLOAD_TOO_LARGE, BodyError::TooLarge(MAX_REQUEST));
+            }
             return refusal(rejection.status(), rejection.body_text());
         }
     };
-    let key = match request_key(&headers, &sender.id, &body) {
+    let key = match request_key(&headers, &uri, &sender.id, &body) {
         Ok(key) => key,
         Err(response) => return *response,
     };
@@ -249,7 +252,7 @@ fn accepted(count: u64, ids: Option<Ids>) -> Response {
 }
 
 /// The key that the sender gave this request, if any. Senders with different credentials don't share theirs.
-fn request_key(headers: &HeaderMap, sender: &str, body: &[u8]) -> Result<Option<RequestKey>, Box<Response>> {
+fn request_key(headers: &HeaderMap, uri: &Uri, sender: &str, body: &[u8]) -> Result<Option<RequestKey>, Box<Response>> {
     let Some(key) = headers.get(IDEMPOTENCY_KEY) else {
         return Ok(None);
     };
@@ -263,8 +266,17 @@ fn request_key(headers: &HeaderMap, sender: &str, body: &[u8]) -> Result<Option<
         .chain_update(key.as_bytes());
     Ok(Some(RequestKey {
         id: id.finalize().to_vec(),
-        digest: Sha256::digest(body).to_vec(),
+        digest: digest(headers, uri, body),
     }))
+}
+
+/// Of all that the sender says: the body, and what stands beside it, the device above all.
+fn digest(headers: &HeaderMap, uri: &Uri, body: &[u8]) -> Vec<u8> {
+    let mut digest = Sha256::new().chain_update(body);
+    for part in context::beside(uri, headers) {
+        digest = digest.chain_update([0]).chain_update(part);
+    }
+    digest.finalize().to_vec()
 }
 
 async fn not_allowed() -> Response {
@@ -287,7 +299,7 @@ fn status_of(error: &BodyError) -> StatusCode {
     match error {
         BodyError::Empty | BodyError::Compressed(_) => StatusCode::BAD_REQUEST,
         BodyError::Encoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        BodyError::TooLarge(_) | BodyError::MessageTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+        BodyError::TooLarge(_) | BodyError::TooMany(_) | BodyError::MessageTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
     }
 }
 

@@ -13,6 +13,8 @@ pub struct BodyLimits {
     pub bytes: usize,
     /// Bytes of one message.
     pub message_bytes: usize,
+    /// Messages: each takes more than its bytes.
+    pub messages: usize,
 }
 
 impl Default for BodyLimits {
@@ -20,6 +22,7 @@ impl Default for BodyLimits {
         Self {
             bytes: 64 << 20,
             message_bytes: 8 << 20,
+            messages: 50_000,
         }
     }
 }
@@ -39,6 +42,9 @@ pub enum BodyError {
     /// Too many bytes.
     #[error("the body has more than {0} bytes: send fewer messages a request")]
     TooLarge(usize),
+    /// Too many messages.
+    #[error("the request has more than {0} messages: send fewer a request")]
+    TooMany(usize),
     /// One message is too long.
     #[error("a message has more than {0} bytes: split it")]
     MessageTooLarge(usize),
@@ -73,6 +79,9 @@ pub fn messages(body: &Bytes, content_type: Option<&str>, limits: &BodyLimits) -
     };
     if messages.is_empty() {
         return Err(BodyError::Empty);
+    }
+    if messages.len() > limits.messages {
+        return Err(BodyError::TooMany(limits.messages));
     }
     if messages.iter().any(|message| message.len() > limits.message_bytes) {
         return Err(BodyError::MessageTooLarge(limits.message_bytes));
@@ -160,10 +169,23 @@ mod tests {
     }
 
     #[test]
+    fn so_many_messages_come_at_once_and_no_more() {
+        let limits = BodyLimits {
+            messages: 3,
+            ..BodyLimits::default()
+        };
+        for (body, fits) in [("1\n2\n3", true), ("1\n2\n3\n4", false), ("[1,2,3,4]", false)] {
+            let found = messages(&Bytes::from(body), None, &limits);
+            assert_eq!(found.is_ok(), fits, "{body}: {found:?}");
+        }
+    }
+
+    #[test]
     fn compressed_bodies_are_bounded() {
         let limits = BodyLimits {
             bytes: 1000,
             message_bytes: 1000,
+            ..BodyLimits::default()
         };
         let gzip = |size: usize| {
             let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());

@@ -1,7 +1,9 @@
 //! What a message's envelope holds beside the body: `Properties` by the sender, `SystemProperties` by us, with the names
 //! that Azure IoT Hub gives them, so that mappings written for it work unchanged.
 
-use axum::http::{HeaderMap, Method, Uri, header};
+use std::borrow::Cow;
+
+use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
@@ -10,6 +12,22 @@ const PROPERTY_PREFIX: &str = "iothub-app-";
 /// A device says in this header which device it is, where one key serves several.
 pub const DEVICE_HEADER: &str = "x-device-id";
 
+/// A header's text: UTF-8, as browsers and most clients write it, though HTTP has Latin-1.
+pub fn header_text(value: &HeaderValue) -> Cow<'_, str> {
+    match std::str::from_utf8(value.as_bytes()) {
+        Ok(text) => text.into(),
+        Err(_) => value.as_bytes().iter().map(|byte| char::from(*byte)).collect(),
+    }
+}
+
+/// What a sender says beside the body: the device, the query and properties, each as it came.
+pub fn beside<'r>(uri: &'r Uri, headers: &'r HeaderMap) -> impl Iterator<Item = &'r [u8]> {
+    let own = |name: &str| name == DEVICE_HEADER || name.starts_with(PROPERTY_PREFIX);
+    let headers = headers.iter().filter(move |(name, _)| own(name.as_str()));
+    let headers = headers.flat_map(|(name, value)| [name.as_str().as_bytes(), value.as_bytes()]);
+    uri.query().map(str::as_bytes).into_iter().chain(headers)
+}
+
 /// JSON text of an object with `Properties` and `SystemProperties` of one request.
 pub fn of_request(method: &Method, uri: &Uri, headers: &HeaderMap, device: Option<&str>, now: Timestamp) -> String {
     let mut properties = Map::new();
@@ -17,8 +35,8 @@ pub fn of_request(method: &Method, uri: &Uri, headers: &HeaderMap, device: Optio
         properties.insert(name, Value::from(value));
     }
     for (name, value) in headers {
-        if let (Some(name), Ok(value)) = (name.as_str().strip_prefix(PROPERTY_PREFIX), value.to_str()) {
-            properties.insert(name.to_owned(), Value::from(value));
+        if let Some(name) = name.as_str().strip_prefix(PROPERTY_PREFIX) {
+            properties.insert(name.to_owned(), Value::from(header_text(value)));
         }
     }
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
@@ -95,12 +113,16 @@ mod tests {
             "2026-01-01T00:00:00Z".parse().unwrap(),
         );
         headers.insert("content-type", "application/json".parse().unwrap());
+        headers.insert("iothub-app-ort", "Zürich".parse().unwrap());
+        headers.insert("iothub-app-latin", HeaderValue::from_bytes(b"Z\xfcrich").unwrap());
         let uri: Uri = "/messages?site=ward%20a&x".parse().unwrap();
         let context = of_request(&Method::POST, &uri, &headers, Some("monitor-1"), Timestamp::UNIX_EPOCH);
         let envelope = Document::envelope(b"{\"hr\": 1.50}", &context).unwrap().to_json(0);
         let expected = json!({
             "Body": {"hr": serde_json::from_str::<Value>("1.50").unwrap()},
-            "Properties": {"site": "ward a", "x": "", "iothub-creation-time-utc": "2026-01-01T00:00:00Z"},
+            "Properties": {
+                "site": "ward a", "x": "", "iothub-creation-time-utc": "2026-01-01T00:00:00Z", "ort": "Zürich", "latin": "Zürich"
+            },
             "SystemProperties": {
                 "method": "POST", "path": "/messages", "content-type": "application/json",
                 "iothub-connection-device-id": "monitor-1", "iothub-enqueuedtime": "1970-01-01T00:00:00Z"

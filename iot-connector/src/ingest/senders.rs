@@ -1,6 +1,6 @@
 //! Who may send messages, and for which device: by connection key, by bearer token, or anyone.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use axum::http::{HeaderMap, header};
 use bearer::ConfigurationError;
@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use thiserror::Error;
 
 use super::{
-    context::DEVICE_HEADER,
+    context::{DEVICE_HEADER, header_text},
     keys::{KeyError, Keys},
     tokens::{TokenError, Tokens},
 };
@@ -69,8 +69,8 @@ impl Senders {
 
     /// Who sends this.
     pub async fn check(&self, headers: &HeaderMap, now: Timestamp) -> Result<Sender, SenderError> {
-        let said = headers.get(DEVICE_HEADER).and_then(|value| value.to_str().ok());
-        let said = said.filter(|device| !device.is_empty()).map(str::to_owned);
+        let said = headers.get(DEVICE_HEADER).map(header_text);
+        let said = said.filter(|device| !device.is_empty()).map(Cow::into_owned);
         if self.keys.is_none() && self.tokens.is_none() {
             return Ok(Sender {
                 id: String::new(),

@@ -65,6 +65,9 @@ pub enum IdentityError {
         /// Identifier in the message.
         patient: String,
     },
+    /// The Encounter belongs to somebody else.
+    #[error("the Encounter with the identifier `{0}` is of another patient than the Device")]
+    PatientEncounterMismatch(String),
     /// An identifier that should be unique isn't.
     #[error("more than one {kind} has the identifier `{identifier}`")]
     MultipleResourcesFound {
@@ -88,6 +91,7 @@ impl IdentityError {
             Self::EncounterIdentityNotDefined => "EncounterIdentityNotDefined",
             Self::PatientIdentityNotDefined => "PatientIdentityNotDefined",
             Self::PatientDeviceMismatch { .. } => "PatientDeviceMismatch",
+            Self::PatientEncounterMismatch(_) => "PatientEncounterMismatch",
             Self::MultipleResourcesFound { .. } => "MultipleResourcesFound",
             Self::Fhir(_) => "FhirServer",
         }
@@ -191,7 +195,7 @@ impl Identities {
             (other, _) => other?,
         };
         let encounter = match encounter {
-            Some(identifier) => Some(find_encounter(fhir, identifier).await?),
+            Some(identifier) => Some(self.find_encounter(fhir, identifier, &identity.patient).await?),
             None => None,
         };
         Ok(Identity { encounter, ..identity })
@@ -213,8 +217,22 @@ impl Identities {
         let Some(patient_name) = blank_is_none(names.patient.as_deref()) else {
             return Err(IdentityError::PatientIdentityNotDefined);
         };
-        let patient_system = self.patient_system.as_deref();
-        let patient = match find_one(fhir, "Patient", patient_system, patient_name).await? {
+        let (patient_system, device_system) = (self.patient_system.as_deref(), self.device_system.as_deref());
+        let patient = find_one(fhir, "Patient", patient_system, patient_name).await?;
+        let device = find_one(fhir, "Device", device_system, &names.device).await?;
+        if let Some(device) = device.as_ref().filter(|device| !device["patient"].is_null()) {
+            // Nothing is made for a device that is somebody else's, whichever way that is said.
+            let patient = patient.as_ref().map(id_of);
+            return match patient.filter(|patient| patient_of(device) == Some(patient)) {
+                Some(patient) => Ok(Identity {
+                    device: id_of(device),
+                    patient,
+                    encounter: None,
+                }),
+                None => Err(mismatch(names, patient_name)),
+            };
+        }
+        let patient = match patient {
             Some(patient) => id_of(&patient),
             None => {
                 let id = hashed_id(patient_system.unwrap_or_default(), patient_name);
@@ -225,8 +243,7 @@ impl Identities {
                 id
             }
         };
-        let device_system = self.device_system.as_deref();
-        let device = match find_one(fhir, "Device", device_system, &names.device).await? {
+        let device = match device {
             None => {
                 let id = hashed_id(device_system.unwrap_or_default(), &names.device);
                 let device = json!({
@@ -236,15 +253,32 @@ impl Identities {
                 fhir.put(&device, Precondition::Absent).await?;
                 id
             }
-            Some(device) if device["patient"]["reference"].is_null() => link(fhir, device, &patient).await?,
-            Some(device) if patient_of(&device) == Some(&patient) => id_of(&device),
-            Some(_) => return Err(mismatch(names, patient_name)),
+            Some(device) => link(fhir, device, &patient).await?,
         };
         Ok(Identity {
             device,
             patient,
             encounter: None,
         })
+    }
+
+    /// The Encounter, which is of nobody else than the patient.
+    async fn find_encounter(
+        &self,
+        fhir: &FhirClient,
+        identifier: &str,
+        patient: &str,
+    ) -> Result<String, IdentityError> {
+        let encounter = find_one(fhir, "Encounter", None, identifier).await?;
+        let encounter = encounter.ok_or_else(|| IdentityError::EncounterNotFound(identifier.to_owned()))?;
+        let subject = encounter["subject"]["reference"].as_str();
+        let other = subject
+            .and_then(|subject| logical_id(subject, "Patient"))
+            .is_some_and(|subject| subject != patient);
+        if other && self.compatibility == Compatibility::Standard {
+            return Err(IdentityError::PatientEncounterMismatch(identifier.to_owned()));
+        }
+        Ok(id_of(&encounter))
     }
 
     async fn refuse_other_patient(
@@ -322,14 +356,6 @@ async fn find_one(
         });
     }
     Ok(first)
-}
-
-async fn find_encounter(fhir: &FhirClient, identifier: &str) -> Result<String, IdentityError> {
-    let encounter = find_one(fhir, "Encounter", None, identifier).await?;
-    encounter
-        .as_ref()
-        .map(id_of)
-        .ok_or_else(|| IdentityError::EncounterNotFound(identifier.to_owned()))
 }
 
 async fn link(fhir: &FhirClient, mut device: Value, patient: &str) -> Result<String, IdentityError> {

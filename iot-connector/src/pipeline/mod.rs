@@ -134,12 +134,12 @@ impl Pipeline {
                 for item in items {
                     cursor = item.seq;
                     for flushed in window.push(item.queued, item) {
-                        self.begin(flushed, lanes, &mut pace).await?;
+                        self.begin(flushed, lanes, &mut pace, heartbeat).await?;
                     }
                 }
             }
             if let Some(flushed) = window.tick(now()) {
-                self.begin(flushed, lanes, &mut pace).await?;
+                self.begin(flushed, lanes, &mut pace, heartbeat).await?;
             }
             if more {
                 continue;
@@ -162,6 +162,7 @@ impl Pipeline {
         items: Vec<Item>,
         lanes: &Arc<Lanes<Place, GroupJob>>,
         pace: &mut Option<Pace>,
+        heartbeat: &Heartbeat,
     ) -> Result<(), PipelineError> {
         let Some(pair) = self.mappings.borrow().clone() else {
             return Ok(());
@@ -169,7 +170,7 @@ impl Pipeline {
         if let Some(pace) = pace {
             tokio::select! {
                 () = self.shutdown.requested() => return Ok(()),
-                () = pace.wait(items.len()) => {}
+                () = pace.wait(items.len(), || heartbeat.beat()) => {}
             }
         }
         let (in_work, metrics) = (self.in_work.clone(), self.metrics.clone());

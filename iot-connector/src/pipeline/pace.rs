@@ -12,6 +12,8 @@ pub struct Pace {
 
 /// Seconds of the rate that may come at once.
 const BURST: f64 = 10.0;
+/// Between two signs of life.
+const SIGN: Duration = Duration::from_secs(1);
 
 impl Pace {
     /// Messages a second.
@@ -24,11 +26,14 @@ impl Pace {
         }
     }
 
-    /// Waits until so many messages may be taken.
-    pub async fn wait(&mut self, messages: usize) {
-        let debt = self.take(messages, Instant::now());
-        if !debt.is_zero() {
-            tokio::time::sleep(debt).await;
+    /// Waits until so many messages may be taken, and says now and then that it does.
+    pub async fn wait(&mut self, messages: usize, alive: impl Fn()) {
+        let mut debt = self.take(messages, Instant::now());
+        while !debt.is_zero() {
+            let part = debt.min(SIGN);
+            tokio::time::sleep(part).await;
+            debt -= part;
+            alive();
         }
     }
 
@@ -50,6 +55,14 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_long_shows_signs_of_life() {
+        let mut pace = Pace::new(200);
+        let signs = std::cell::Cell::new(0);
+        pace.wait(2_000 + 200 * 60, || signs.set(signs.get() + 1)).await;
+        assert!((60..=61).contains(&signs.get()), "{}", signs.get());
+    }
 
     #[test]
     fn what_exceeds_the_rate_waits() {

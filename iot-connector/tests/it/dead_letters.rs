@@ -111,6 +111,13 @@ async fn a_dead_letter_is_replayed_after_the_mapping_was_repaired() {
         .await
         .unwrap();
     assert_eq!(refused.status(), 400, "replaying everything has to be asked for");
+    let misspelt = format!("{}/dead-letters?stage=normalise&resaon=x", connector.management);
+    let refused = client.delete(misspelt).send().await.unwrap();
+    assert_eq!(
+        refused.status(),
+        400,
+        "a condition that isn't known is none to delete by"
+    );
     let of_a_page = reqwest::Client::new()
         .post(format!("{}/dead-letters/replay?all=true", connector.management))
         .header("origin", "https://elsewhere.example")

@@ -27,6 +27,17 @@ async fn a_request_with_a_known_key_is_answered_again_and_not_stored() {
     let (status, answer) = send(&connector, "k1", &one).await;
     assert_eq!(status, 422, "{answer}");
     assert!(answer["error"].as_str().unwrap().contains("another body"), "{answer}");
+    // Another device that happens to use the same key and to say the same.
+    let request = reqwest::Client::new()
+        .post(&connector.messages)
+        .header("idempotency-key", "k1");
+    let other = request
+        .header("x-device-id", "other")
+        .body(two.to_string())
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(other.status(), 422);
     let (status, answer) = send(&connector, &"k".repeat(256), &one).await;
     assert_eq!(status, 400, "{answer}");
     connector.idle().await;
