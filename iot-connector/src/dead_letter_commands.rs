@@ -4,7 +4,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use reqwest::{Method, Url};
 use serde_json::Value;
 
-use crate::management::{self, Failure, ask};
+use crate::management::{self, Failure, ask, say};
 
 /// The subcommand.
 pub fn declare() -> Command {
@@ -71,20 +71,20 @@ pub async fn command(matches: &ArgMatches) -> Result<(), Failure> {
         "list" => list(base, arguments).await,
         "show" => {
             let letter = ask(Method::GET, with_id(base, arguments)).await?;
-            println!("{}", serde_json::to_string_pretty(&letter)?);
+            say!("{}", serde_json::to_string_pretty(&letter)?);
             Ok(())
         }
         "replay" => {
             let mut url = with_id(base, arguments);
             push(&mut url, "replay");
             select(&mut url, arguments);
-            println!("{} replayed", ask(Method::POST, url).await?["replayed"]);
+            say!("{} replayed", ask(Method::POST, url).await?["replayed"]);
             Ok(())
         }
         _ => {
             let mut url = with_id(base, arguments);
             select(&mut url, arguments);
-            println!("{} discarded", ask(Method::DELETE, url).await?["discarded"]);
+            say!("{} discarded", ask(Method::DELETE, url).await?["discarded"]);
             Ok(())
         }
     }
@@ -99,7 +99,7 @@ async fn list(mut url: Url, arguments: &ArgMatches) -> Result<(), Failure> {
         let mut answer = ask(Method::GET, page).await?;
         for letter in answer["deadLetters"].as_array().map_or(&[][..], Vec::as_slice) {
             let text = |name: &str| letter[name].as_str().unwrap_or("-").to_owned();
-            println!(
+            say!(
                 "{}\t{}\t{}\t{}\t{}\t{}",
                 letter["id"],
                 text("died"),

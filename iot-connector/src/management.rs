@@ -1,6 +1,6 @@
 //! Asking a running connector on its management port, for commands.
 
-use std::error::Error;
+use std::{error::Error, fmt, io::Write};
 
 use clap::{Arg, ArgMatches};
 use iot_connector_settings::MANAGEMENT_PORT;
@@ -19,6 +19,21 @@ pub fn argument() -> Arg {
         .env("IOT_CONNECTOR_MANAGEMENT")
         .help("The connector's management address [default: port 9090 of this machine]")
 }
+
+/// Prints a line; whoever reads no further ends the program, without a complaint.
+pub fn print_line(line: fmt::Arguments<'_>) {
+    if writeln!(std::io::stdout().lock(), "{line}").is_err() {
+        std::process::exit(0);
+    }
+}
+
+/// [`print_line`] with the arguments of `println!`.
+macro_rules! say {
+    ($($line:tt)*) => {
+        $crate::management::print_line(format_args!($($line)*))
+    };
+}
+pub(crate) use say;
 
 /// A path there.
 pub fn url(arguments: &ArgMatches, path: &str) -> Result<Url, Failure> {

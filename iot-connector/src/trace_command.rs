@@ -4,7 +4,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::management::{self, Failure, ask};
+use crate::management::{self, Failure, ask, say};
 
 /// The subcommand.
 pub fn declare() -> Command {
@@ -34,13 +34,13 @@ pub async fn command(matches: &ArgMatches) -> Result<(), Failure> {
     };
     let answer = ask(Method::GET, management::url(matches, &path)?).await?;
     if matches.get_flag("json") {
-        println!("{answer:#}");
+        say!("{answer:#}");
         return Ok(());
     }
     match answer.as_array() {
-        Some(pages) if pages.is_empty() => println!("no message is done with yet, or none is kept (`trace.keep`)"),
-        Some(pages) => pages.iter().for_each(|page| print!("{}", describe(page))),
-        None => print!("{}", describe(&answer)),
+        Some(pages) if pages.is_empty() => say!("no message is done with yet, or none is kept (`trace.keep`)"),
+        Some(pages) => pages.iter().for_each(|page| say!("{}", describe(page).trim_end())),
+        None => say!("{}", describe(&answer).trim_end()),
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use clap::{ArgMatches, Command};
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::management::{self, Failure, ask};
+use crate::management::{self, Failure, ask, say};
 
 /// The subcommand.
 pub fn declare() -> Command {
@@ -21,21 +21,21 @@ pub async fn command(matches: &ArgMatches) -> Result<(), Failure> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let shapes = list(&page["shapes"]);
     if shapes.is_empty() {
-        println!("every message since the start matched a template");
+        say!("every message since the start matched a template");
     }
     for shape in shapes {
-        println!(
+        say!(
             "{}\t{}\t{}",
             shape["count"],
             text(&shape["last"]),
             text(&shape["shape"])
         );
         for template in list(&shape["templates"]) {
-            println!("\t{}: {}", text(&template["typeName"]), text(&template["reason"]));
+            say!("\t{}: {}", text(&template["typeName"]), text(&template["reason"]));
         }
     }
     if page["others"] != 0 {
-        println!("{} more of other shapes", page["others"]);
+        say!("{} more of other shapes", page["others"]);
     }
     Ok(())
 }

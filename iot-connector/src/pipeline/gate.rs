@@ -63,7 +63,11 @@ impl Gate {
             return Duration::ZERO;
         };
         match wait {
-            Wait::Request => backoff(tries),
+            Wait::Request => {
+                // Others may succeed, and say so.
+                self.report.fhir_waiting(reason.clone());
+                backoff(tries)
+            }
             Wait::Server(asked) => {
                 self.report.fhir_waiting(reason.clone());
                 let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

@@ -129,9 +129,29 @@ impl Shared {
     pub async fn replay(&self, filter: &DeadLetterFilter) -> Result<u64, SpoolError> {
         let streams = self.streams()?;
         let found = self.scan(filter, 0, u32::MAX).await?;
-        let messages = messages_of(&found);
-        self.publish(messages).await?;
-        delete(&streams, &found).await
+        self.publish(messages_of(&found)).await?;
+        // What else failed of these messages is tried again with them, and would be there twice.
+        let all = DeadLetterFilter::default();
+        let mut others = match filter.id {
+            Some(_) => self.parts_of(&found).await?,
+            None if *filter == all => Vec::new(),
+            None => self.scan(&all, 0, u32::MAX).await?,
+        };
+        let (messages, ids): (HashSet<_>, HashSet<_>) =
+            found.iter().map(|letter| (identity(letter), letter.id)).unzip();
+        others.retain(|other| messages.contains(&identity(other)) && !ids.contains(&other.id));
+        let deleted = delete(&streams, &found).await?;
+        delete(&streams, &others).await?;
+        Ok(deleted)
+    }
+
+    /// All letters of the messages of some.
+    async fn parts_of(&self, letters: &[DeadLetter]) -> Result<Vec<DeadLetter>, SpoolError> {
+        let mut parts = Vec::new();
+        for letter in letters {
+            parts.extend(self.letters_of(letter.position).await?);
+        }
+        Ok(parts)
     }
 
     /// Deletes dead letters; gives how many there were.
@@ -174,14 +194,23 @@ impl Shared {
     }
 }
 
+/// What tells the message of a dead letter from others.
+fn identity(letter: &DeadLetter) -> (Micros, i64, Option<&str>, Option<&[u8]>) {
+    (
+        letter.received,
+        letter.position,
+        letter.context.as_deref(),
+        letter.body.as_deref(),
+    )
+}
+
 /// The messages of dead letters, each once, though several of its parts may have failed. Two that different members took in
 /// within the same microsecond have the same order; what they say tells them apart.
 fn messages_of(letters: &[DeadLetter]) -> Vec<Named> {
     let mut seen = HashSet::new();
     let mut messages = Vec::new();
     for letter in letters {
-        let (context, body) = (letter.context.as_deref(), letter.body.as_deref());
-        if !seen.insert((letter.received, letter.position, context, body)) {
+        if !seen.insert(identity(letter)) {
             continue;
         }
         messages.push(Named {
@@ -192,8 +221,8 @@ fn messages_of(letters: &[DeadLetter]) -> Vec<Named> {
                     position: letter.position,
                 },
                 replay: true,
-                context: context.unwrap_or_default().into(),
-                body: Bytes::copy_from_slice(body.unwrap_or_default()),
+                context: letter.context.as_deref().unwrap_or_default().into(),
+                body: Bytes::copy_from_slice(letter.body.as_deref().unwrap_or_default()),
             },
         });
     }

@@ -394,6 +394,32 @@ mod tests {
         assert_eq!(spool.figures().account().get(Term::Messages), 3);
     }
 
+    #[tokio::test]
+    async fn a_replay_of_one_part_takes_the_others_of_its_message_along() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::open(&folder.path().join("spool"), Keep::default()).unwrap();
+        spool.append(vec![message("bad"), message("worse")], 10).await.unwrap();
+        let finished = spool.read_after(0, 10).unwrap().into_iter().map(|bad| Finished {
+            seq: bad.seq,
+            account: Account::of(&[(Term::Dead, 1)]),
+            faults: vec![fault("no value"), fault("no time")],
+            written: Vec::new(),
+            mapping: "m".into(),
+        });
+        spool.finish(finished.collect()).await.unwrap();
+        spool.flush().await.unwrap();
+        let listed = spool.dead_letters(&DeadLetterFilter::default(), 0, 10).unwrap();
+        assert_eq!(listed.len(), 4);
+        assert_eq!(spool.replay(DeadLetterFilter::one(listed[0].id), 99).await.unwrap(), 1);
+        let left = spool.dead_letters(&DeadLetterFilter::default(), 0, 10).unwrap();
+        assert!(
+            left.iter().all(|letter| letter.message == listed[2].message),
+            "{left:?}"
+        );
+        assert_eq!((left.len(), spool.figures().dead_letters()), (2, 2));
+        assert_eq!(spool.figures().messages(), 1);
+    }
+
     /// The lock goes with the last thread that holds the old spool.
     async fn reopen(path: &Path) -> Spool {
         loop {

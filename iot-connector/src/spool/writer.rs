@@ -356,7 +356,24 @@ fn replay(
     if !sizes.is_empty() {
         change.last_seq = Some(transaction.last_insert_rowid());
     }
-    discard(transaction, filter, change)
+    let places = format!("SELECT DISTINCT position FROM dead_letters WHERE {CONDITION}");
+    let mut places = transaction.prepare_cached(&places)?;
+    let parameters = params![filter.id, filter.stage, filter.reason, filter.template];
+    let places = places
+        .query_map(parameters, |row| row.get::<_, i64>(0))?
+        .collect::<Result<Vec<_>, _>>()?;
+    let replayed = discard(transaction, filter, change)?;
+    // What else failed of these messages is tried again with them, and would be there twice.
+    let mut delete = transaction
+        .prepare_cached("DELETE FROM dead_letters WHERE position = ?1 RETURNING length(body) + length(context)")?;
+    for place in places {
+        let sizes = delete
+            .query_map([place], |row| row.get::<_, i64>(0))?
+            .collect::<Result<Vec<_>, _>>()?;
+        change.dead_letters -= size(sizes.len());
+        change.dead_bytes -= sizes.iter().sum::<i64>();
+    }
+    Ok(replayed)
 }
 
 fn discard(

@@ -14,7 +14,7 @@ async fn messages_wait_for_the_fhir_server_and_none_is_lost() {
     let folder = tempfile::tempdir().unwrap();
     let (fhir, url) = Fhir::start().await;
     let connector = Running::start(settings(folder.path(), &url)).await;
-    for status in [503, 401, 429, 404] {
+    for status in [503, 401, 429, 404, 500] {
         fhir.always(Some(Scripted {
             status,
             retry_after: Some("0"),
@@ -29,7 +29,7 @@ async fn messages_wait_for_the_fhir_server_and_none_is_lost() {
         fhir.always(None);
         connector.idle().await;
     }
-    assert_eq!(fhir.all("Observation").len(), 4);
+    assert_eq!(fhir.all("Observation").len(), 5);
     assert_eq!(connector.dead_letters().await.len(), 0);
     connector.assert_balance().await;
     connector.stop().await;
