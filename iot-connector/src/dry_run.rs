@@ -65,7 +65,8 @@ pub struct Envelope {
     pub system_properties: Map<String, Value>,
 }
 
-/// A dry run on a text with messages; the places of their errors are in that text. A message that is an envelope (`Body` with `Properties` or `SystemProperties`) is
+/// A dry run on a text with messages; the places of their errors are in that text. A message that is an envelope (`Body`
+/// with `Properties` or `SystemProperties`) is
 /// taken as it is; any other gets one as if it came by HTTP.
 pub fn report(
     device: Option<&str>,

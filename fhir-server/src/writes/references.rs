@@ -49,78 +49,89 @@ pub async fn criteria(
         .filter(|_| all_used))
 }
 
-/// Every string member `reference` in `node`, at any depth.
-fn each_reference<'a>(node: Node<'a>, visit: &mut dyn FnMut(Node<'a>) -> Result<()>) -> Result<()> {
+/// A string member, with its name.
+type Visit<'v, 'a> = &'v mut dyn FnMut(&str, Node<'a>) -> Result<()>;
+
+/// Every string member of a wanted name in `node`, at any depth.
+fn each_text<'a>(node: Node<'a>, wanted: fn(&str) -> bool, visit: Visit<'_, 'a>) -> Result<()> {
     for (name, value) in node.entries() {
-        if name == "reference" && value.as_str().is_some() {
-            visit(value)?;
+        if wanted(&name) && value.as_str().is_some() {
+            visit(&name, value)?;
         } else {
-            each_reference(value, visit)?;
+            each_text(value, wanted, visit)?;
         }
     }
-    node.items().try_for_each(|item| each_reference(item, visit))
+    node.items().try_for_each(|item| each_text(item, wanted, visit))
 }
 
-/// Members that are a `uri`, `url`, `oid` or `uuid`: in a transaction they lead to its entries, too.
-const LINKS: &[&str] = &[
-    "url",
-    "uri",
-    "valueUri",
-    "valueUrl",
-    "valueOid",
-    "valueUuid",
-    "instantiatesUri",
-];
+fn is_reference(name: &str) -> bool {
+    name == "reference"
+}
+
+/// What leads to other entries of a transaction: references, elements that are a `uri`, `url`, `oid` or `uuid`, and the
+/// narrative.
+fn leads_on(name: &str) -> bool {
+    matches!(
+        name,
+        "reference"
+            | "url"
+            | "uri"
+            | "valueUri"
+            | "valueUrl"
+            | "valueOid"
+            | "valueUuid"
+            | "instantiatesUri"
+            | NARRATIVE
+    )
+}
+
+const NARRATIVE: &str = "div";
 /// How entries are named that have no place yet. Other URLs may be what a resource is known by, which stays.
 const PLACEHOLDER: &str = "urn:";
 
-/// Plans the edits for links to other entries of a transaction that aren't references: in elements, and in the narrative.
-fn links(node: Node<'_>, resolved: &Resolved, edits: &mut Edits) {
-    for (name, value) in node.entries() {
-        match value.as_str() {
-            Some(text) if LINKS.contains(&&*name) && text.starts_with(PLACEHOLDER) => {
-                if let Some(target) = resolved.get(&*text) {
-                    edits.replace(value, target.clone());
-                }
-            }
-            Some(text) if name == "div" && text.contains(PLACEHOLDER) => {
-                let linked = linked(&text, resolved);
-                if linked != *text {
-                    edits.replace(value, linked);
-                }
-            }
-            Some(_) => {}
-            None => links(value, resolved, edits),
+/// A narrative whose links to other entries lead there; `None` where it has none.
+fn linked(narrative: &str, resolved: &Resolved) -> Option<String> {
+    let mut text = String::new();
+    let mut copied = 0;
+    for (at, _) in narrative.match_indices(PLACEHOLDER) {
+        let (before, link) = narrative.split_at(at);
+        let Some(quote) = ['"', '\''].into_iter().find(|quote| before.ends_with(*quote)) else {
+            continue;
+        };
+        let attribute = &before[..before.len() - 1];
+        if !attribute.ends_with("href=") && !attribute.ends_with("src=") {
+            continue;
+        }
+        let name = link.split(quote).next().unwrap_or(link);
+        if let Some(target) = resolved.get(name) {
+            text.push_str(&narrative[copied..at]);
+            text.push_str(target);
+            copied = at + name.len();
         }
     }
-    for item in node.items() {
-        links(item, resolved, edits);
-    }
-}
-
-/// A narrative whose links to other entries lead there.
-fn linked(narrative: &str, resolved: &Resolved) -> String {
-    let mut text = narrative.to_owned();
-    for (placeholder, target) in resolved.iter().filter(|(name, _)| name.starts_with(PLACEHOLDER)) {
-        for (attribute, quote) in [("href", '"'), ("href", '\''), ("src", '"'), ("src", '\'')] {
-            let link = |to: &str| format!("{attribute}={quote}{to}{quote}");
-            text = text.replace(&link(placeholder), &link(target));
-        }
-    }
-    text
+    (copied > 0).then(|| text + &narrative[copied..])
 }
 
 /// Plans the edits for references and links to other entries of a transaction.
 pub fn rewrite(resource: Node<'_>, resolved: &Resolved, edits: &mut Edits) {
-    links(resource, resolved, edits);
     // The closure never fails.
-    let _ = each_reference(resource, &mut |node| {
+    let _ = each_text(resource, leads_on, &mut |name, node| {
         let text = node.as_str().unwrap_or_default();
-        let (bare, fragment) = text
-            .split_once('#')
-            .map_or((&*text, None), |(bare, rest)| (bare, Some(rest)));
-        if let Some(target) = resolved.get(bare) {
-            let target = fragment.map_or_else(|| target.clone(), |fragment| format!("{target}#{fragment}"));
+        let target = match name {
+            NARRATIVE => linked(&text, resolved),
+            _ if is_reference(name) => {
+                let (bare, fragment) = text
+                    .split_once('#')
+                    .map_or((&*text, None), |(bare, rest)| (bare, Some(rest)));
+                resolved.get(bare).map(|target| match fragment {
+                    Some(fragment) => format!("{target}#{fragment}"),
+                    None => target.clone(),
+                })
+            }
+            _ if text.starts_with(PLACEHOLDER) => resolved.get(&*text).cloned(),
+            _ => None,
+        };
+        if let Some(target) = target {
             edits.replace(node, target);
         }
         Ok(())
@@ -130,7 +141,7 @@ pub fn rewrite(resource: Node<'_>, resolved: &Resolved, edits: &mut Edits) {
 /// Plans the edits for conditional references: each must match exactly one resource.
 pub async fn conditional(server: &Server, resource: Node<'_>, principal: &Principal, edits: &mut Edits) -> Result<()> {
     let mut found: Vec<(Node<'_>, ResourceType, String)> = Vec::new();
-    each_reference(resource, &mut |node| {
+    each_text(resource, is_reference, &mut |_, node| {
         let text = node.as_str().unwrap_or_default();
         // a query of another server's URL is none of ours
         let Some((name, query)) = text.split_once('?').filter(|(name, _)| !name.contains(['/', ':'])) else {

@@ -169,7 +169,8 @@ pub fn try_message(
 ) -> MessageReport {
     let normalised = device.normalise(message);
     // What isn't JSON has this fault and no other.
-    let place = message.parse().err().map(|error| (error.line, error.column));
+    let wrong = normalised.faults.first().and_then(|_| message.parse().err());
+    let place = wrong.map(|error| (error.line, error.column));
     let mut report = MessageReport {
         message: number,
         templates: Vec::new(),

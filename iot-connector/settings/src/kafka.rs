@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::SettingsError;
+use crate::{SettingsError, refuse};
 
 /// Topics of Kafka, or of what speaks its protocol, like Azure Event Hubs. They have to be there. Where reading goes on
 /// is kept in the spool, not at the broker: no consumer group is used.
@@ -49,12 +49,6 @@ pub enum SaslMechanism {
 
 impl Kafka {
     pub(crate) fn validate(&self) -> Result<(), SettingsError> {
-        let refuse = |option, reason: &str| {
-            Err(SettingsError {
-                option,
-                reason: reason.to_owned(),
-            })
-        };
         if self.brokers.is_empty() || !self.brokers.iter().all(|broker| is_broker(broker)) {
             return refuse(
                 "source.kafka.brokers",

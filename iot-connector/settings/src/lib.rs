@@ -287,12 +287,6 @@ pub struct SettingsError {
 impl Settings {
     /// Checks what the types alone can't.
     pub fn validate(&self) -> Result<(), SettingsError> {
-        let refuse = |option, reason: &str| {
-            Err(SettingsError {
-                option,
-                reason: reason.to_owned(),
-            })
-        };
         let url = &self.fhir_server.url;
         if url.is_empty() {
             return refuse("fhirServer.url", "is required: the base URL of the FHIR server");
@@ -354,6 +348,13 @@ impl Settings {
         };
         difference(own, &default).unwrap_or_else(|| Value::Object(serde_json::Map::new()))
     }
+}
+
+fn refuse(option: &'static str, reason: &str) -> Result<(), SettingsError> {
+    Err(SettingsError {
+        option,
+        reason: reason.to_owned(),
+    })
 }
 
 fn within(option: &'static str, value: u64, least: u64, most: u64) -> Result<(), SettingsError> {

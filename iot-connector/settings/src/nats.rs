@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{SettingsError, within};
+use crate::{SettingsError, refuse, within};
 
 /// A stream of NATS JetStream. It has to be there; the consumer is made if it isn't.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -127,13 +127,6 @@ impl Nats {
             u64::from(u16::MAX),
         )
     }
-}
-
-fn refuse(option: &'static str, reason: &str) -> Result<(), SettingsError> {
-    Err(SettingsError {
-        option,
-        reason: reason.to_owned(),
-    })
 }
 
 fn is_server(server: &str) -> bool {

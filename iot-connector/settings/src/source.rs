@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Kafka, Nats, SettingsError, within};
+use crate::{Kafka, Nats, SettingsError, refuse, within};
 
 /// Where messages come from beside HTTP; at most one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -179,12 +179,6 @@ impl Mqtt {
     }
 
     pub(crate) fn validate(&self) -> Result<(), SettingsError> {
-        let refuse = |option, reason: &str| {
-            Err(SettingsError {
-                option,
-                reason: reason.to_owned(),
-            })
-        };
         self.endpoint()?;
         if self.topics.is_empty() || self.topics.iter().any(String::is_empty) {
             return refuse(

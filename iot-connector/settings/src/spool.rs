@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{NatsServers, SettingsError, Source, nats::OF_SPOOL};
+use crate::{NatsServers, SettingsError, Source, nats::OF_SPOOL, refuse};
 
 /// The durable queue between ingest and pipeline, with the dead letters: a file, or streams that several connectors share.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -71,12 +71,6 @@ impl Spool {
     /// Checks what the types alone can't.
     pub(crate) fn validate(&self, source: &Source) -> Result<(), SettingsError> {
         let Some(shared) = &self.shared else { return Ok(()) };
-        let refuse = |option, reason: &str| {
-            Err(SettingsError {
-                option,
-                reason: reason.to_owned(),
-            })
-        };
         match (&shared.nats, &source.nats) {
             (Some(_), Some(_)) => {
                 return refuse(

@@ -10,7 +10,7 @@ use thiserror::Error;
 use super::{
     FhirError,
     ask::{Ask, Precondition},
-    connection::{Connection, temporary},
+    connection::Connection,
     flights::Flights,
 };
 
@@ -68,7 +68,7 @@ impl FhirClient {
         let (status, answer) = self.flights.send(Ask::get(self.url(&[kind, id], &[]))).await?;
         match status {
             200..=299 if answer.body["resourceType"] == kind => Ok(Some(answer.into_answer(status))),
-            200..=299 => Err(temporary(format!(
+            200..=299 => Err(FhirError::server(format!(
                 "the FHIR server answers a read with something else than a {kind}: is `fhirServer.url` right?"
             ))),
             410 => Ok(None),
@@ -88,7 +88,7 @@ impl FhirClient {
             _ => {
                 let reason =
                     "the FHIR server answers a search with something else than a Bundle: is `fhirServer.url` right?";
-                return Err(temporary(reason.to_owned()));
+                return Err(FhirError::server(reason.to_owned()));
             }
         };
         let Some(Value::Array(entries)) = bundle.remove("entry") else {

@@ -11,7 +11,7 @@ use iot_connector_settings::FhirServer;
 use reqwest::{Certificate, Client, Method, RequestBuilder, Url, header};
 use serde_json::Value;
 
-use super::{Answer, ClientError, FhirError, Wait, ask::FHIR_JSON};
+use super::{Answer, ClientError, FhirError, ask::FHIR_JSON};
 
 /// What requests go out with.
 pub struct Connection {
@@ -70,7 +70,7 @@ impl Connection {
                 return FhirError::Refused { status: 414, outcome };
             }
             let reason = daemon::process::describe(&error.without_url());
-            temporary(format!("the FHIR server doesn't answer: {reason}"))
+            FhirError::server(format!("the FHIR server doesn't answer: {reason}"))
         };
         let response = request.send().await.map_err(failed)?;
         let status = response.status().as_u16();
@@ -86,12 +86,12 @@ impl Connection {
         let bytes = response.bytes().await.map_err(failed)?;
         let body: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
         if (200..=299).contains(&status) && !bytes.trim_ascii().is_empty() && !body["resourceType"].is_string() {
-            return Err(temporary(format!(
+            return Err(FhirError::server(format!(
                 "the FHIR server answers {status} with something that isn't FHIR: is `fhirServer.url` right, and no page to sign in before it?"
             )));
         }
         if let (300..=399, Some(location)) = (status, location) {
-            return Err(temporary(format!(
+            return Err(FhirError::server(format!(
                 "the FHIR server answers {status} and names `{location}`: correct `fhirServer.url`"
             )));
         }
@@ -104,14 +104,6 @@ impl Connection {
                 body,
             },
         ))
-    }
-}
-
-/// Nothing can be done about it here.
-pub fn temporary(reason: String) -> FhirError {
-    FhirError::Temporary {
-        reason,
-        wait: Wait::Server(None),
     }
 }
 

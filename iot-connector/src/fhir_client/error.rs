@@ -38,6 +38,14 @@ pub enum Wait {
 }
 
 impl FhirError {
+    /// The whole server is waited for, as long as we think right.
+    pub(super) fn server(reason: String) -> Self {
+        Self::Temporary {
+            reason,
+            wait: Wait::Server(None),
+        }
+    }
+
     /// Sorts an answer that isn't a success.
     pub(super) fn of_status(status: u16, retry_after: Option<Duration>, outcome: String) -> Self {
         let temporary = |wait| Self::Temporary {

@@ -16,7 +16,7 @@ use tracing::warn;
 use super::{
     FhirError,
     ask::{self, Ask, FHIR_JSON},
-    connection::{Connection, Received, temporary},
+    connection::{Connection, Received},
 };
 
 /// Requests in a bundle, at most.
@@ -65,7 +65,7 @@ impl Flights {
         depart(&self.0);
         answered
             .await
-            .unwrap_or_else(|_| Err(temporary("the program ends".to_owned())))
+            .unwrap_or_else(|_| Err(FhirError::server("the program ends".to_owned())))
     }
 }
 
@@ -202,7 +202,7 @@ impl Inner {
         match status {
             200..=299 => ask::answers(received.body, load.len()).ok_or_else(|| {
                 let reason = "the FHIR server answers a batch with something else than as many answers";
-                Refusal::Failed(temporary(reason.to_owned()))
+                Refusal::Failed(FhirError::server(reason.to_owned()))
             }),
             400 | 413 | 422 => Err(Refusal::TooMuch),
             405 | 501 => Err(Refusal::NoBatches(status)),

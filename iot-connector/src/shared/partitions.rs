@@ -9,35 +9,22 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use bytes::Bytes;
 use iot_mapping::{BUCKETS, hash};
-use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
-use super::{Shared, lease::Owner, records::Key, scan::failed, session::lost};
+use super::{
+    Shared,
+    records::{Key, Reading},
+    scan::failed,
+    session::lost,
+};
 use crate::spool::SpoolError;
-
-/// What the store says of a partition.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Reading {
-    /// Who reads it, or did last.
-    owner: Owner,
-    /// All before this offset is in the stream of entries; `None` where nothing was read yet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    next: Option<i64>,
-}
-
-impl Reading {
-    fn encode(&self) -> Bytes {
-        // Plain structs of texts and numbers always serialise.
-        serde_json::to_vec(self).unwrap_or_default().into()
-    }
-}
 
 /// A partition that this process may read, for one turn at its bucket.
 pub struct Claim {
     shared: Arc<Shared>,
-    partition: Arc<str>,
+    /// In the store.
+    key: String,
     bucket: u32,
     turn: u64,
     revision: AtomicU64,
@@ -82,33 +69,36 @@ impl Shared {
                     (found.revision, before.next)
                 }
             };
-            let reading = Reading {
-                owner: self.me.clone(),
-                next,
-            };
-            match streams.keys.update(&key, reading.encode(), revision).await {
-                Ok(revision) => {
-                    info!(
-                        partition = &**partition,
-                        offset = next,
-                        "this connector reads the partition"
-                    );
-                    let claim = Claim {
-                        shared: self.clone(),
-                        partition: partition.clone(),
-                        bucket,
-                        turn,
-                        revision: AtomicU64::new(revision),
-                        over: AtomicBool::new(false),
-                    };
-                    return Ok(Some((claim, next)));
-                }
-                // Whoever had it before stored something in between.
-                Err(error) if lost(&error) => {}
-                Err(error) => return Err(failed(&error)),
+            // Where that is refused, whoever had it before stored something in between.
+            if let Some(revision) = self.tell_reading(&key, next, revision).await? {
+                info!(
+                    partition = &**partition,
+                    offset = next,
+                    "this connector reads the partition"
+                );
+                let claim = Claim {
+                    shared: self.clone(),
+                    key,
+                    bucket,
+                    turn,
+                    revision: AtomicU64::new(revision),
+                    over: AtomicBool::new(false),
+                };
+                return Ok(Some((claim, next)));
             }
         }
         Ok(None)
+    }
+
+    /// Stores from where we read a partition; gives the new revision, or nothing where somebody else wrote since.
+    async fn tell_reading(&self, key: &str, next: Option<i64>, revision: u64) -> Result<Option<u64>, SpoolError> {
+        let owner = self.me.clone();
+        let reading = Reading { owner, next };
+        match self.streams()?.keys.update(key, reading.encode(), revision).await {
+            Ok(revision) => Ok(Some(revision)),
+            Err(error) if lost(&error) => Ok(None),
+            Err(error) => Err(failed(&error)),
+        }
     }
 }
 
@@ -121,23 +111,13 @@ impl Claim {
     /// All before an offset is in the stream of entries. What can't be stored because somebody else reads the partition now
     /// ends the claim.
     pub async fn store(&self, next: i64) -> Result<(), SpoolError> {
-        let streams = self.shared.streams()?;
-        let key = Key::Partition(self.partition.to_string()).text();
-        let reading = Reading {
-            owner: self.shared.me.clone(),
-            next: Some(next),
-        };
         let revision = self.revision.load(Ordering::Acquire);
-        match streams.keys.update(&key, reading.encode(), revision).await {
-            Ok(revision) => self.revision.store(revision, Ordering::Release),
-            Err(error) if lost(&error) => {
-                warn!(
-                    partition = &*self.partition,
-                    "another connector reads this partition now"
-                );
+        match self.shared.tell_reading(&self.key, Some(next), revision).await? {
+            Some(revision) => self.revision.store(revision, Ordering::Release),
+            None => {
+                warn!(key = self.key, "another connector reads this partition now");
                 self.over.store(true, Ordering::Release);
             }
-            Err(error) => return Err(failed(&error)),
         }
         Ok(())
     }

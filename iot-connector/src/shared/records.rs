@@ -64,14 +64,35 @@ pub struct Record {
 impl Record {
     /// The bytes of it.
     pub fn encode(&self) -> Bytes {
-        // Plain structs of texts and numbers always serialise.
-        serde_json::to_vec(self).unwrap_or_default().into()
+        encode(self)
     }
 
     /// A record from its bytes.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         serde_json::from_slice(bytes).ok()
     }
+}
+
+/// Who reads a partition, and from where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reading {
+    /// Whoever reads it, or did last.
+    pub owner: Owner,
+    /// All before this offset is in the stream of entries; `None` where nothing was read yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<i64>,
+}
+
+impl Reading {
+    /// The bytes of it.
+    pub fn encode(&self) -> Bytes {
+        encode(self)
+    }
+}
+
+fn encode(record: &impl Serialize) -> Bytes {
+    // Plain structs of texts and numbers always serialise.
+    serde_json::to_vec(record).unwrap_or_default().into()
 }
 
 /// The figures of an account by the names of their terms.

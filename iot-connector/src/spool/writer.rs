@@ -356,24 +356,15 @@ fn replay(
     if !sizes.is_empty() {
         change.last_seq = Some(transaction.last_insert_rowid());
     }
-    let places = format!("SELECT DISTINCT position FROM dead_letters WHERE {CONDITION}");
-    let mut places = transaction.prepare_cached(&places)?;
+    let count = format!("SELECT count(*) FROM dead_letters WHERE {CONDITION}");
     let parameters = params![filter.id, filter.stage, filter.reason, filter.template];
-    let places = places
-        .query_map(parameters, |row| row.get::<_, i64>(0))?
-        .collect::<Result<Vec<_>, _>>()?;
-    let replayed = discard(transaction, filter, change)?;
+    let replayed: i64 = transaction
+        .prepare_cached(&count)?
+        .query_row(parameters, |row| row.get(0))?;
     // What else failed of these messages is tried again with them, and would be there twice.
-    let mut delete = transaction
-        .prepare_cached("DELETE FROM dead_letters WHERE position = ?1 RETURNING length(body) + length(context)")?;
-    for place in places {
-        let sizes = delete
-            .query_map([place], |row| row.get::<_, i64>(0))?
-            .collect::<Result<Vec<_>, _>>()?;
-        change.dead_letters -= size(sizes.len());
-        change.dead_bytes -= sizes.iter().sum::<i64>();
-    }
-    Ok(replayed)
+    let of_the_messages = format!("position IN (SELECT position FROM dead_letters WHERE {CONDITION})");
+    remove(transaction, &of_the_messages, filter, change)?;
+    Ok(replayed.unsigned_abs())
 }
 
 fn discard(
@@ -381,7 +372,17 @@ fn discard(
     filter: &DeadLetterFilter,
     change: &mut Change,
 ) -> Result<u64, rusqlite::Error> {
-    let sql = format!("DELETE FROM dead_letters WHERE {CONDITION} RETURNING length(body) + length(context)");
+    remove(transaction, CONDITION, filter, change)
+}
+
+/// Deletes the dead letters of a condition on the filter's parts; gives how many there were.
+fn remove(
+    transaction: &Transaction<'_>,
+    condition: &str,
+    filter: &DeadLetterFilter,
+    change: &mut Change,
+) -> Result<u64, rusqlite::Error> {
+    let sql = format!("DELETE FROM dead_letters WHERE {condition} RETURNING length(body) + length(context)");
     let mut delete = transaction.prepare_cached(&sql)?;
     let parameters = params![filter.id, filter.stage, filter.reason, filter.template];
     let sizes = delete

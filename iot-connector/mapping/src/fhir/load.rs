@@ -6,7 +6,7 @@ use super::{Aggregation, Code, ComponentMapping, Concept, FhirMapping, FhirTempl
 use crate::{
     device::Loaded,
     json::{Document, Id, Value},
-    observation::MOST_SLOTS,
+    observation::{MOST_SLOTS, SampledDataError, slots},
     template::{Compatibility, Inner, Loader, Member, Problem, TemplateError, is_type},
 };
 
@@ -253,22 +253,15 @@ struct Rules {
 
 /// Whether points at this distance, in milliseconds, can fill an Observation.
 fn usable(distance: &str, period: Period) -> Result<(), String> {
-    let Some(distance) = distance
-        .parse::<f64>()
-        .ok()
-        .filter(|distance| distance.is_finite() && *distance > 0.0)
-    else {
-        return Err("SampledData needs a `defaultPeriod` in milliseconds, greater than 0".to_owned());
-    };
-    let minutes = match period {
-        Period::Hourly => 60.0,
-        Period::Daily => 1440.0,
-        Period::Single | Period::Correlation | Period::Other(_) => return Ok(()),
-    };
-    if minutes * 60_000.0 / distance > f64::from(MOST_SLOTS) {
-        return Err(format!(
+    let minutes = period.minutes().max(0);
+    match slots(i128::from(minutes) * MINUTE - 100, distance) {
+        Ok(_) => Ok(()),
+        Err(SampledDataError::TooMany(_)) => Err(format!(
             "a `defaultPeriod` of {distance} ms makes more than {MOST_SLOTS} points in {minutes} minutes: raise it, or take a shorter periodInterval"
-        ));
+        )),
+        Err(_) => Err("SampledData needs a `defaultPeriod` in milliseconds, greater than 0".to_owned()),
     }
-    Ok(())
 }
+
+/// In nanoseconds.
+const MINUTE: i128 = 60_000_000_000;

@@ -131,15 +131,7 @@ impl<'a> Document<'a> {
 
     /// Elements of an array or values of an object's members.
     pub fn children(&self, id: Id) -> impl Iterator<Item = Id> {
-        let end = self.nodes[id].end;
-        let mut next = id + 1;
-        std::iter::from_fn(move || {
-            let child = next;
-            (child < end).then(|| {
-                next = self.nodes[child].end;
-                child
-            })
-        })
+        siblings(&self.nodes, id + 1, self.nodes[id].end)
     }
 
     /// The value of an object's member; of several with one name, the last.
@@ -192,6 +184,18 @@ impl<'a> Document<'a> {
                 .into(),
         }
     }
+}
+
+/// The nodes from the first to before `end`, without what is in them.
+fn siblings(nodes: &[Node<'_>], first: Id, end: Id) -> impl Iterator<Item = Id> {
+    let mut next = first;
+    std::iter::from_fn(move || {
+        let node = next;
+        (node < end).then(|| {
+            next = nodes[node].end;
+            node
+        })
+    })
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Id, Node};
+use super::{Id, Node, siblings};
 
 /// Objects with more members are looked through by a hash.
 const FEW: usize = 24;
@@ -57,15 +57,9 @@ fn repeats(nodes: &[Node<'_>], object: Id) -> bool {
     false
 }
 
+/// The last object has no end yet.
 fn members(nodes: &[Node<'_>], object: Id) -> impl Iterator<Item = Id> {
-    let mut next = object + 1;
-    std::iter::from_fn(move || {
-        let member = next;
-        (member < nodes.len()).then(|| {
-            next = nodes[member].end;
-            member
-        })
-    })
+    siblings(nodes, object + 1, nodes.len())
 }
 
 #[cfg(test)]

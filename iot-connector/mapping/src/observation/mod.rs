@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use thiserror::Error;
 
-pub(crate) use sampled_data::MOST_SLOTS;
+pub(crate) use sampled_data::{MOST_SLOTS, slots};
 pub use sampled_data::{SampledDataError, build as build_sampled_data, parse as parse_sampled_data};
 pub use values::decimal;
 

@@ -78,16 +78,11 @@ pub fn parse(data: &str, start: Timestamp, period: &str) -> Result<Vec<(Timestam
 impl Series {
     /// Gaps from `start` to `end`.
     pub(super) fn new(start: Timestamp, end: Timestamp, period: &str) -> Result<Self, SampledDataError> {
-        let step = step(period)?;
-        let count = (end.as_nanosecond() - start.as_nanosecond()).max(0) / step + 1;
-        if count > i128::from(MOST_SLOTS) {
-            return Err(SampledDataError::TooMany(period.to_owned()));
-        }
-        let count = usize::try_from(count).unwrap_or_default();
+        let count = slots(end.as_nanosecond() - start.as_nanosecond(), period)?;
         Ok(Self {
             start,
             period: period.to_owned(),
-            step,
+            step: step(period)?,
             slots: vec![None; count],
         })
     }
@@ -181,6 +176,15 @@ impl Series {
         }
         data
     }
+}
+
+/// How many slots so many nanoseconds have.
+pub(crate) fn slots(span: i128, period: &str) -> Result<usize, SampledDataError> {
+    let count = span.max(0) / step(period)? + 1;
+    if count > i128::from(MOST_SLOTS) {
+        return Err(SampledDataError::TooMany(period.to_owned()));
+    }
+    Ok(usize::try_from(count).unwrap_or_default())
 }
 
 /// Nanoseconds between points.

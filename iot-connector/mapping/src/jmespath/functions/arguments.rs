@@ -55,34 +55,26 @@ impl<'a> Arguments<'a> {
 
     /// A number.
     pub fn number(&self, index: usize) -> Result<&'a Number, EvaluationError> {
-        match self.value(index) {
-            Variable::Number(number) => Ok(number),
-            _ => Err(self.wrong(index, "number")),
-        }
+        self.one(index, "number", number)
     }
 
     /// A text.
     pub fn text(&self, index: usize) -> Result<&'a str, EvaluationError> {
-        match self.value(index) {
-            Variable::String(text) => Ok(text),
-            _ => Err(self.wrong(index, "string")),
-        }
+        self.one(index, "string", text)
     }
 
     /// A list.
     pub fn list(&self, index: usize) -> Result<&'a [Rcvar], EvaluationError> {
-        match self.value(index) {
-            Variable::Array(elements) => Ok(elements),
-            _ => Err(self.wrong(index, "array")),
-        }
+        self.one(index, "array", list)
     }
 
     /// An object.
     pub fn object(&self, index: usize) -> Result<&'a Members, EvaluationError> {
-        match self.value(index) {
-            Variable::Object(members) => Ok(members),
-            _ => Err(self.wrong(index, "object")),
-        }
+        self.one(index, "object", object)
+    }
+
+    fn one<T>(&self, index: usize, expected: &str, of: fn(&'a Variable) -> Option<T>) -> Result<T, EvaluationError> {
+        of(self.value(index)).ok_or_else(|| self.wrong(index, expected))
     }
 
     /// A list of numbers.
@@ -111,10 +103,7 @@ impl<'a> Arguments<'a> {
     }
 
     fn elements<T>(&self, index: usize, of: fn(&'a Variable) -> Option<T>) -> Option<Vec<T>> {
-        match self.value(index) {
-            Variable::Array(elements) => elements.iter().map(|element| of(element)).collect(),
-            _ => None,
-        }
+        list(self.value(index))?.iter().map(|element| of(element)).collect()
     }
 
     /// An expression, to be evaluated on data.
@@ -154,6 +143,20 @@ fn number(value: &Variable) -> Option<&Number> {
 fn text(value: &Variable) -> Option<&str> {
     match value {
         Variable::String(text) => Some(text),
+        _ => None,
+    }
+}
+
+fn list(value: &Variable) -> Option<&[Rcvar]> {
+    match value {
+        Variable::Array(elements) => Some(elements),
+        _ => None,
+    }
+}
+
+fn object(value: &Variable) -> Option<&Members> {
+    match value {
+        Variable::Object(members) => Some(members),
         _ => None,
     }
 }
