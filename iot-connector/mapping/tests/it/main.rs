@@ -1,5 +1,6 @@
 //! The mapping as a whole: what people get by default, and what `compatibility: upstream` switches back.
 
+mod compliance;
 mod decisions;
 mod jmespath;
 mod languages;
