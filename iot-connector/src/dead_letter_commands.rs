@@ -139,3 +139,23 @@ fn select(url: &mut Url, arguments: &ArgMatches) {
         url.query_pairs_mut().append_pair("all", "true");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::one("discard 2", true)]
+    #[case::a_filter("discard --reason NotFound --stage identity", true)]
+    #[case::all("replay --all", true)]
+    #[case::one_and_a_filter("discard 2 --reason NotFound", false)]
+    #[case::one_and_all("replay 1 --all", false)]
+    #[case::a_filter_and_all("discard --template hr --all", false)]
+    fn what_is_meant_is_said_in_one_way(#[case] arguments: &str, #[case] taken: bool) {
+        let words = std::iter::once("dead-letters").chain(arguments.split(' '));
+        let matches = declare().try_get_matches_from(words);
+        assert_eq!(matches.is_ok(), taken, "{matches:?}");
+    }
+}

@@ -124,6 +124,7 @@ async fn a_replaced_patient_leads_to_the_other() {
     let lenient = service.get("Patient/old/$everything").await;
     let text = "The patient with id `old` is no longer relevant. Use patient with id `a` instead.";
     assert_eq!(lenient.text("/entry/0/resource/issue/0/diagnostics"), text);
+    assert_eq!(lenient.text("/entry/0/resource/issue/0/code"), "conflict");
     service.client = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .build()

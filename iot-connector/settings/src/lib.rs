@@ -426,6 +426,7 @@ mod tests {
     #[case::mqtt_user(with_mqtt(&json!({"address": "mqtt://b", "topics": ["t"], "clientId": "c", "passwordFile": "p"})), "source.mqtt.usernameFile")]
     #[case::window(json!({"anonymous": true, "fhirServer": {"url": "http://x"}, "window": {"flushSeconds": 901}}), "window.flushSeconds")]
     #[case::capacity(json!({"anonymous": true, "fhirServer": {"url": "http://x"}, "capacity": {"messagesPerSecond": 199}}), "capacity.messagesPerSecond")]
+    #[case::dead_letters(json!({"anonymous": true, "fhirServer": {"url": "http://x"}, "deadLetters": {"maxBytes": 0}}), "deadLetters.maxBytes")]
     fn bounds_are_kept(#[case] file: Value, #[case] option: &str) {
         assert_eq!(
             serde_json::from_value::<Settings>(file)

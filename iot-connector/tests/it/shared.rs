@@ -398,6 +398,27 @@ async fn dead_letters_are_those_of_all() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replay_of_one_part_takes_the_others_of_its_message_along() {
+    let ward = Ward::open().await;
+    let one = Running::start(ward.member("vitals-0")).await;
+    let mut twice_wrong = message(0);
+    twice_wrong["heartrate"] = json!("slow");
+    twice_wrong["steps"] = json!("many");
+    publish(&ward.server.jetstream().await, "devices.d", twice_wrong, &[]).await;
+    let letters = until(async || Some(one.dead_letters().await).filter(|letters| letters.len() == 2)).await;
+    assert_balance(&one.management, 1).await;
+    let replay = format!("{}/dead-letters/{}/replay", one.management, letters[0]["id"]);
+    let answer = reqwest::Client::new().post(&replay).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_balance(&one.management, 2).await;
+    let ids = |letters: &[Value]| letters.iter().map(|letter| letter["id"].clone()).collect::<Vec<_>>();
+    let again = one.dead_letters().await;
+    assert_eq!(again.len(), 2, "{again:?}");
+    assert!(ids(&again).iter().all(|id| !ids(&letters).contains(id)), "{again:?}");
+    one.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn http_alone_tells_whether_its_streams_are_there() {
     let mut ward = Ward::open().await;
     let one = Running::start(ward.sharing(settings(ward.folder.path(), &ward.url), "vitals-0")).await;
