@@ -401,6 +401,7 @@ async fn dead_letters_are_those_of_all() {
 async fn a_replay_of_one_part_takes_the_others_of_its_message_along() {
     let ward = Ward::open().await;
     let one = Running::start(ward.member("vitals-0")).await;
+    holds(&one.management, |held| held == 256).await;
     let mut twice_wrong = message(0);
     twice_wrong["heartrate"] = json!("slow");
     twice_wrong["steps"] = json!("many");
