@@ -16,7 +16,8 @@ const REMEMBERED: usize = 50_000;
 #[derive(Debug, Default)]
 pub struct Values {
     known: HashMap<String, i64>,
-    fresh: Vec<String>,
+    /// What was added since a savepoint; `None`: there is none.
+    fresh: Option<Vec<String>>,
 }
 
 impl Values {
@@ -34,7 +35,9 @@ impl Values {
         let number = match found {
             Some(number) => number,
             None => {
-                self.fresh.push(text.to_owned());
+                if let Some(fresh) = &mut self.fresh {
+                    fresh.push(text.to_owned());
+                }
                 connection
                     .prepare_cached("INSERT INTO val (text, sys) VALUES (?1, ?2)")?
                     .insert((own, system))?
@@ -47,21 +50,26 @@ impl Values {
         Ok(number)
     }
 
-    /// Where a set begins.
+    /// A savepoint.
     pub fn begin(&mut self) {
-        self.fresh.clear();
+        self.fresh = Some(Vec::new());
     }
 
-    /// The set was rolled back: what it added isn't there.
+    /// It is released.
+    pub fn keep(&mut self) {
+        self.fresh = None;
+    }
+
+    /// It is rolled back: what was added since isn't there.
     pub fn roll_back(&mut self) {
-        for text in self.fresh.drain(..) {
+        for text in self.fresh.take().into_iter().flatten() {
             self.known.remove(&text);
         }
     }
 
     /// The whole batch was rolled back.
     pub fn forget(&mut self) {
-        self.known.clear();
+        *self = Self::default();
     }
 }
 
@@ -250,4 +258,38 @@ fn each<P: Params>(connection: &Connection, sql: &str, rows: impl Iterator<Item 
     }
     let mut statement = connection.prepare_cached(sql)?;
     rows.try_for_each(|row| statement.execute(row).map(|_| ()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_writer_remembers_so_many_texts_and_no_more() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection
+            .execute_batch(
+                "CREATE TABLE val (id INTEGER PRIMARY KEY, text TEXT, sys INTEGER); CREATE INDEX v ON val (text, sys)",
+            )
+            .unwrap();
+        let mut values = Values::default();
+        let write = |values: &mut Values, texts: std::ops::Range<usize>| {
+            for text in texts {
+                values.number(&connection, &format!("text {text}")).unwrap();
+            }
+        };
+        write(&mut values, 0..REMEMBERED + 10);
+        assert_eq!((values.known.len(), &values.fresh), (10, &None), "without a savepoint");
+        values.begin();
+        write(&mut values, 0..20);
+        assert_eq!(values.fresh, Some(Vec::new()), "they are there already");
+        write(&mut values, REMEMBERED + 10..REMEMBERED + 12);
+        assert_eq!(values.fresh.as_ref().map(Vec::len), Some(2));
+        values.roll_back();
+        assert_eq!((values.known.len(), &values.fresh), (30, &None));
+        values.begin();
+        write(&mut values, REMEMBERED + 20..REMEMBERED + 22);
+        values.keep();
+        assert_eq!((values.known.len(), &values.fresh), (32, &None));
+    }
 }

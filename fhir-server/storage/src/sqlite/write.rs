@@ -266,6 +266,7 @@ impl Writer {
             self.values.roll_back();
         }
         self.statement("RELEASE one")?;
+        self.values.keep();
         Ok(answer)
     }
 
