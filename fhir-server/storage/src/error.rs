@@ -13,6 +13,9 @@ pub enum OpenError {
     /// Another process has it.
     #[error("the database `{0}` is in use by another process; stop that one first, a SQLite database has one server")]
     Locked(PathBuf),
+    /// The file is somebody else's.
+    #[error("`{0}` is a database of something else, and is left as it is: name another file")]
+    Foreign(PathBuf),
     /// Written by a newer program.
     #[error("the database has schema {found}, this release knows schemas up to {known}; run the newer release")]
     Newer {

@@ -21,6 +21,12 @@ pub enum SpoolError {
         /// Why.
         source: io::Error,
     },
+    /// The file is somebody else's.
+    #[error("`{path}` is a database of something else, and is left as it is: name another file in `spool.path`")]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
     /// A newer release wrote the file.
     #[error("spool `{path}` has schema {found}, this release knows up to {known}: use a newer release")]
     Newer {

@@ -12,6 +12,8 @@ use rusqlite::Connection;
 
 use super::{Account, Figures, SpoolError, Term};
 
+/// In the header of a spool's file, so that no other database is taken for one: `FIoT`.
+const APPLICATION: i32 = 0x4649_6F54;
 /// Raised with every change of the tables.
 const VERSION: i64 = 4;
 
@@ -91,7 +93,11 @@ pub(super) fn configure(connection: &Connection) -> Result<(), SpoolError> {
 }
 
 pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), SpoolError> {
+    if !is_ours(connection)? {
+        return Err(SpoolError::Foreign { path: path.to_owned() });
+    }
     configure(connection)?;
+    connection.pragma_update(None, "application_id", APPLICATION)?;
     let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     match found {
         VERSION => Ok(()),
@@ -111,6 +117,17 @@ pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), Sp
             known: VERSION,
         }),
     }
+}
+
+/// Whether the file is a spool, or empty. Those of early releases aren't marked.
+fn is_ours(connection: &Connection) -> Result<bool, SpoolError> {
+    let application: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    let (tables, own): (u32, u32) = connection.query_row(
+        "SELECT count(*), count(*) FILTER (WHERE name IN ('messages', 'dead_letters', 'account', 'figures')) FROM sqlite_schema WHERE type = 'table'",
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    Ok(application == APPLICATION || application == 0 && (tables == 0 || own == 4))
 }
 
 pub(super) fn figures(connection: &Connection) -> Result<Figures, SpoolError> {
@@ -144,4 +161,45 @@ pub(super) fn figures(connection: &Connection) -> Result<Figures, SpoolError> {
         last_received: AtomicI64::new(last),
         account: Mutex::new(account),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn database(folder: &tempfile::TempDir, script: &str) -> Connection {
+        let path = folder.path().join("file");
+        let _ = std::fs::remove_file(&path);
+        let connection = Connection::open(path).unwrap();
+        connection.execute_batch(script).unwrap();
+        connection
+    }
+
+    #[test]
+    fn only_a_spool_or_an_empty_file_is_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let early = format!("{TABLES} PRAGMA user_version = 1;");
+        for usable in ["", &early] {
+            let mut connection = database(&folder, usable);
+            prepare(&mut connection, Path::new("file")).unwrap();
+            prepare(&mut connection, Path::new("file")).unwrap();
+            let mark: i32 = connection
+                .query_row("PRAGMA application_id", [], |row| row.get(0))
+                .unwrap();
+            assert_eq!(mark, APPLICATION);
+        }
+        for foreign in [
+            "CREATE TABLE people (name TEXT);",
+            "CREATE TABLE messages (text TEXT); PRAGMA user_version = 4;",
+            "PRAGMA application_id = 1;",
+        ] {
+            let mut connection = database(&folder, foreign);
+            let error = prepare(&mut connection, Path::new("file")).unwrap_err();
+            assert!(matches!(error, SpoolError::Foreign { .. }), "{foreign}: {error}");
+            let mode: String = connection
+                .query_row("PRAGMA journal_mode", [], |row| row.get(0))
+                .unwrap();
+            assert_eq!(mode, "delete", "{foreign}: it is left as it was");
+        }
+    }
 }

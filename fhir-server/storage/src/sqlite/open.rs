@@ -44,6 +44,7 @@ pub fn open(path: &Path, version: FhirVersion, readers: usize) -> Result<Opened,
     }
     let lock = lock::take(path)?;
     let mut connection = connect(path)?;
+    schema::verify(&connection, path)?;
     // FULL: a commit is on disk when it returns. The writer folds the log into the file itself, between batches.
     connection.execute_batch(
         "PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; \

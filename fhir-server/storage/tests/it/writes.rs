@@ -193,6 +193,32 @@ async fn a_database_has_one_server_one_version_and_no_future() {
 }
 
 #[tokio::test]
+async fn a_database_of_something_else_is_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("other.db");
+    let options = StoreOptions {
+        database: Database::Sqlite(path.clone()),
+        version: FhirVersion::R4,
+        readers: 1,
+        statement: std::time::Duration::MAX,
+    };
+    let database = rusqlite::Connection::open(&path).unwrap();
+    for script in [
+        "CREATE TABLE people (name TEXT)",
+        "DROP TABLE people; PRAGMA application_id = 1",
+    ] {
+        database.execute_batch(script).unwrap();
+        let opened = Store::open(&options).await;
+        assert!(matches!(opened, Err(OpenError::Foreign(_))), "{script}");
+        let mode: String = database.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
+        assert_eq!(mode, "delete", "{script}");
+    }
+    database.execute_batch("PRAGMA application_id = 0").unwrap();
+    drop(database);
+    drop(Store::open(&options).await.unwrap());
+}
+
+#[tokio::test]
 async fn the_log_is_folded_into_the_database_while_writes_go_on() {
     let fixture = Fixture::new(Engine::Sqlite).await;
     // text that doesn't compress: 40 MB of it
