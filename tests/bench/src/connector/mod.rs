@@ -1,6 +1,7 @@
 //! Devices, the connector and the FHIR server together on this machine: how long a reading takes from the device into its
 //! Observation, what both programs use, and whether everything that was sent is there in the end.
 
+mod away;
 mod ingest;
 mod kills;
 mod shared;
@@ -38,7 +39,7 @@ pub struct Options {
         long,
         value_enum,
         value_delimiter = ',',
-        default_value = "together,ingest,groups,poison,kills,shared,shared-kills,kafka,kafka-kills"
+        default_value = "together,ingest,groups,poison,away,kills,shared,shared-kills,kafka,kafka-kills"
     )]
     only: Vec<Part>,
 }
@@ -54,6 +55,8 @@ enum Part {
     Groups,
     /// What poison costs the others
     Poison,
+    /// What piles up while the FHIR server is away for all of the time
+    Away,
     /// Whether the account is whole when programs are killed
     Kills,
     /// A steady load through a NATS server to connectors that share it
@@ -79,6 +82,7 @@ impl Default for Options {
                 Part::Ingest,
                 Part::Groups,
                 Part::Poison,
+                Part::Away,
                 Part::Kills,
                 Part::Shared,
                 Part::SharedKills,
@@ -114,6 +118,7 @@ pub async fn run(programs: &Path, options: &Options, report: &mut Report) -> Res
             Part::Ingest => ingest::measure(programs, &folder, report).await,
             Part::Groups => groups(programs, &folder, options, report).await,
             Part::Poison => poison(programs, &folder, options, plain, report).await,
+            Part::Away => away::measure(programs, &folder, options, report).await,
             Part::Kills => {
                 let pair = Pair::start(programs, &folder).await?;
                 kills::measure(Victims::Pair(Box::new(pair)), options, report).await
