@@ -40,8 +40,10 @@ pub enum State {
     Done,
     /// No template matched.
     Unmatched,
-    /// It, or a part of it, is a dead letter.
+    /// It, or a part of it, is a dead letter; in lists also one that was discarded since.
     DeadLetter,
+    /// It, or a part of it, was a dead letter that somebody discarded.
+    Discarded,
 }
 
 /// One message, as `/traces/ID` and `iot-connector trace ID` show it.
@@ -121,18 +123,26 @@ impl Tracing {
     /// The latest that are done with, newest first.
     pub async fn latest(&self, limit: u32) -> Result<Vec<Page>, Error> {
         let traces = self.store.latest_traces(limit).await?;
-        Ok(traces.iter().map(|trace| self.page(trace)).collect())
+        let page = |trace| match self.page(trace) {
+            // whether it still is one isn't looked up
+            page if page.state == State::Discarded => Page {
+                state: State::DeadLetter,
+                ..page
+            },
+            page => page,
+        };
+        Ok(traces.iter().map(page).collect())
     }
 
     fn page(&self, trace: &Trace) -> Page {
-        let unmatched = trace.done.as_ref().is_some_and(|done| done.unmatched);
-        let state = match (trace.waiting_since, trace.dead_letters.is_empty(), unmatched) {
-            (Some(_), _, _) => State::Waiting,
-            (None, false, _) => State::DeadLetter,
-            (None, true, true) => State::Unmatched,
-            (None, true, false) => State::Done,
-        };
         let done = trace.done.as_ref();
+        let state = match done {
+            _ if trace.waiting_since.is_some() => State::Waiting,
+            _ if !trace.dead_letters.is_empty() => State::DeadLetter,
+            Some(done) if done.faults > 0 => State::Discarded,
+            Some(done) if done.unmatched => State::Unmatched,
+            _ => State::Done,
+        };
         Page {
             id: trace.id,
             state,

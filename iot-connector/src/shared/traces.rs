@@ -27,6 +27,8 @@ struct Head {
     mapping: String,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     unmatched: bool,
+    #[serde(default)]
+    faults: usize,
     written: Vec<Written>,
     /// Absent where the body isn't kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -46,6 +48,7 @@ pub(super) async fn keep(streams: &Streams, keep: &Settings, bucket: u32, messag
         finished: now(),
         mapping: message.mapping.to_string(),
         unmatched: message.account.get(Term::Unmatched) > 0,
+        faults: message.faults.len(),
         written: message.written.iter().map(|written| (**written).clone()).collect(),
         context: with_body.then(|| entry.raw.context.to_string()),
     };
@@ -117,6 +120,7 @@ fn part(payload: &bytes::Bytes) -> Result<Trace, SpoolError> {
             finished: head.finished,
             mapping: head.mapping,
             unmatched: head.unmatched,
+            faults: head.faults,
             written: head.written,
         }),
         body: head.context.is_some().then(|| body.to_vec()),
@@ -138,6 +142,7 @@ fn add(trace: &mut Option<Trace>, part: Trace) {
         (Some(done), Some(more)) => {
             done.finished = done.finished.max(more.finished);
             done.unmatched |= more.unmatched;
+            done.faults += more.faults;
             done.written.extend(more.written);
         }
         (done, more) => *done = done.take().or(more),

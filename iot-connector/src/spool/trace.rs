@@ -56,6 +56,8 @@ pub struct Done {
     pub mapping: String,
     /// Whether no template matched.
     pub unmatched: bool,
+    /// Parts of it that became dead letters, which may have been discarded since.
+    pub faults: usize,
     /// What was written.
     pub written: Vec<Written>,
 }
@@ -94,10 +96,12 @@ impl Trace {
     }
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 struct Outcome<W> {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     unmatched: bool,
+    #[serde(default)]
+    faults: usize,
     written: W,
 }
 
@@ -113,6 +117,7 @@ pub(super) fn keep(
     }
     let outcome = Outcome {
         unmatched: message.account.get(Term::Unmatched) > 0,
+        faults: message.faults.len(),
         written: message.written.iter().map(AsRef::as_ref).collect::<Vec<&Written>>(),
     };
     let outcome = serde_json::to_string(&outcome).unwrap_or_default();
@@ -192,13 +197,14 @@ fn kept(connection: &Connection, id: i64) -> Result<Option<Trace>, SpoolError> {
 fn of_row(row: &Row<'_>) -> Result<Trace, rusqlite::Error> {
     let outcome: String = row.get(4)?;
     let outcome: Option<Outcome<Vec<Written>>> = serde_json::from_str(&outcome).ok();
-    let (unmatched, written) = outcome.map_or((false, Vec::new()), |outcome| (outcome.unmatched, outcome.written));
+    let outcome = outcome.unwrap_or_default();
     Ok(Trace {
         done: Some(Done {
             finished: row.get(2)?,
             mapping: row.get(3)?,
-            unmatched,
-            written,
+            unmatched: outcome.unmatched,
+            faults: outcome.faults,
+            written: outcome.written,
         }),
         body: row.get(5)?,
         context: row.get(6)?,

@@ -89,7 +89,23 @@ async fn the_trace_of_a_message_says_what_became_of_it() {
         .replace(connector.management.as_str(), "http://MANAGEMENT");
     insta::assert_snapshot!(lines);
     let latest: Value = serde_json::from_str(&text(&["--json"]).await.unwrap()).unwrap();
-    assert_eq!(latest.as_array().map(Vec::len), Some(3));
+    let states: Vec<&str> = latest
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|page| page["state"].as_str())
+        .collect();
+    for state in ["DeadLetter", "Unmatched", "Done"] {
+        assert!(states.contains(&state), "{latest}");
+    }
+
+    let discarded = reqwest::Client::new()
+        .delete(format!("{}/dead-letters?all=true", connector.management))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(discarded.status(), 200);
+    assert_eq!(page(3).await["state"], "Discarded");
     connector.stop().await;
 }
 
