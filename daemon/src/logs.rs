@@ -1,17 +1,8 @@
 //! Log lines on standard error: text for people, JSON for collectors.
 
+use daemon_settings::{Log, LogFormat};
 use thiserror::Error;
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
-
-/// How a log line looks.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Format {
-    /// One readable line an event.
-    #[default]
-    Text,
-    /// One JSON object an event.
-    Json,
-}
+use tracing_subscriber::{EnvFilter, filter::LevelFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// Why logs could not be set up.
 #[derive(Debug, Error)]
@@ -21,26 +12,21 @@ pub enum LogsError {
     Level {
         /// As given.
         level: String,
-        /// What the parser said.
-        source: tracing_subscriber::filter::ParseError,
     },
     /// Another subscriber was installed before.
     #[error("logs are set up already")]
     Twice(#[source] tracing_subscriber::util::TryInitError),
 }
 
-/// Installs the process-wide subscriber. `level` is a level or a list of `target=level` directives.
-pub fn init(format: Format, level: &str) -> Result<(), LogsError> {
-    let filter = EnvFilter::try_new(level).map_err(|source| LogsError::Level {
-        level: level.to_owned(),
-        source,
-    })?;
+/// Installs the process-wide subscriber.
+pub fn init(log: &Log) -> Result<(), LogsError> {
+    let filter = filter(&log.level)?;
     let registry = tracing_subscriber::registry().with(filter);
-    match format {
-        Format::Text => registry
+    match log.format {
+        LogFormat::Text => registry
             .with(fmt::layer().with_writer(std::io::stderr).with_ansi(false))
             .try_init(),
-        Format::Json => {
+        LogFormat::Json => {
             let layer = fmt::layer()
                 .json()
                 .flatten_event(true)
@@ -50,4 +36,33 @@ pub fn init(format: Format, level: &str) -> Result<(), LogsError> {
         }
     }
     .map_err(LogsError::Twice)
+}
+
+/// A level or a list of `target=level` directives. A word alone would be a target of which everything is shown, and is a
+/// mistaken level.
+fn filter(level: &str) -> Result<EnvFilter, LogsError> {
+    let wrong = || LogsError::Level {
+        level: level.to_owned(),
+    };
+    let mut words = level.split(',').map(str::trim);
+    if !words.all(|word| word.contains(['=', '[']) || word.parse::<LevelFilter>().is_ok()) {
+        return Err(wrong());
+    }
+    EnvFilter::try_new(level).map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_is_one_of_five_or_directives() {
+        for right in ["info", "WARN", "off", "info,hyper=warn", "hyper=debug"] {
+            assert!(filter(right).is_ok(), "{right}");
+        }
+        for wrong in ["loud", "", "info,", "info,hyper", "hyper=loud"] {
+            let error = filter(wrong).unwrap_err().to_string();
+            assert!(error.contains("use error, warn, info"), "{error}");
+        }
+    }
 }

@@ -4,7 +4,11 @@ use std::sync::{Mutex, PoisonError};
 
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric, text::encode},
+    encoding::{
+        DescriptorEncoder, EncodeMetric,
+        prometheus_protobuf::{self, prometheus_data_model::MetricFamily},
+        text::encode,
+    },
     metrics::{counter::ConstCounter, gauge::ConstGauge, info::Info},
     registry::{Registry, Unit},
 };
@@ -21,7 +25,13 @@ pub struct Metrics {
 impl Metrics {
     /// A registry whose metric names begin with `prefix` (letters and `_`), with the process's own figures in it.
     pub fn new(prefix: &str, version: &str) -> Self {
-        let mut registry = Registry::with_prefix(prefix);
+        Self::labelled(prefix, version, [])
+    }
+
+    /// The same, with labels on every metric.
+    pub fn labelled(prefix: &str, version: &str, labels: impl IntoIterator<Item = (&'static str, String)>) -> Self {
+        let labels = labels.into_iter().map(|(name, value)| (name.into(), value.into()));
+        let mut registry = Registry::with_prefix_and_labels(prefix, labels);
         let info = Info::new(vec![("version".to_owned(), version.to_owned())]);
         registry.register("build", "What runs", info);
         registry.register_collector(Box::new(Process));
@@ -33,6 +43,11 @@ impl Metrics {
     /// Registers a part's metrics.
     pub fn register<T>(&self, register: impl FnOnce(&mut Registry) -> T) -> T {
         register(&mut self.registry.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// All metrics as data.
+    pub fn families(&self) -> Result<Vec<MetricFamily>, std::fmt::Error> {
+        prometheus_protobuf::encode(&self.registry.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// All metrics as text.

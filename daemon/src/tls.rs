@@ -49,6 +49,22 @@ pub fn install_provider() {
     let _ = aws_lc_rs::default_provider().install_default();
 }
 
+/// The authorities of a file, as PEM: one or more certificates, each of which can be read.
+pub fn authorities(path: &Path) -> Result<Vec<u8>, TlsError> {
+    let pem = std::fs::read(path).map_err(|source| TlsError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    let all: Result<Vec<CertificateDer<'_>>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    match all {
+        Ok(all) if !all.is_empty() => Ok(pem),
+        _ => Err(TlsError::Pem {
+            path: path.to_owned(),
+            what: "certificate",
+        }),
+    }
+}
+
 /// A server configuration (ALPN h2 and http/1.1) whose key pair can be replaced while it serves.
 pub fn server_config(key: Arc<dyn ResolvesServerCert>) -> Result<ServerConfig, TlsError> {
     let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))

@@ -12,7 +12,7 @@ use daemon::logs;
 use daemon::options::Declared;
 use fhir_resource::stored;
 use fhir_search::Extractor;
-use fhir_server_settings::{ENVIRONMENT_PREFIX, FhirVersion, LogFormat, Settings};
+use fhir_server_settings::{ENVIRONMENT_PREFIX, FhirVersion, Settings};
 use fhir_storage::{Database, Store};
 
 use crate::conformance::Conformance;
@@ -95,11 +95,7 @@ fn serve(declared: &Declared, matches: &ArgMatches) -> ExitCode {
             return Err(PASSWORD.into());
         }
         let resolved = resolved?;
-        let format = match resolved.settings.log.format {
-            LogFormat::Text => logs::Format::Text,
-            LogFormat::Json => logs::Format::Json,
-        };
-        logs::init(format, &resolved.settings.log.level)?;
+        logs::init(&resolved.settings.log)?;
         daemon::tls::install_provider();
         crate::start(resolved.warn_unknown()).await?.run().await?;
         Ok::<(), Failure>(())

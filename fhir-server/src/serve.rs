@@ -162,22 +162,16 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let shutdown = supervisor.shutdown();
     let access = access(&settings, &mut supervisor)?;
     let registry = Arc::new(Registry::new("fhir_server", env!("CARGO_PKG_VERSION")));
-    let mut listener = Listener::bind(&settings.listen)
-        .await
-        .map_err(|error| StartError::listen(&settings.listen, error))?;
+    let listener = listen(&settings).await?;
     let address = listener.address();
-    if let Some(tls) = &settings.tls {
-        let files = CertificateFiles {
-            chain: tls.certificate.clone(),
-            key: tls.key.clone(),
-        };
-        let key = files
-            .serve()
-            .map_err(|error| StartError::listen(&settings.listen, error))?;
-        let config = daemon::tls::server_config(key).map_err(|error| StartError::listen(&settings.listen, error))?;
-        listener = listener.with_tls(config);
-    }
     let metrics = Metrics::new(&registry);
+    otlp::start(
+        &mut supervisor,
+        &registry,
+        &settings.otlp,
+        "fhir-server",
+        env!("CARGO_PKG_VERSION"),
+    )?;
     let audit = Audit::open(&settings.audit()?, metrics.audit_lines_lost.clone())?.map(Arc::new);
     let server = Server::new(
         Arc::clone(&store),
@@ -244,6 +238,24 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         management: management_address,
         supervisor,
     })
+}
+
+/// The port of the API, with its certificate where it has one.
+async fn listen(settings: &Settings) -> Result<Listener, StartError> {
+    let failed = |source: Box<dyn std::error::Error + Send + Sync>| StartError::listen(&settings.listen, source);
+    let listener = Listener::bind(&settings.listen)
+        .await
+        .map_err(|error| failed(error.into()))?;
+    let Some(tls) = &settings.tls else {
+        return Ok(listener);
+    };
+    let files = CertificateFiles {
+        chain: tls.certificate.clone(),
+        key: tls.key.clone(),
+    };
+    let key = files.serve().map_err(|error| failed(error.into()))?;
+    let config = daemon::tls::server_config(key).map_err(|error| failed(error.into()))?;
+    Ok(listener.with_tls(config))
 }
 
 /// Issuers and grants as they are set; a file of them is followed.

@@ -7,7 +7,7 @@ use daemon::{
     logs,
     options::{Declared, Resolved},
 };
-use iot_connector_settings::{ENVIRONMENT_PREFIX, LogFormat, Settings};
+use iot_connector_settings::{ENVIRONMENT_PREFIX, Log, Settings};
 
 use crate::{dead_letter_commands, dry_run, trace_command, unmatched_command};
 
@@ -85,11 +85,11 @@ fn run(declared: &Declared, matches: &ArgMatches) -> ExitCode {
         declared.resolve(matches, matches.get_one::<PathBuf>("settings").map(PathBuf::as_path));
     let start = async move {
         let resolved = resolved?;
-        let format = match resolved.settings.log.format {
-            LogFormat::Text => logs::Format::Text,
-            LogFormat::Json => logs::Format::Json,
-        };
-        logs::init(format, &directives(&resolved.settings.log.level))?;
+        let log = &resolved.settings.log;
+        logs::init(&Log {
+            level: directives(&log.level).into_owned(),
+            format: log.format,
+        })?;
         daemon::tls::install_provider();
         crate::start(resolved.warn_unknown()).await?.run().await?;
         Ok::<(), Failure>(())

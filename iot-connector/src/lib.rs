@@ -51,6 +51,10 @@ use crate::{
     trace::Tracing,
 };
 
+/// What the program is called where its figures go.
+const NAME: &str = "iot-connector";
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// Why a connector can't start.
 #[derive(Debug, Error)]
 pub enum StartError {
@@ -108,9 +112,10 @@ pub async fn start(settings: Settings) -> Result<Connector, StartError> {
     settings.validate()?;
     let report = SharedReport::default();
     let fhir = FhirClient::new(&settings.fhir_server)?;
-    let registry = Arc::new(Metrics::new("iot_connector", env!("CARGO_PKG_VERSION")));
+    let registry = Arc::new(registry(&settings));
     let metrics = registry.register(ConnectorMetrics::register);
     let mut supervisor = Supervisor::new(Duration::from_secs(u64::from(settings.drain_seconds)));
+    otlp::start(&mut supervisor, &registry, &settings.otlp, NAME, VERSION)?;
     let shutdown = supervisor.shutdown();
 
     let (mappings, in_force) = Mappings::new(&settings, report.clone());
@@ -177,6 +182,12 @@ pub async fn start(settings: Settings) -> Result<Connector, StartError> {
         address,
         management,
     })
+}
+
+/// With the connector's name on all figures, where it has one.
+fn registry(settings: &Settings) -> Metrics {
+    let name = settings.name.iter().map(|name| ("connector", name.clone()));
+    Metrics::labelled("iot_connector", VERSION, name)
 }
 
 /// A file, or streams that are shared; what is needed to use them runs under the supervisor.

@@ -117,7 +117,7 @@ async fn operate(matches: &ArgMatches) -> Result<(), CliError> {
     let file = matches.get_one::<PathBuf>("settings").map(PathBuf::as_path);
     let resolved = Settings::resolve(matches, file)?;
     let log = &resolved.settings.log;
-    daemon::logs::init(log.format.into(), &log.level).map_err(|error| CliError::Logs(error.into()))?;
+    daemon::logs::init(log).map_err(|error| CliError::Logs(error.into()))?;
     Ok(run::run(resolved.warn_unknown()).await?)
 }
 

@@ -130,6 +130,14 @@ async fn serve_management(
     let metrics = Arc::new(Metrics::new("fhir_operator", env!("CARGO_PKG_VERSION")));
     let outcomes = Outcomes::register(&metrics);
     reconcile::metrics::State::register(&metrics, context);
+    otlp::start(
+        supervisor,
+        &metrics,
+        &settings.otlp,
+        "fhir-operator",
+        env!("CARGO_PKG_VERSION"),
+    )
+    .map_err(SettingsError::from)?;
     let listener = Listener::bind(&settings.management).await?;
     let status = {
         let context = Arc::clone(context);

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use daemon::logs::Format;
 use daemon::options::{Declared, OptionsError, Resolved};
+use daemon_settings::{Log, Otlp};
 use fhir_operator_core::Installation;
+use fhir_operator_core::collector::Collector;
 use fhir_operator_core::releases::{Catalogue, CatalogueError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,8 @@ pub struct Settings {
     pub webhook: Webhook,
     /// Logs.
     pub log: Log,
+    /// Figures that are sent to a collector: the operator's own, and those of all servers that it runs.
+    pub otlp: Otlp,
     /// What the installation decides for all objects: quotas, windows, unassigned namespaces.
     pub installation: BTreeMap<String, Value>,
 }
@@ -55,36 +58,6 @@ pub struct Webhook {
     pub configuration: String,
 }
 
-/// Logs, to standard error.
-#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Log {
-    /// Level or directives, for example `info` or `info,fhir_operator=debug`.
-    pub level: String,
-    /// `text` or `json`.
-    pub format: LogFormat,
-}
-
-/// How a log line is written.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// For programs.
-    Json,
-}
-
-impl From<LogFormat> for Format {
-    fn from(format: LogFormat) -> Self {
-        match format {
-            LogFormat::Text => Self::Text,
-            LogFormat::Json => Self::Json,
-        }
-    }
-}
-
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -98,6 +71,7 @@ impl Default for Settings {
             drain_seconds: 10,
             webhook: Webhook::default(),
             log: Log::default(),
+            otlp: Otlp::default(),
             installation: BTreeMap::new(),
         }
     }
@@ -111,15 +85,6 @@ impl Default for Webhook {
             service: "fhir-operator-webhook".to_owned(),
             secret: "fhir-operator-webhook-ca".to_owned(),
             configuration: "fhir-operator".to_owned(),
-        }
-    }
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self {
-            level: "info".to_owned(),
-            format: LogFormat::Text,
         }
     }
 }
@@ -144,6 +109,9 @@ pub enum SettingsError {
         /// Why.
         source: std::io::Error,
     },
+    /// The collector can't be told to the servers.
+    #[error(transparent)]
+    Otlp(#[from] daemon_settings::SettingsError),
     /// The releases are wrong.
     #[error("file `{path}` isn't a release catalogue")]
     Catalogue {
@@ -176,11 +144,37 @@ impl Settings {
             path: path.clone(),
             source,
         })?;
+        let collector = self.collector()?;
         let given = Value::Object(self.installation.clone().into_iter().collect());
         let installation: Installation = Installation::deserialize(&given).map_err(SettingsError::Installation)?;
         Ok(Installation {
             catalogue,
+            collector,
             ..installation
+        })
+    }
+
+    /// What the servers are told of the collector.
+    fn collector(&self) -> Result<Collector, SettingsError> {
+        self.otlp.validate()?;
+        let given = [
+            ("otlp.headersFile", self.otlp.headers_file.is_some()),
+            ("otlp.file", self.otlp.file.is_some()),
+        ];
+        if let Some((option, _)) = given.into_iter().find(|(_, given)| *given) {
+            let reason =
+                "can't be passed on to the servers: name a collector in the cluster, which adds what others ask for";
+            return Err(daemon_settings::SettingsError::new(option, reason).into());
+        }
+        let authorities = self.otlp.ca_file.as_ref().map(|path| {
+            std::fs::read_to_string(path).map_err(|source| SettingsError::Read {
+                path: path.clone(),
+                source,
+            })
+        });
+        Ok(Collector {
+            otlp: self.otlp.clone(),
+            authorities: authorities.transpose()?,
         })
     }
 }

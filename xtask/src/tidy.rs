@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 
 /// Crates that compute only: time comes in as a value.
 const PURE: &[&str] = &[
+    "daemon-settings",
     "fhir-definitions",
     "fhir-operator-api",
     "fhir-operator-core",
@@ -34,19 +35,25 @@ const EXCEPTIONS: &[(&str, &str)] = &[
 
 /// Our own crates that a crate may link, directly or not; a crate that isn't listed here is free.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("daemon", &[]),
-    ("bearer", &["daemon"]),
+    ("daemon-settings", &[]),
+    ("daemon", &["daemon-settings"]),
+    ("bearer", &["daemon", "daemon-settings"]),
+    ("otlp", &["daemon", "daemon-settings"]),
     ("fhir-definitions", &[]),
-    ("fhir-server-settings", &[]),
-    ("iot-connector-settings", &[]),
+    ("fhir-server-settings", &["daemon-settings"]),
+    ("iot-connector-settings", &["daemon-settings"]),
     ("iot-mapping", &[]),
     ("fhir-resource", &["fhir-definitions"]),
     ("fhir-search", &["fhir-definitions", "fhir-resource"]),
     ("fhir-storage", &["fhir-definitions", "fhir-resource", "fhir-search"]),
-    ("fhir-operator-api", &["fhir-server-settings", "iot-connector-settings"]),
+    (
+        "fhir-operator-api",
+        &["daemon-settings", "fhir-server-settings", "iot-connector-settings"],
+    ),
     (
         "fhir-operator-core",
         &[
+            "daemon-settings",
             "fhir-operator-api",
             "fhir-server-settings",
             "iot-connector-settings",
@@ -57,11 +64,13 @@ const ARROWS: &[(&str, &[&str])] = &[
         "fhir-operator",
         &[
             "daemon",
+            "daemon-settings",
             "fhir-operator-api",
             "fhir-operator-core",
             "fhir-server-settings",
             "iot-connector-settings",
             "iot-mapping",
+            "otlp",
         ],
     ),
     ("xtask", &["fhir-definitions"]),

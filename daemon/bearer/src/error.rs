@@ -1,7 +1,5 @@
 //! Why a token isn't accepted, and why an issuer can't be configured.
 
-use std::path::PathBuf;
-
 use thiserror::Error;
 
 /// Why a request isn't authenticated. The messages are safe to show to the caller.
@@ -74,15 +72,15 @@ pub enum ConfigurationError {
     /// An issuer without an audience would accept tokens meant for others.
     #[error("issuer `{0}` needs an audience")]
     Audience(String),
-    /// The CA bundle can't be read.
-    #[error("CA bundle `{path}` can't be read")]
+    /// The CA bundle can't be used.
+    #[error("the CA bundle of issuer `{authority}`")]
     Bundle {
-        /// The file.
-        path: PathBuf,
+        /// The issuer.
+        authority: String,
         /// Why.
-        source: std::io::Error,
+        source: daemon::tls::TlsError,
     },
-    /// The HTTP client can't be set up, most likely because the CA bundle isn't PEM.
+    /// The HTTP client can't be set up.
     #[error("no HTTP client for issuer `{authority}`")]
     Client {
         /// The issuer.

@@ -87,8 +87,8 @@ impl Source {
             source,
         };
         if let Some(path) = ca_bundle {
-            let pem = std::fs::read(path).map_err(|source| ConfigurationError::Bundle {
-                path: path.clone(),
+            let pem = daemon::tls::authorities(path).map_err(|source| ConfigurationError::Bundle {
+                authority: authority.clone(),
                 source,
             })?;
             builder = builder.tls_certs_only(Certificate::from_pem_bundle(&pem).map_err(failed)?);

@@ -15,10 +15,10 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use thiserror::Error;
 
 pub use access::{Access, Grant, Issuer, Role, Subject};
 pub use cors::Cors;
+pub use daemon_settings::{Log, LogFormat, Otlp, SettingsError, Tls};
 pub use history::{History, HistoryPolicy, TypeHistory};
 pub use limits::Limits;
 pub use smart::Smart;
@@ -82,6 +82,8 @@ pub struct Settings {
     pub tls: Option<Tls>,
     /// Logs
     pub log: Log,
+    /// Figures that are sent to a collector
+    pub otlp: Otlp,
     /// How long a shutdown waits for requests in flight, in seconds
     pub drain_seconds: u32,
     /// Everybody may do everything, without a token
@@ -102,37 +104,6 @@ pub struct Settings {
     pub history: History,
 }
 
-/// A certificate and its key; the files are read again when they change.
-#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Tls {
-    /// PEM file with the certificate chain
-    pub certificate: PathBuf,
-    /// PEM file with the private key
-    pub key: PathBuf,
-}
-
-/// Logs on standard error.
-#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Log {
-    /// error, warn, info, debug or trace, or directives like `info,hyper=warn`
-    pub level: String,
-    /// How a line looks
-    pub format: LogFormat,
-}
-
-/// How a log line looks.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// One readable line an event
-    #[default]
-    Text,
-    /// One JSON object an event
-    Json,
-}
-
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -145,6 +116,7 @@ impl Default for Settings {
             base_url: None,
             tls: None,
             log: Log::default(),
+            otlp: Otlp::default(),
             drain_seconds: 20,
             anonymous: false,
             access_file: None,
@@ -154,15 +126,6 @@ impl Default for Settings {
             audit: "none".to_owned(),
             limits: Limits::default(),
             history: History::default(),
-        }
-    }
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self {
-            level: "info".to_owned(),
-            format: LogFormat::Text,
         }
     }
 }
@@ -201,25 +164,6 @@ pub enum AuditSink {
     File(PathBuf),
 }
 
-/// An option that can't be used.
-#[derive(Clone, Debug, Eq, Error, PartialEq)]
-#[error("option `{option}`: {reason}")]
-pub struct SettingsError {
-    /// The option's path in the file.
-    pub option: &'static str,
-    /// What is wrong and what to do.
-    pub reason: String,
-}
-
-impl SettingsError {
-    fn new(option: &'static str, reason: impl Into<String>) -> Self {
-        Self {
-            option,
-            reason: reason.into(),
-        }
-    }
-}
-
 impl Settings {
     /// Checks what the types alone can't.
     pub fn validate(&self) -> Result<(), SettingsError> {
@@ -254,6 +198,7 @@ impl Settings {
         self.cors.validate()?;
         self.history.validate()?;
         self.audit()?;
+        self.otlp.validate()?;
         self.limits.validate()
     }
 
@@ -283,26 +228,7 @@ impl Settings {
 
     /// The settings file with only what differs from the defaults, so that a default may change without a new file.
     pub fn minimal(&self) -> Value {
-        let (Ok(own), Ok(default)) = (serde_json::to_value(self), serde_json::to_value(Self::default())) else {
-            // Plain structs of texts and numbers with text keys always serialise.
-            unreachable!("settings serialise to JSON")
-        };
-        difference(own, &default).unwrap_or_else(|| Value::Object(serde_json::Map::new()))
-    }
-}
-
-fn difference(own: Value, default: &Value) -> Option<Value> {
-    match (own, default) {
-        (own, default) if own == *default => None,
-        (Value::Object(own), Value::Object(default)) => Some(Value::Object(
-            own.into_iter()
-                .filter_map(|(name, value)| {
-                    let value = difference(value, default.get(&name).unwrap_or(&Value::Null))?;
-                    Some((name, value))
-                })
-                .collect(),
-        )),
-        (own, _) => Some(own),
+        daemon_settings::minimal(self, &Self::default())
     }
 }
 

@@ -16,8 +16,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use thiserror::Error;
 
+pub use daemon_settings::{Log, LogFormat, Otlp, SettingsError, Tls};
 pub use issuers::Issuer;
 pub use kafka::{Kafka, SaslMechanism};
 pub use keys::{ConnectionKey, ConnectionKeys, KEY_HEADER};
@@ -39,6 +39,8 @@ pub const MESSAGES_PATH: &str = "/messages";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Settings {
+    /// What this connector is called in figures: their label `connector`; absent: they have none
+    pub name: Option<String>,
     /// The address for device messages and health
     pub listen: String,
     /// The address for status, metrics, health and dead letters; absent: not served
@@ -50,6 +52,8 @@ pub struct Settings {
     pub tls: Option<Tls>,
     /// Logs
     pub log: Log,
+    /// Figures that are sent to a collector
+    pub otlp: Otlp,
     /// How long a shutdown waits for requests and writes in flight, in seconds
     pub drain_seconds: u32,
     /// Where messages come from beside HTTP
@@ -84,37 +88,6 @@ pub struct Settings {
     pub dead_letters: DeadLetters,
     /// What is kept of messages that are done with
     pub trace: Trace,
-}
-
-/// A certificate and its key; the files are read again when they change.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Tls {
-    /// PEM file with the certificate chain
-    pub certificate: PathBuf,
-    /// PEM file with the private key
-    pub key: PathBuf,
-}
-
-/// Logs on standard error.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Log {
-    /// error, warn, info, debug or trace, or directives like `info,hyper=warn`
-    pub level: String,
-    /// How a line looks
-    pub format: LogFormat,
-}
-
-/// How a log line looks.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// One readable line an event
-    #[default]
-    Text,
-    /// One JSON object an event
-    Json,
 }
 
 /// Where Observations go.
@@ -199,11 +172,13 @@ pub struct DeadLetters {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            name: None,
             listen: format!("127.0.0.1:{PORT}"),
             management: None,
             management_hosts: Vec::new(),
             tls: None,
             log: Log::default(),
+            otlp: Otlp::default(),
             drain_seconds: 20,
             source: Source::default(),
             spool: Spool::default(),
@@ -221,15 +196,6 @@ impl Default for Settings {
             compatibility: Compatibility::default(),
             dead_letters: DeadLetters::default(),
             trace: Trace::default(),
-        }
-    }
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self {
-            level: "info".to_owned(),
-            format: LogFormat::Text,
         }
     }
 }
@@ -272,16 +238,6 @@ impl Default for DeadLetters {
             max_days: None,
         }
     }
-}
-
-/// An option that can't be used.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("option `{option}`: {reason}")]
-pub struct SettingsError {
-    /// The option's path in the file.
-    pub option: &'static str,
-    /// What is wrong and what to do.
-    pub reason: String,
 }
 
 impl Settings {
@@ -327,6 +283,7 @@ impl Settings {
         within("trace.keep", u64::from(self.trace.keep), 0, 1_000_000)?;
         within("deadLetters.maxCount", self.dead_letters.max_count, 1, 10_000_000)?;
         within("deadLetters.maxBytes", self.dead_letters.max_bytes, 1, u64::MAX)?;
+        self.otlp.validate()?;
         self.source.validate()?;
         self.spool.validate(&self.source)?;
         if let Some(rate) = self.capacity.messages_per_second {
@@ -342,44 +299,22 @@ impl Settings {
             spool: self.spool.defaults(),
             ..Self::default()
         };
-        let (Ok(own), Ok(default)) = (serde_json::to_value(self), serde_json::to_value(default)) else {
-            // Plain structs of texts and numbers with text keys always serialise.
-            unreachable!("settings serialise to JSON")
-        };
-        difference(own, &default).unwrap_or_else(|| Value::Object(serde_json::Map::new()))
+        daemon_settings::minimal(self, &default)
     }
 }
 
 fn refuse(option: &'static str, reason: &str) -> Result<(), SettingsError> {
-    Err(SettingsError {
-        option,
-        reason: reason.to_owned(),
-    })
+    Err(SettingsError::new(option, reason))
 }
 
 fn within(option: &'static str, value: u64, least: u64, most: u64) -> Result<(), SettingsError> {
     if (least..=most).contains(&value) {
         return Ok(());
     }
-    Err(SettingsError {
+    Err(SettingsError::new(
         option,
-        reason: format!("{value} isn't within {least} to {most}"),
-    })
-}
-
-fn difference(own: Value, default: &Value) -> Option<Value> {
-    match (own, default) {
-        (own, default) if own == *default => None,
-        (Value::Object(own), Value::Object(default)) => Some(Value::Object(
-            own.into_iter()
-                .filter_map(|(name, value)| {
-                    let value = difference(value, default.get(&name).unwrap_or(&Value::Null))?;
-                    Some((name, value))
-                })
-                .collect(),
-        )),
-        (own, _) => Some(own),
-    }
+        format!("{value} isn't within {least} to {most}"),
+    ))
 }
 
 #[cfg(test)]

@@ -1,7 +1,5 @@
 //! The requests that the pipeline makes.
 
-use std::path::PathBuf;
-
 use iot_connector_settings::FhirServer;
 use reqwest::Url;
 use serde_json::Value;
@@ -23,14 +21,9 @@ pub enum ClientError {
         /// As given.
         url: String,
     },
-    /// The file with authorities can't be read.
-    #[error("`fhirServer.caFile`: `{path}` can't be read")]
-    Authorities {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    /// The file with authorities can't be used.
+    #[error("option `fhirServer.caFile`")]
+    Authorities(#[source] daemon::tls::TlsError),
     /// reqwest can't be set up.
     #[error("no HTTP client for the FHIR server")]
     Client(#[from] reqwest::Error),

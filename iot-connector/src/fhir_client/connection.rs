@@ -1,7 +1,7 @@
 //! HTTP to the FHIR server: token file, certificate authorities, Retry-After.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -38,7 +38,8 @@ impl Connection {
             // Our token is for this server and no other.
             .redirect(reqwest::redirect::Policy::none());
         if let Some(path) = &settings.ca_file {
-            builder = builder.tls_certs_only(authorities(path)?);
+            let pem = daemon::tls::authorities(path).map_err(ClientError::Authorities)?;
+            builder = builder.tls_certs_only(Certificate::from_pem_bundle(&pem)?);
         }
         Ok(Self {
             client: builder.build()?,
@@ -183,14 +184,6 @@ impl Token {
         }
         token.clone()
     }
-}
-
-fn authorities(path: &Path) -> Result<Vec<Certificate>, ClientError> {
-    let pem = std::fs::read(path).map_err(|source| ClientError::Authorities {
-        path: path.to_owned(),
-        source,
-    })?;
-    Ok(Certificate::from_pem_bundle(&pem)?)
 }
 
 /// Retry-After (RFC 9110, section 10.2.3): seconds or a date; at most ten minutes are believed.

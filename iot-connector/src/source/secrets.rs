@@ -60,8 +60,13 @@ impl Named<'_> {
 }
 
 /// What a file holds.
-pub(super) fn bytes(path: &Path) -> Result<Vec<u8>, SourceError> {
+fn bytes(path: &Path) -> Result<Vec<u8>, SourceError> {
     fs::read(path).map_err(|error| SourceError(format!("`{}` can't be read: {error}", path.display())))
+}
+
+/// The authorities of a file, as PEM.
+pub(super) fn authorities(path: &Path) -> Result<Vec<u8>, SourceError> {
+    daemon::tls::authorities(path).map_err(|error| SourceError(daemon::process::describe(&error)))
 }
 
 /// The text of a file, without the end of its line.

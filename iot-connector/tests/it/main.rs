@@ -5,6 +5,7 @@ mod browser;
 mod bundles;
 mod dead_letters;
 mod examples;
+mod figures;
 mod idempotency;
 mod ingest;
 mod kafka;

@@ -3,6 +3,7 @@
 use fhir_operator_api::{DEFAULT_FHIR_SERVICES, DEFAULT_IOT_CONNECTORS, Day, MAX_IOT_CONNECTORS, MaintenanceWindow};
 use serde::{Deserialize, Serialize};
 
+use crate::collector::Collector;
 use crate::releases::Catalogue;
 
 /// The chart's values that decide how objects are treated.
@@ -21,6 +22,9 @@ pub struct Installation {
     pub set_ids: bool,
     /// Quotas of namespaces that are tenants of their own: those in no Tenant, and every one in namespaced mode.
     pub namespace_quota: NamespaceQuota,
+    /// Where the servers' figures go, from the operator's own options.
+    #[serde(skip)]
+    pub collector: Collector,
     /// Releases of the servers, from the chart's ConfigMap.
     #[serde(skip)]
     pub catalogue: Catalogue,
@@ -81,6 +85,7 @@ impl Default for Installation {
             },
             set_ids: true,
             namespace_quota: NamespaceQuota::default(),
+            collector: Collector::default(),
             catalogue: Catalogue::default(),
         }
     }

@@ -7,6 +7,7 @@
 extern crate kube_types as kube;
 
 pub mod admission;
+pub mod collector;
 pub mod conditions;
 pub mod fhir_service;
 pub mod installation;

@@ -4,6 +4,7 @@ mod admission;
 mod api;
 mod chart;
 mod children;
+mod collector;
 mod election;
 mod objects;
 mod operator;

@@ -18,7 +18,7 @@ use crate::progress::Progress;
 use crate::{command, packages};
 
 pub use node::{init, kill_node};
-pub use programs::{helm, kafka, nats_server};
+pub use programs::{helm, kafka, nats_server, otel_collector};
 
 /// The clusters that may run side by side on a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

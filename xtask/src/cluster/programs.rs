@@ -41,6 +41,11 @@ pub fn nats_server(root: &Path) -> Result<PathBuf> {
     build(root, "tests/nats-server", "github.com/nats-io/nats-server/v2")
 }
 
+/// Finds or builds the OpenTelemetry Collector.
+pub fn otel_collector(root: &Path) -> Result<PathBuf> {
+    build(root, "tests/collector/otel-collector", ".")
+}
+
 /// Finds or fetches a Kafka broker: the folder of its jars.
 pub fn kafka(root: &Path) -> Result<PathBuf> {
     let module = root.join("tests/kafka");

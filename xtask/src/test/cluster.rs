@@ -63,6 +63,7 @@ impl TestCluster {
             ("E2E_KIND".to_owned(), self.backend.name().into()),
             ("PATH".to_owned(), path),
             ("NATS_SERVER".to_owned(), cluster::nats_server(&self.root)?.into()),
+            ("OTEL_COLLECTOR".to_owned(), cluster::otel_collector(&self.root)?.into()),
         ];
         environment.extend(
             self.cluster

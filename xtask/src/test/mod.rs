@@ -17,7 +17,7 @@ use anyhow::{Result, bail};
 use cluster::TestCluster;
 use totals::Totals;
 
-use crate::cluster::{kafka, nats_server};
+use crate::cluster::{kafka, nats_server, otel_collector};
 use crate::{generate, packages, tidy};
 
 /// What to run.
@@ -77,6 +77,7 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
                 ("TEST_PROGRAMS".to_owned(), programs.into()),
                 ("NATS_SERVER".to_owned(), nats_server(run.root)?.into()),
                 ("KAFKA_JARS".to_owned(), kafka(run.root)?.into()),
+                ("OTEL_COLLECTOR".to_owned(), otel_collector(run.root)?.into()),
             ];
             run.cargo_test(
                 &["test", "--workspace", "--exclude", "e2e", "--no-fail-fast"],

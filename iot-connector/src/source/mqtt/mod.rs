@@ -152,7 +152,7 @@ impl Broker {
 fn tls(authorities: Option<&Path>) -> Result<TlsConfiguration, SourceError> {
     match authorities {
         Some(path) => Ok(TlsConfiguration::Simple {
-            ca: secrets::bytes(path)?,
+            ca: secrets::authorities(path)?,
             alpn: None,
             client_auth: None,
         }),

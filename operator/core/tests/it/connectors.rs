@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use fhir_operator_core::Installation;
 use fhir_operator_core::api::{ConditionType, IoTConnector};
 use fhir_operator_core::conditions::find;
 use fhir_operator_core::iot_connector::keys::KeyList;
@@ -10,7 +11,7 @@ use iot_connector_settings::{FhirState, MappingState, Settings, SourceState, Sou
 use kube::CustomResourceExt as _;
 use rstest::rstest;
 
-use crate::fixture::{at, connector, connector_world, documents, json, lines, service, yaml};
+use crate::fixture::{at, collector, connector, connector_world, documents, json, lines, service, yaml};
 
 const MAPPED: &str = "deviceMapping: {templateType: CollectionContent, template: [{templateType: JsonPathContent, template: {typeName: hr, typeMatchExpression: '$..[?(@heartRate)]', deviceIdExpression: $.deviceId, timestampExpression: $.endDate, values: [{required: 'true', valueExpression: $.heartRate, valueName: hr}]}}]}
   , fhirMapping: {templateType: CollectionFhir, template: [{templateType: CodeValueFhir, template: {typeName: hr, periodInterval: 60, codes: [{code: 8867-4, system: 'http://loinc.org', display: Heart rate}], value: {valueType: Quantity, unit: count/min, valueName: hr}}}]}";
@@ -70,6 +71,25 @@ fn reason_of(connector: &IoTConnector, world: &World, condition: ConditionType) 
 #[test]
 fn a_plain_connector() {
     insta::assert_snapshot!(all(&build(&connector(MAPPED), &connector_world())));
+}
+
+#[test]
+fn a_collector_is_told_beside_the_settings_and_restarts_nothing() {
+    let built = |world: &World| build(&connector(MAPPED), world);
+    let (mut world, collector) = (connector_world(), collector());
+    let before = built(&world);
+    world.installation = Arc::new(Installation {
+        collector,
+        ..(*world.installation).clone()
+    });
+    let after = built(&world);
+    assert_eq!(after.stateful_set, before.stateful_set);
+    let mut data = after.settings.data.unwrap();
+    assert_eq!(
+        data.remove("settings.json"),
+        before.settings.data.unwrap().remove("settings.json")
+    );
+    insta::assert_snapshot!(json(&data));
 }
 
 #[test]

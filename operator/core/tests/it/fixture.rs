@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use daemon_settings::Otlp;
 use fhir_operator_core::api::{FhirService, IoTConnector, Tenant};
+use fhir_operator_core::collector::Collector;
 use fhir_operator_core::releases::Catalogue;
 use fhir_operator_core::tenant::Holder;
 use fhir_operator_core::{ClusterIssuer, Installation, fhir_service, iot_connector};
@@ -24,6 +26,20 @@ pub fn yaml<T: DeserializeOwned>(text: &str) -> T {
 }
 
 pub const ADMITTED: &str = "conditions: [{type: Admitted, status: 'True', reason: Admitted, message: has a place, observedGeneration: 1, lastTransitionTime: 2026-01-01T00:00:00Z}]";
+
+/// A collector by TLS.
+pub fn collector() -> Collector {
+    Collector {
+        otlp: Otlp {
+            endpoint: Some("https://collector.example.org".to_owned()),
+            interval_seconds: 30,
+            ca_file: Some("/etc/fhir-operator/otlp-authorities.pem".into()),
+            attributes: [("k8s.cluster.name".to_owned(), "north".to_owned())].into(),
+            ..Otlp::default()
+        },
+        authorities: Some("-----BEGIN CERTIFICATE-----\n".to_owned()),
+    }
+}
 
 /// A FhirService with a place.
 pub fn service(spec: &str) -> FhirService {

@@ -158,6 +158,21 @@ fn a_new_operator_changes_no_template_outside_the_window() {
 }
 
 #[test]
+fn a_collector_is_told_beside_the_settings_and_restarts_nothing() {
+    let mut world = serving_world();
+    let before = build(&service(R4), &world);
+    world.installation = std::sync::Arc::new(fhir_operator_core::Installation {
+        collector: crate::fixture::collector(),
+        ..(*world.installation).clone()
+    });
+    let after = build(&service(R4), &world);
+    assert_eq!(after.stateful_set, before.stateful_set);
+    let data = after.settings.data.unwrap();
+    assert!(data["otlp.json"].contains("clinic-fhir"), "{data:?}");
+    assert_eq!(data["settings.json"], before.settings.data.unwrap()["settings.json"]);
+}
+
+#[test]
 fn the_schema_is_annotated_before_a_newer_release_starts() {
     let mut world = serving_world();
     world.stateful_set = Some(running("0.1.0"));

@@ -45,7 +45,7 @@ pub fn children(decision: &Decision, world: &World) -> Option<Children> {
     Some(Children {
         service_account: pods::service_account(&validated.owner),
         network_policy: network_policy::build(validated, world),
-        settings: settings::build(validated, &settings),
+        settings: settings::build(validated, world, &settings),
         access: access::build(validated, world),
         volume_claim: volume_claim::build(validated, world),
         service: service::build(validated),

@@ -2,10 +2,11 @@
 //! neither a newer operator nor a pinned older server changes it.
 
 use fhir_operator_api::Cors;
-use fhir_server_settings::{MANAGEMENT_PORT, PORT, Settings};
+use fhir_server_settings::{MANAGEMENT_PORT, Otlp, PORT, Settings};
 use k8s_openapi::api::core::v1::ConfigMap;
 
-use crate::fhir_service::{Authentication, Validated};
+use crate::collector::OPTIONS_FILE;
+use crate::fhir_service::{Authentication, Validated, World};
 
 /// Where the data volume is mounted.
 pub(super) const DATA_PATH: &str = "/var/lib/fhir-server";
@@ -22,11 +23,13 @@ pub(super) const JWKS_FILE: &str = "cluster-jwks.json";
 /// Where the issuers' certificates are mounted.
 pub(super) const CA_PATH: &str = "/etc/fhir-server-certificates";
 
-pub(super) fn build(validated: &Validated, text: &str) -> ConfigMap {
+pub(super) fn build(validated: &Validated, world: &World, text: &str) -> ConfigMap {
     let owner = &validated.owner;
+    let mut data = world.installation.collector.files(owner, SETTINGS_PATH);
+    data.insert(SETTINGS_FILE.to_owned(), text.to_owned());
     ConfigMap {
         metadata: owner.metadata(owner.child_part("settings"), "configuration"),
-        data: Some([(SETTINGS_FILE.to_owned(), text.to_owned())].into()),
+        data: Some(data),
         ..ConfigMap::default()
     }
 }
@@ -41,6 +44,10 @@ pub(super) fn text(validated: &Validated) -> String {
         database: format!("sqlite:{DATA_PATH}/fhir.db"),
         listen: format!("0.0.0.0:{PORT}"),
         management: Some(format!("0.0.0.0:{MANAGEMENT_PORT}")),
+        otlp: Otlp {
+            file: Some(format!("{SETTINGS_PATH}/{OPTIONS_FILE}").into()),
+            ..Otlp::default()
+        },
         anonymous,
         access_file,
         cors: cors(&validated.cors),

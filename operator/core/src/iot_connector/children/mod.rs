@@ -53,7 +53,7 @@ pub fn children(decision: &Decision, world: &World) -> Option<Children> {
     Some(Children {
         service_account: pods::service_account(&validated.owner),
         network_policy: network_policy::build(validated, world),
-        settings: settings::build(validated, &settings),
+        settings: settings::build(validated, world, &settings),
         mapping: mapping::build(validated),
         keys: keys.config_map(&validated.owner, &validated.connections),
         missing_keys: keys.missing(&validated.connections).into_iter().cloned().collect(),

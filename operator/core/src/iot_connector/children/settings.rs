@@ -3,13 +3,14 @@
 
 use fhir_operator_api::DeviceIssuer;
 use iot_connector_settings::{
-    Capacity, DeadLetters, FhirServer, Issuer, MANAGEMENT_PORT, PORT, Settings, Spool, Trace, Window,
+    Capacity, DeadLetters, FhirServer, Issuer, MANAGEMENT_PORT, Otlp, PORT, Settings, Spool, Trace, Window,
 };
 use k8s_openapi::api::core::v1::ConfigMap;
 
+use crate::collector::OPTIONS_FILE;
 use crate::iot_connector::keys::KEYS_FILE;
 use crate::iot_connector::mappings::{DEVICE_FILE, FHIR_FILE};
-use crate::iot_connector::{Validated, source};
+use crate::iot_connector::{Validated, World, source};
 use crate::pods::issuer_certificate;
 
 /// Where the spool's volume is mounted.
@@ -33,11 +34,13 @@ pub(super) const TOKEN_PATH: &str = "/var/run/secrets/fhir-operator.dev";
 /// Its file.
 pub(super) const TOKEN_FILE: &str = "token";
 
-pub(super) fn build(validated: &Validated, text: &str) -> ConfigMap {
+pub(super) fn build(validated: &Validated, world: &World, text: &str) -> ConfigMap {
     let owner = &validated.owner;
+    let mut data = world.installation.collector.files(owner, SETTINGS_PATH);
+    data.insert(SETTINGS_FILE.to_owned(), text.to_owned());
     ConfigMap {
         metadata: owner.metadata(owner.child_part("settings"), "configuration"),
-        data: Some([(SETTINGS_FILE.to_owned(), text.to_owned())].into()),
+        data: Some(data),
         ..ConfigMap::default()
     }
 }
@@ -46,8 +49,13 @@ pub(super) fn text(validated: &Validated) -> String {
     let owner = &validated.owner;
     let default = Settings::default();
     let settings = Settings {
+        name: Some(owner.name.clone()),
         listen: format!("0.0.0.0:{PORT}"),
         management: Some(format!("0.0.0.0:{MANAGEMENT_PORT}")),
+        otlp: Otlp {
+            file: Some(format!("{SETTINGS_PATH}/{OPTIONS_FILE}").into()),
+            ..Otlp::default()
+        },
         source: source::settings(validated, SOURCE_PATH),
         spool: Spool {
             path: if validated.shares_work() {
