@@ -13,7 +13,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::access::AccessControl;
 use crate::audit::Audit;
-use crate::conformance::Conformance;
+use crate::conformance::{Conformance, Supported};
 use crate::http::cors::Policy;
 use crate::http::place::Places;
 use crate::jobs::Jobs;
@@ -35,6 +35,8 @@ pub struct Server {
     pub store: Arc<Store>,
     /// The search parameters in force.
     pub parameters: InForce,
+    /// The profiles that the CapabilityStatement names.
+    pub supported: Supported,
     /// Those of the service's own, as the database has them.
     pub conformance: Conformance,
     /// How superseded versions are kept.
@@ -116,6 +118,7 @@ impl Server {
                 max_count: usize::try_from(limits.count()).unwrap_or(DEFAULT_COUNT),
             },
             parameters,
+            supported: Supported::default(),
             conformance,
             history,
             jobs: Jobs::default(),

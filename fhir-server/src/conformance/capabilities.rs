@@ -1,13 +1,11 @@
 //! The CapabilityStatement, made from the tables when it is asked for: kept, it would be the largest thing in memory.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use fhir_definitions::{FhirVersion, ResourceType};
-use fhir_resource::{Document, Limits};
+use fhir_search::Parameters;
 use fhir_search::include::Directory;
-use fhir_search::{Access, Parameters};
 
 use super::smart;
+use super::supported::{ByType, supported};
 use super::terminology::terminology;
 use crate::http::call::Call;
 use crate::http::failure::{Failure, Result};
@@ -17,7 +15,6 @@ use crate::http::operation::{SERVED, Served};
 use crate::http::reply::Reply;
 use crate::http::routes;
 use crate::server::Server;
-use crate::terminology::reader;
 
 /// FHIR's codes for what is done with a type (value set type-restful-interaction).
 const OF_TYPES: [&str; 9] = [
@@ -32,29 +29,6 @@ const OF_TYPES: [&str; 9] = [
     "search-type",
 ];
 
-/// Profiles that are named at most.
-const MOST_PROFILES: usize = 1000;
-
-/// URLs of stored profiles by the type that they are of.
-type ByType = BTreeMap<String, BTreeSet<String>>;
-
-/// The profiles that are stored. Without a database the statement says all else.
-async fn profiles(server: &Server) -> ByType {
-    let mut found = ByType::new();
-    let wanted: [(&str, &[&str]); 2] = [("derivation", &["constraint"]), ("kind", &["resource"])];
-    let versions = reader::find_any(server, &Access::All, "StructureDefinition", &wanted, MOST_PROFILES).await;
-    for version in versions.unwrap_or_default() {
-        let Ok(document) = Document::parse(version.body, Limits::default()) else {
-            continue;
-        };
-        let text = |name| document.root().text_of(name).map(std::borrow::Cow::into_owned);
-        if let (Some(of), Some(url)) = (text("type"), text("url")) {
-            found.entry(of).or_default().insert(url);
-        }
-    }
-    found
-}
-
 /// `GET metadata`
 pub async fn capabilities(server: &Server, call: &Call<'_>) -> Result<Reply> {
     match (call.parameter("mode"), server.version) {
@@ -66,7 +40,7 @@ pub async fn capabilities(server: &Server, call: &Call<'_>) -> Result<Reply> {
             )));
         }
     }
-    let profiles = profiles(server).await;
+    let profiles = supported(server).await;
     let mut json = Json::with_capacity(512 << 10);
     json.object(|json| {
         json.member("resourceType", "CapabilityStatement");

@@ -290,6 +290,12 @@ pub async fn find_any(
     parameters: &[(&str, &[&str])],
     most: usize,
 ) -> Result<Vec<Version>> {
+    let plan = plan(server, access, of, parameters)?;
+    Ok(search::page(server, &plan, most, None).await?.entries)
+}
+
+/// How resources of a type are found, the ones that were changed last first.
+pub fn plan(server: &Server, access: &Access, of: &str, parameters: &[(&str, &[&str])]) -> Result<Plan> {
     let of = server
         .definitions
         .resource_type(of)
@@ -305,9 +311,8 @@ pub async fn find_any(
         .parser
         .parse(&Target::Type(of), &pairs, Handling::Strict, access)
         .map_err(|error| search::refusal(&error))?;
-    let plan = Plan {
+    Ok(Plan {
         sort: Sort::UpdatedDescending,
         ..search.plan
-    };
-    Ok(search::page(server, &plan, most, None).await?.entries)
+    })
 }

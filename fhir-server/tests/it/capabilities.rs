@@ -283,4 +283,17 @@ async fn stored_profiles_are_named(#[case] version: FhirVersion, #[case] place: 
         FhirVersion::Stu3 => json!([{"reference": url}]),
     };
     assert_eq!(named().await, expected);
+    assert_eq!(named().await, expected, "and again, of what is known");
+
+    let id = posted.body["id"].as_str().unwrap();
+    let moved = profile.to_string().replace("our-patient", "their-patient");
+    let moved = moved.replacen('{', &format!("{{\"id\": \"{id}\", "), 1);
+    let path = format!("StructureDefinition/{id}");
+    assert_eq!(service.put(&path, &moved).await.status, 200);
+    let expected: Value = serde_json::from_str(&expected.to_string().replace("our-patient", "their-patient")).unwrap();
+    assert_eq!(named().await, expected);
+
+    // without a trace in the history
+    assert_eq!(service.delete(&format!("{path}?hardDelete=true")).await.status, 204);
+    assert_eq!(named().await, Value::Null);
 }
