@@ -237,9 +237,15 @@ async fn serve_management(
         .merge(http::unmatched_routes(unmatched))
         .merge(http::dry_run_routes())
         .merge(http::mapping_page_routes(texts))
+        .fallback(unmanaged)
         .layer(axum::middleware::from_fn_with_state(hosts, http::own_pages_only));
     supervisor.serve_management(listener, routes);
     Ok(address)
+}
+
+async fn unmanaged() -> Response {
+    let pages = "`/status`, `/metrics`, `/health/ready`, `/dead-letters`, `/traces`, `/unmatched` and `/mapping`";
+    http::refusal(StatusCode::NOT_FOUND, format!("here are {pages}"))
 }
 
 async fn unknown() -> Response {

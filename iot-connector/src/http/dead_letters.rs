@@ -2,7 +2,7 @@
 
 use axum::{
     Json, Router,
-    extract::{Path, Query, State},
+    extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -11,7 +11,10 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
-use super::{failed, refusal};
+use super::{
+    extract::{Path, Query},
+    failed, refusal,
+};
 use crate::{
     pipeline::now,
     spool::{DeadLetter, DeadLetterFilter, SpoolError},

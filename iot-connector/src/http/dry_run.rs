@@ -12,7 +12,7 @@ use iot_connector_settings::Compatibility;
 use serde::Deserialize;
 use serde_json::{Map, Value, value::RawValue};
 
-use super::refusal;
+use super::{extract::JsonBody, refusal};
 use crate::{
     dry_run::{Envelope, report},
     mappings::compatibility_of,
@@ -40,7 +40,7 @@ struct Request {
     compatibility: Compatibility,
 }
 
-async fn try_out(Json(request): Json<Request>) -> Response {
+async fn try_out(JsonBody(request): JsonBody<Request>) -> Response {
     let work = move || {
         let device = request.device_mapping.as_deref().map(text);
         let fhir = request.fhir_mapping.as_deref().map(text);

@@ -2,6 +2,7 @@
 
 mod dead_letters;
 mod dry_run;
+mod extract;
 mod mapping_page;
 mod messages;
 mod origin;

@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    extract::{Path, Query, State},
+    extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::get,
 };
 use serde::Deserialize;
 
-use super::{failed, refusal};
+use super::{
+    extract::{Path, Query},
+    failed, refusal,
+};
 use crate::trace::{self, Tracing};
 
 /// A page has at most so many entries.

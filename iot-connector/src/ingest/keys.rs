@@ -54,6 +54,9 @@ impl Keys {
         let keys = Arc::new(Self {
             accepted: ArcSwap::default(),
         });
+        if !path.exists() {
+            warn!(path = %path.display(), "there are no connection keys yet: nobody is let in with one until the file appears");
+        }
         let mut file = WatchedFile::new(path);
         keys.look(&mut file);
         tokio::spawn(follow(Arc::downgrade(&keys), file));
@@ -88,7 +91,11 @@ impl Keys {
                 Err(error) => warn!(path = %file.path().display(), "{error}; the last keys stay"),
             },
             // A deleted list must not leave its keys open.
-            Ok(Look::Missing) => self.accepted.store(Arc::default()),
+            Ok(Look::Missing) => {
+                if !self.accepted.swap(Arc::default()).is_empty() {
+                    warn!(path = %file.path().display(), "the connection keys are gone: nobody is let in with one");
+                }
+            }
             Err(error) => warn!(path = %file.path().display(), %error, "keys can't be read; the last ones stay"),
         }
     }

@@ -201,3 +201,39 @@ async fn at_the_bound_ingest_stops_and_nothing_is_deleted() {
     connector.idle().await;
     connector.stop().await;
 }
+
+#[tokio::test]
+async fn what_the_management_port_refuses_is_told_as_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_fhir, url) = Fhir::start().await;
+    let connector = Running::start(settings(folder.path(), &url)).await;
+    let client = reqwest::Client::new();
+    let at = |path: &str| format!("{}{path}", connector.management);
+    for (request, status) in [
+        (client.get(at("/dead-letters?limit=many")), 400),
+        (client.get(at("/dead-letters/one")), 400),
+        (client.get(at("/dead-letters/1")), 404),
+        (client.delete(at("/dead-letters?stages=write")), 400),
+        (client.get(at("/traces/one")), 400),
+        (client.get(at("/traces?limit=-1")), 400),
+        (
+            client
+                .post(at("/dry-run"))
+                .header("content-type", "application/json")
+                .body("{"),
+            400,
+        ),
+        (client.post(at("/dry-run")).body("{}"), 415),
+        (client.get(at("/nothing")), 404),
+    ] {
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), status, "{}", answer.url());
+        let path = answer.url().to_string();
+        let said: Value = answer.json().await.unwrap_or_else(|error| panic!("{path}: {error}"));
+        assert!(
+            said["error"].as_str().is_some_and(|error| !error.is_empty()),
+            "{path}: {said}"
+        );
+    }
+    connector.stop().await;
+}
