@@ -45,7 +45,7 @@ fn filter(level: &str) -> Result<EnvFilter, LogsError> {
         level: level.to_owned(),
     };
     let mut words = level.split(',').map(str::trim);
-    if !words.all(|word| word.contains(['=', '[']) || word.parse::<LevelFilter>().is_ok()) {
+    if !words.all(|word| !word.is_empty() && (word.contains(['=', '[']) || word.parse::<LevelFilter>().is_ok())) {
         return Err(wrong());
     }
     EnvFilter::try_new(level).map_err(|_| wrong())
