@@ -1,4 +1,4 @@
-//! Bearer tokens: from the text of a token to verified claims.
+//! Bearer tokens: from the text of a token to verified claims, and those that a program presents itself.
 //!
 //! A [`Verifier`] trusts a list of [`Issuer`]s. Their keys come by OIDC discovery or from a JWKS file, are kept, and are
 //! rotated: an unknown key id asks the issuer once, at a limited rate. An issuer that doesn't answer costs its own tokens
@@ -6,6 +6,7 @@
 
 mod cache;
 mod claims;
+mod client;
 mod error;
 mod issuer;
 mod keys;
@@ -15,6 +16,7 @@ mod token;
 mod verifier;
 
 pub use claims::Claims;
+pub use client::{Client, Credentials, NoToken};
 pub use error::{BearerError, ConfigurationError};
 pub use issuer::{Issuer, KeySource};
 pub use source::Endpoints;

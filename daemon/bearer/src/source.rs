@@ -97,6 +97,22 @@ impl Source {
         Ok(Self::Discovery { client, authority })
     }
 
+    /// What requests to the issuer go out with.
+    pub(crate) fn client(&self) -> Option<&Client> {
+        match self {
+            Self::Discovery { client, .. } => Some(client),
+            Self::File { .. } => None,
+        }
+    }
+
+    /// Where the issuer gives tokens.
+    pub(crate) async fn token_endpoint(&self) -> Result<Option<String>, FetchError> {
+        match self {
+            Self::Discovery { client, authority } => Ok(discover(client, authority).await?.token_endpoint),
+            Self::File { .. } => Ok(None),
+        }
+    }
+
     pub(crate) async fn fetch(&self) -> Result<Fetched, FetchError> {
         match self {
             Self::File { path, issuer } => {
@@ -115,16 +131,7 @@ impl Source {
                 })
             }
             Self::Discovery { client, authority } => {
-                let url = format!("{}/.well-known/openid-configuration", authority.trim_end_matches('/'));
-                let text = get(client, &url).await?;
-                let discovery: Discovery =
-                    serde_json::from_slice(&text).map_err(|source| FetchError::Document { url, source })?;
-                if !speaks_for(authority, &discovery.issuer) {
-                    return Err(FetchError::Issuer {
-                        authority: authority.clone(),
-                        stated: discovery.issuer,
-                    });
-                }
+                let discovery = discover(client, authority).await?;
                 if !is_safe(&discovery.jwks_uri) {
                     return Err(FetchError::Plain {
                         url: discovery.jwks_uri,
@@ -148,8 +155,22 @@ impl Source {
     }
 }
 
+/// The discovery document of an issuer that says to be the one that was asked.
+async fn discover(client: &Client, authority: &str) -> Result<Discovery, FetchError> {
+    let url = format!("{}/.well-known/openid-configuration", authority.trim_end_matches('/'));
+    let text = get(client, &url).await?;
+    let discovery: Discovery = serde_json::from_slice(&text).map_err(|source| FetchError::Document { url, source })?;
+    if !speaks_for(authority, &discovery.issuer) {
+        return Err(FetchError::Issuer {
+            authority: authority.to_owned(),
+            stated: discovery.issuer,
+        });
+    }
+    Ok(discovery)
+}
+
 /// Keys come over TLS, or from this machine (an issuer beside us while developing).
-fn is_safe(url: &str) -> bool {
+pub(crate) fn is_safe(url: &str) -> bool {
     let local = ["http://127.0.0.1:", "http://localhost:", "http://[::1]:"];
     url.starts_with("https://") || local.iter().any(|prefix| url.starts_with(prefix))
 }

@@ -98,12 +98,30 @@ pub struct FhirServer {
     pub url: String,
     /// File with a bearer token, read again when it changes (a projected ServiceAccount token); absent: none is sent
     pub token_file: Option<PathBuf>,
+    /// How a bearer token is got from an issuer instead
+    pub client_credentials: Option<ClientCredentials>,
     /// PEM file with the authorities to trust instead of the system's, read at start
     pub ca_file: Option<PathBuf>,
     /// How long one request may take, in seconds
     pub timeout_seconds: u32,
     /// Requests under way at the same time, at most; each takes up to 64 reads or writes in a batch, and 429 or 503 makes them fewer
     pub concurrency: u32,
+}
+
+/// How an issuer (OpenID Connect) gives the connector tokens for the FHIR server: the grant `client_credentials` of OAuth 2.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ClientCredentials {
+    /// URL of the issuer, whose discovery document names the token endpoint
+    pub authority: String,
+    /// Id of the client there
+    pub client_id: String,
+    /// File with the client's secret, read each time that a token is fetched
+    pub client_secret_file: PathBuf,
+    /// What is asked for, like `https://fhir.example/.default` or `system/*.cruds`
+    pub scope: Option<String>,
+    /// PEM file with the authorities to trust instead of the system's for the issuer, read at start
+    pub ca_file: Option<PathBuf>,
 }
 
 /// How a device and its patient are found on the FHIR server.
@@ -205,6 +223,7 @@ impl Default for FhirServer {
         Self {
             url: String::new(),
             token_file: None,
+            client_credentials: None,
             ca_file: None,
             timeout_seconds: 30,
             concurrency: 16,
@@ -243,13 +262,7 @@ impl Default for DeadLetters {
 impl Settings {
     /// Checks what the types alone can't.
     pub fn validate(&self) -> Result<(), SettingsError> {
-        let url = &self.fhir_server.url;
-        if url.is_empty() {
-            return refuse("fhirServer.url", "is required: the base URL of the FHIR server");
-        }
-        if !(url.starts_with("http://") || url.starts_with("https://")) {
-            return refuse("fhirServer.url", "has to begin with `http://` or `https://`");
-        }
+        self.fhir_server.validate()?;
         match (self.keys.is_some() || !self.issuers.is_empty(), self.anonymous) {
             (true, false) | (false, true) => {}
             (false, false) => {
@@ -300,6 +313,45 @@ impl Settings {
             ..Self::default()
         };
         daemon_settings::minimal(self, &default)
+    }
+}
+
+impl FhirServer {
+    fn validate(&self) -> Result<(), SettingsError> {
+        if self.url.is_empty() {
+            return refuse("fhirServer.url", "is required: the base URL of the FHIR server");
+        }
+        if !(self.url.starts_with("http://") || self.url.starts_with("https://")) {
+            return refuse("fhirServer.url", "has to begin with `http://` or `https://`");
+        }
+        let Some(credentials) = &self.client_credentials else {
+            return Ok(());
+        };
+        if self.token_file.is_some() {
+            return refuse(
+                "fhirServer.clientCredentials",
+                "a token comes from `tokenFile` or is fetched with `clientCredentials`, not both",
+            );
+        }
+        for (option, is_missing) in [
+            (
+                "fhirServer.clientCredentials.authority",
+                credentials.authority.is_empty(),
+            ),
+            (
+                "fhirServer.clientCredentials.clientId",
+                credentials.client_id.is_empty(),
+            ),
+            (
+                "fhirServer.clientCredentials.clientSecretFile",
+                credentials.client_secret_file.as_os_str().is_empty(),
+            ),
+        ] {
+            if is_missing {
+                return refuse(option, "is required with the others of `clientCredentials`");
+            }
+        }
+        Ok(())
     }
 }
 

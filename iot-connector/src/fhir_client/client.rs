@@ -24,6 +24,9 @@ pub enum ClientError {
     /// The file with authorities can't be used.
     #[error("option `fhirServer.caFile`")]
     Authorities(#[source] daemon::tls::TlsError),
+    /// The issuer of tokens can't be used.
+    #[error("option `fhirServer.clientCredentials`")]
+    Credentials(#[source] bearer::ConfigurationError),
     /// reqwest can't be set up.
     #[error("no HTTP client for the FHIR server")]
     Client(#[from] reqwest::Error),

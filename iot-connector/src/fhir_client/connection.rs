@@ -20,6 +20,12 @@ pub struct Connection {
     token: Option<Token>,
 }
 
+/// Where tokens for the server come from.
+enum Token {
+    File(TokenFile),
+    Issuer(bearer::Client),
+}
+
 impl Connection {
     /// As the settings say; nothing is sent. Needs the TLS provider installed.
     pub fn new(settings: &FhirServer) -> Result<Self, ClientError> {
@@ -44,25 +50,20 @@ impl Connection {
         Ok(Self {
             client: builder.build()?,
             base,
-            token: settings.token_file.clone().map(Token::new),
+            token: Token::of(settings)?,
         })
     }
 
-    /// A request with the token and what every answer should be.
+    /// A request with what every answer should be.
     pub fn request(&self, method: Method, url: Url) -> RequestBuilder {
-        let request = self
-            .client
+        self.client
             .request(method, url)
             .header(header::ACCEPT, FHIR_JSON)
             // what was written is known here already
-            .header("prefer", "return=minimal");
-        match self.token.as_ref().and_then(Token::current) {
-            Some(token) => request.bearer_auth(token),
-            None => request,
-        }
+            .header("prefer", "return=minimal")
     }
 
-    /// Sends it and reads the answer, whatever its status.
+    /// Sends it with the token and reads the answer, whatever its status.
     pub async fn exchange(&self, request: RequestBuilder) -> Result<(u16, Received), FhirError> {
         let failed = |error: reqwest::Error| {
             if error.is_builder() {
@@ -73,8 +74,19 @@ impl Connection {
             let reason = daemon::process::describe(&error.without_url());
             FhirError::server(format!("the FHIR server doesn't answer: {reason}"))
         };
+        let token = match &self.token {
+            Some(token) => token.current().await?,
+            None => None,
+        };
+        let request = match &token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        };
         let response = request.send().await.map_err(failed)?;
         let status = response.status().as_u16();
+        if let (401, Some(Token::Issuer(issuer)), Some(token)) = (status, &self.token, &token) {
+            issuer.refused(token).await;
+        }
         let text = |name| {
             response
                 .headers()
@@ -157,12 +169,38 @@ impl Received {
     }
 }
 
+impl Token {
+    fn of(settings: &FhirServer) -> Result<Option<Self>, ClientError> {
+        let Some(credentials) = &settings.client_credentials else {
+            return Ok(settings.token_file.clone().map(TokenFile::new).map(Self::File));
+        };
+        let issuer = bearer::Client::new(bearer::Credentials {
+            authority: credentials.authority.clone(),
+            client_id: credentials.client_id.clone(),
+            secret_file: credentials.client_secret_file.clone(),
+            scope: credentials.scope.clone(),
+            ca_bundle: credentials.ca_file.clone(),
+        });
+        Ok(Some(Self::Issuer(issuer.map_err(ClientError::Credentials)?)))
+    }
+
+    async fn current(&self) -> Result<Option<Arc<str>>, FhirError> {
+        match self {
+            Self::File(file) => Ok(file.current()),
+            Self::Issuer(issuer) => match issuer.token().await {
+                Ok(token) => Ok(Some(token)),
+                Err(error) => Err(FhirError::server(error.to_string())),
+            },
+        }
+    }
+}
+
 /// The bearer token of a file.
-struct Token {
+struct TokenFile {
     file: Mutex<(WatchedFile, Option<Instant>, Option<Arc<str>>)>,
 }
 
-impl Token {
+impl TokenFile {
     fn new(path: PathBuf) -> Self {
         Self {
             file: Mutex::new((WatchedFile::new(path), None, None)),

@@ -3,6 +3,7 @@
 mod broker;
 mod browser;
 mod bundles;
+mod credentials;
 mod dead_letters;
 mod examples;
 mod figures;
@@ -30,3 +31,6 @@ mod waiting;
 mod idp;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../../../daemon/bearer/tests/it/token_issuer.rs"]
+#[expect(dead_code, reason = "the tests of tokens look at more")]
+mod token_issuer;

@@ -1,6 +1,8 @@
 //! A real identity provider on a local port: discovery, rotation, failure, and every reason for a refusal.
 
+mod client;
 mod idp;
+mod token_issuer;
 
 use std::{sync::Arc, time::Duration};
 
