@@ -2,7 +2,7 @@
 //!
 //! A batch and not a transaction: its entries succeed or fail by themselves, so that one bad Observation delays nobody.
 //! How many bundles are under way at a time follows the server: one more whenever a full bundle waits, half as many after
-//! 429, 503 or no answer.
+//! 429, 503 (of a bundle or of an entry in one) or no answer.
 
 use std::{
     collections::VecDeque,
@@ -164,6 +164,7 @@ impl Inner {
             }
             match self.together(&load).await {
                 Ok(answers) => {
+                    throttled |= answers.iter().any(|(status, _)| wants_less(*status));
                     for (waiting, answer) in load.into_iter().zip(answers) {
                         let _ = waiting.answer.send(Ok(answer));
                     }
@@ -223,9 +224,13 @@ enum Refusal {
 
 fn is_throttled(result: &Result) -> bool {
     match result {
-        Ok((status, _)) => matches!(status, 429 | 503),
+        Ok((status, _)) => wants_less(*status),
         Err(_) => true,
     }
+}
+
+fn wants_less(status: u16) -> bool {
+    matches!(status, 429 | 503)
 }
 
 #[cfg(test)]
@@ -245,6 +250,38 @@ mod tests {
             seen.push(limit.now);
         }
         assert_eq!(seen, [2, 3, 4, 5, 5, 2, 1, 1, 2]);
+    }
+
+    /// Whether a bundle of two, of which one is answered so, makes fewer bundles.
+    async fn throttles(status: &'static str) -> bool {
+        daemon::tls::install_provider();
+        let listener = daemon::Listener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.address());
+        let answer = async move || {
+            let entry = |status: &str| serde_json::json!({"response": {"status": status}});
+            axum::Json(serde_json::json!({"resourceType": "Bundle", "entry": [entry("201"), entry(status)]}))
+        };
+        let router = axum::Router::new().route("/", axum::routing::post(answer));
+        let ends = daemon::Shutdown::new();
+        tokio::spawn(async move { listener.serve(router, &ends, std::time::Duration::ZERO).await });
+        let connection = Connection::new(&iot_connector_settings::FhirServer {
+            url: url.clone(),
+            ..iot_connector_settings::FhirServer::default()
+        });
+        let flights = Flights::new(connection.unwrap(), 4);
+        let waiting = || Waiting {
+            ask: Ask::get(reqwest::Url::parse(&url).unwrap()),
+            answer: oneshot::channel().0,
+        };
+        flights.0.fly(vec![waiting(), waiting()]).await
+    }
+
+    #[tokio::test]
+    async fn an_entry_that_is_throttled_makes_fewer_bundles() {
+        assert!(!throttles("200 OK").await);
+        assert!(!throttles("412").await);
+        assert!(throttles("429").await);
+        assert!(throttles("503 Service Unavailable").await);
     }
 
     #[test]
