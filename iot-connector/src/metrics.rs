@@ -37,6 +37,20 @@ pub struct SourceLabels {
     pub source: String,
 }
 
+/// Label of what a template gives.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct TemplateLabels {
+    /// Its `typeName`.
+    pub template: String,
+}
+
+/// Label of what gave nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct DroppedLabels {
+    /// `Unmatched`, or the error's name.
+    pub reason: &'static str,
+}
+
 /// Label of a saved resource.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct SavedLabels {
@@ -59,12 +73,12 @@ pub struct ConnectorMetrics {
     pub refused: Family<ErrorLabels, Counter>,
     /// Messages normalised.
     pub normalized_event: Counter,
-    /// Measurements that came out.
-    pub measurement: Counter,
+    /// Measurements that came out, by template.
+    pub measurement: Family<TemplateLabels, Counter>,
     /// Groups that were written.
     pub measurement_group: Counter,
     /// Messages without a measurement.
-    pub dropped_event: Counter,
+    pub dropped_event: Family<DroppedLabels, Counter>,
     /// What those look like.
     pub unmatched: Arc<Unmatched>,
     /// What failed, permanent or not.
@@ -77,12 +91,16 @@ pub struct ConnectorMetrics {
     pub device_event_processing_latency_ms: Histogram,
     /// From acceptance to the written Observation.
     pub measurement_ingestion_latency_ms: Histogram,
+    /// How old the newest reading of a group is when its Observation is written, by the device's clock, by template.
+    pub measurement_freshness_ms: Family<TemplateLabels, Histogram, fn() -> Histogram>,
 }
 
 impl ConnectorMetrics {
     /// Makes and registers all.
     pub fn register(registry: &mut Registry) -> Self {
         let latency = || Histogram::new([5.0, 20.0, 100.0, 500.0, 1e3, 2e3, 5e3, 1e4, 3e4, 6e4, 3e5, 9e5]);
+        // seconds to a day: devices may have been out of reach
+        let freshness: fn() -> Histogram = || Histogram::new([1e3, 2e3, 5e3, 1e4, 6e4, 3e5, 9e5, 3.6e6, 8.64e7]);
         let metrics = Self {
             device_event: Counter::default(),
             device_event_repeated: Family::default(),
@@ -90,15 +108,16 @@ impl ConnectorMetrics {
             source_lag: Family::default(),
             refused: Family::default(),
             normalized_event: Counter::default(),
-            measurement: Counter::default(),
+            measurement: Family::default(),
             measurement_group: Counter::default(),
-            dropped_event: Counter::default(),
+            dropped_event: Family::default(),
             unmatched: Arc::default(),
             total_errors: Family::default(),
             fhir_resource_saved: Family::default(),
             fhir_resource_contention: Counter::default(),
             device_event_processing_latency_ms: latency(),
             measurement_ingestion_latency_ms: latency(),
+            measurement_freshness_ms: Family::new_with_constructor(freshness),
         };
         let all = metrics.clone();
         registry.register("device_event", "Messages accepted", all.device_event);
@@ -123,13 +142,21 @@ impl ConnectorMetrics {
             all.refused,
         );
         registry.register("normalized_event", "Messages normalised", all.normalized_event);
-        registry.register("measurement", "Measurements made of messages", all.measurement);
+        registry.register(
+            "measurement",
+            "Measurements made of messages, by template",
+            all.measurement,
+        );
         registry.register(
             "measurement_group",
             "Groups of measurements worked on",
             all.measurement_group,
         );
-        registry.register("dropped_event", "Messages that gave no measurement", all.dropped_event);
+        registry.register(
+            "dropped_event",
+            "Messages that gave no measurement, by reason",
+            all.dropped_event,
+        );
         registry.register("errors", "Errors by stage and reason (TotalErrors)", all.total_errors);
         registry.register(
             "fhir_resource_saved",
@@ -151,12 +178,40 @@ impl ConnectorMetrics {
             "From acceptance to the Observation, milliseconds",
             all.measurement_ingestion_latency_ms,
         );
+        registry.register(
+            "measurement_freshness_ms",
+            "How old the newest reading of a group is when its Observation is written, by the device's clock, milliseconds",
+            all.measurement_freshness_ms,
+        );
         metrics
     }
 
     /// Registers what the store knows.
     pub fn register_store(registry: &mut Registry, store: Store) {
         registry.register_collector(Box::new(StoreFigures { store }));
+    }
+
+    /// Counts a measurement.
+    pub fn measured(&self, template: &str) {
+        let labels = TemplateLabels {
+            template: template.to_owned(),
+        };
+        self.measurement.get_or_create(&labels).inc();
+    }
+
+    /// Counts a message that gave no measurement.
+    pub fn dropped(&self, reason: &'static str) {
+        self.dropped_event.get_or_create(&DroppedLabels { reason }).inc();
+    }
+
+    /// Says how old the newest reading of a written group is.
+    pub fn fresh(&self, template: &str, milliseconds: f64) {
+        let labels = TemplateLabels {
+            template: template.to_owned(),
+        };
+        self.measurement_freshness_ms
+            .get_or_create(&labels)
+            .observe(milliseconds);
     }
 
     /// Counts messages that came again.

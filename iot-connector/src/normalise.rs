@@ -64,12 +64,17 @@ pub fn measure(
     for fault in &normalised.faults {
         metrics.error(Stage::Normalise, fault.reason);
     }
+    if outcome == Outcome::Dead {
+        metrics.dropped(normalised.faults.first().map_or("Internal", |fault| fault.reason));
+    }
     if outcome == Outcome::Unmatched {
-        metrics.dropped_event.inc();
+        metrics.dropped("Unmatched");
         metrics.unmatched.note(&pair.device, message, body, received);
     }
     metrics.normalized_event.inc();
-    metrics.measurement.inc_by(normalised.measurements.len() as u64);
+    for measurement in &normalised.measurements {
+        metrics.measured(&measurement.type_name);
+    }
     let latency = crate::pipeline::milliseconds(crate::pipeline::now() - queued);
     metrics.device_event_processing_latency_ms.observe(latency);
     let faults = normalised.faults.iter().map(|fault| dead(Stage::Normalise, fault));

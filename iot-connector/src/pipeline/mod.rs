@@ -285,6 +285,11 @@ impl Pipeline {
     async fn settle(&self, job: &GroupJob, account: Account, fault: Option<Fault>) {
         self.metrics.measurement_group.inc();
         let now = now();
+        let newest = job.group.values.values().flatten().map(|reading| reading.time).max();
+        if let (None, Some(newest)) = (&fault, newest) {
+            let age = milliseconds(now - newest.as_microsecond());
+            self.metrics.fresh(&job.group.type_name, age);
+        }
         let mut account = Some(account);
         let mut finished = Vec::with_capacity(job.trackers.len());
         for tracker in &job.trackers {

@@ -20,12 +20,13 @@ async fn a_collector_gets_stage_reason_and_connector() {
     };
     let connector = Running::start(settings).await;
     let reading = json!({"device": "d1", "patient": "p1", "time": "2026-01-01T10:00:00Z", "heartrate": 60});
-    assert_eq!(connector.send(format!("{reading}\n{{\n")).await, 202);
+    let unmatched = json!({"device": "d1", "humidity": 40});
+    assert_eq!(connector.send(format!("{reading}\n{{\n{unmatched}\n")).await, 202);
     connector.idle().await;
 
     let ward = "-> connector: Str(ward)";
     collector
-        .until("iot_connector_device_event", &[ward, "Value: 2.000000"])
+        .until("iot_connector_device_event", &[ward, "Value: 3.000000"])
         .await;
     collector
         .until(
@@ -42,12 +43,15 @@ async fn a_collector_gets_stage_reason_and_connector() {
     collector
         .until("iot_connector_account", &[ward, "-> term: Str(points)"])
         .await;
-    assert!(
-        connector
-            .metrics()
-            .await
-            .contains("iot_connector_backlog{connector=\"ward\"} 0"),
-        "as Prometheus sees it"
-    );
+    let metrics = connector.metrics().await;
+    for line in [
+        r#"iot_connector_backlog{connector="ward"} 0"#,
+        r#"iot_connector_measurement_total{connector="ward",template="heartrate"} 1"#,
+        r#"iot_connector_dropped_event_total{connector="ward",reason="Unmatched"} 1"#,
+        r#"iot_connector_dropped_event_total{connector="ward",reason="InvalidDataFormat"} 1"#,
+        r#"iot_connector_measurement_freshness_ms_count{connector="ward",template="heartrate"} 1"#,
+    ] {
+        assert!(metrics.contains(line), "no {line}: {metrics}");
+    }
     connector.stop().await;
 }
