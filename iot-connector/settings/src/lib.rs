@@ -108,7 +108,7 @@ pub struct FhirServer {
     pub concurrency: u32,
 }
 
-/// How an issuer (OpenID Connect) gives the connector tokens for the FHIR server: the grant `client_credentials` of OAuth 2.
+/// How an issuer (OIDC) gives the connector tokens for the FHIR server: the grant `client_credentials` of OAuth 2.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ClientCredentials {
