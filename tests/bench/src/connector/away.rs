@@ -53,13 +53,16 @@ pub(super) async fn measure(programs: &Path, folder: &Path, options: &Options, r
         Wanted::Nothing,
         &how,
     );
-    let connector = pair.connector.pid().context("the connector isn't running")?;
-    report.add(
-        "RSS of the connector while it catches up",
-        highest_rss(connector)?,
-        "MiB",
-        Wanted::Nothing,
-        "the most that it had since it was killed",
-    );
+    for (name, program) in [("connector", &pair.connector), ("FHIR server", &pair.fhir)] {
+        let name = format!("RSS of the {name} while it catches up");
+        let pid = program.pid().context("it isn't running")?;
+        report.add(
+            &name,
+            highest_rss(pid)?,
+            "MiB",
+            Wanted::Nothing,
+            "the most that it had since it was killed",
+        );
+    }
     Ok(())
 }
