@@ -1,5 +1,6 @@
 //! From groups to Observations: create and merge.
 
+mod known;
 mod merge;
 mod sampled_data;
 mod state;

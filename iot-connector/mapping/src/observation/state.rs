@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::known::{Known, Mark, mark};
 use crate::{
     fhir::{Aggregation, ValueKind},
     grouping::{Counts, Reading},
@@ -10,10 +11,6 @@ use crate::{
 
 /// URL of the extension.
 const URL: &str = "https://fhir-operator.dev/fhir/StructureDefinition/reading-state";
-/// Readings that are remembered, so that one that comes again isn't taken twice.
-const RECENT: usize = 32;
-
-type Mark = (i64, i64, i64);
 
 /// What is known of a shared value.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -24,7 +21,10 @@ pub(super) struct State {
     kept: Option<Mark>,
     count: u64,
     sum: f64,
-    recent: Vec<Mark>,
+    /// The readings that were taken in before.
+    known: Known,
+    /// And those that are now: what comes again is told by what was there when the merge began.
+    fresh: Vec<Mark>,
 }
 
 impl State {
@@ -39,7 +39,7 @@ impl State {
     /// A value that nobody knows the readings of (migrated data): it was there before any other.
     pub(super) fn migrated(value: String) -> Self {
         Self {
-            kept: Some((i64::MIN, 0, 0)),
+            kept: Some([i64::MIN, 0, 0]),
             ..Self::of(value)
         }
     }
@@ -61,41 +61,41 @@ impl State {
             .iter()
             .find(|extension| extension["url"] == URL)?;
         let state: Value = serde_json::from_str(extension["valueString"].as_str()?).ok()?;
-        let recent = state["recent"].as_array()?.iter().filter_map(mark).collect();
+        let known = Known::read(&state["known"]).or_else(|| Known::of_recent(&state["recent"]))?;
         let (count, sum) = (state["count"].as_u64()?, state["sum"].as_f64().unwrap_or_default());
         Some(Self {
             value,
             kept: mark(&state["kept"]),
             count,
             sum,
-            recent,
+            known,
+            fresh: Vec::new(),
         })
     }
 
     /// The extension that carries it.
     pub(super) fn extension(&self) -> Option<Value> {
         let kept = self.kept?;
-        let state = json!({"kept": kept, "count": self.count, "sum": self.sum, "recent": self.recent});
+        let known = self.known.with(&self.fresh).to_json();
+        let state = json!({"kept": kept, "count": self.count, "sum": self.sum, "known": known});
         Some(json!({"url": URL, "valueString": state.to_string()}))
     }
 
     /// Takes a reading in.
     pub(super) fn take(&mut self, reading: &Reading, value: String, aggregation: Aggregation, counts: &mut Counts) {
         let Order { received, position } = reading.order;
-        let mark = (reading.time.as_microsecond(), received, position);
-        if self.recent.contains(&mark) {
-            counts.duplicates += 1;
-            return;
-        }
-        self.recent.push(mark);
-        if self.recent.len() > RECENT {
-            self.recent.remove(0);
-        }
-        self.count += 1;
+        let mark = [reading.time.as_microsecond(), received, position];
         let number: f64 = value.parse().unwrap_or_default();
-        self.sum += number;
+        let is_known = self.known.contains(&mark);
+        if !is_known {
+            self.fresh.push(mark);
+            self.count += 1;
+            self.sum += number;
+        }
         let there: Option<f64> = self.value.as_deref().and_then(|there| there.parse().ok());
+        // But for a mean it does no harm to look at a reading again, so that these don't depend on what is known.
         let replaces = match aggregation {
+            Aggregation::Mean if is_known => false,
             Aggregation::Mean => {
                 counts.aggregated += 1;
                 #[expect(clippy::cast_precision_loss, reason = "counts of readings stay far below 2^52")]
@@ -114,6 +114,8 @@ impl State {
             counts.points += 1;
             self.value = Some(value);
             self.kept = Some(mark);
+        } else if is_known {
+            counts.duplicates += 1;
         } else {
             counts.superseded += 1;
             self.kept = self.kept.or(Some(mark));
@@ -124,9 +126,4 @@ impl State {
 /// To 15 digits, which hide what binary numbers add to decimal ones.
 fn rounded(number: f64) -> f64 {
     format!("{number:.14e}").parse().unwrap_or(number)
-}
-
-fn mark(value: &Value) -> Option<Mark> {
-    let part = |index: usize| value.get(index)?.as_i64();
-    Some((part(0)?, part(1)?, part(2)?))
 }

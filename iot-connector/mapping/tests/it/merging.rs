@@ -70,6 +70,129 @@ proptest! {
     }
 }
 
+/// How a queue looks to one value: whose positions it shares, and how regular the device measures.
+#[derive(Debug, Clone, Copy)]
+enum Queue {
+    /// One device alone, measuring when it likes.
+    Own,
+    /// Many devices, of which ours measures once a second.
+    Shared,
+}
+
+/// What happens to the messages of an hour.
+#[derive(Debug, Clone)]
+struct History {
+    readings: Vec<Input>,
+    /// Places among them of those that are dead letters first.
+    dead: Vec<usize>,
+    /// Lengths of the batches of the others, and what comes again after each: so many of the latest, then so many of these
+    /// in each batch.
+    batches: Vec<(usize, usize, usize)>,
+}
+
+fn history() -> impl Strategy<Value = History> {
+    let own = proptest::sample::subsequence((0..3600).collect::<Vec<i64>>(), 200..600).prop_shuffle();
+    let own = own.prop_map(|seconds| (Queue::Own, seconds));
+    let shared = (200..600_i64).prop_map(|count| (Queue::Shared, (0..count).collect()));
+    let batch = (1..300_usize, 0..400_usize, 1..100_usize);
+    (
+        prop_oneof![own, shared],
+        proptest::collection::vec((40..200_u32, 1..40_i64), 600),
+        proptest::collection::vec(any::<prop::sample::Index>(), 0..40),
+        proptest::collection::vec(batch, 8),
+    )
+        .prop_map(|((queue, seconds), random, dead, batches)| {
+            let mut position = 0;
+            let readings = seconds.iter().zip(&random).map(|(second, (value, others))| {
+                position += match queue {
+                    Queue::Own => 1,
+                    Queue::Shared => *others,
+                };
+                let time = Timestamp::from_second(1_767_261_600 + second).unwrap().to_string();
+                let mut input = reading(&time, &value.to_string(), position);
+                input.order.received = position * 25_000;
+                input
+            });
+            let readings: Vec<Input> = readings.collect();
+            let mut dead: Vec<usize> = dead.iter().map(|at| at.index(readings.len())).collect();
+            dead.sort_unstable();
+            dead.dedup();
+            History {
+                readings,
+                dead,
+                batches,
+            }
+        })
+}
+
+impl History {
+    /// Batches as they are written: each of the live readings with parts that come again, then the dead letters, twice each.
+    fn batches(&self) -> Vec<Vec<Input>> {
+        let (mut live, mut dead) = (Vec::new(), Vec::new());
+        for (place, reading) in self.readings.iter().enumerate() {
+            let is_dead = self.dead.binary_search(&place).is_ok();
+            if is_dead { &mut dead } else { &mut live }.push(reading.clone());
+        }
+        let mut batches = Vec::new();
+        let mut begin = 0;
+        for (length, again, split) in self.batches.iter().cycle() {
+            if begin == live.len() {
+                break;
+            }
+            let end = live.len().min(begin + length);
+            batches.push(live[begin..end].to_vec());
+            // Killed before the answer came: from some message on everything is read again.
+            let from = end.saturating_sub(*again);
+            batches.extend(live[from..end].chunks(*split).map(<[Input]>::to_vec));
+            begin = end;
+        }
+        for mut letter in dead {
+            letter.replay = true;
+            batches.extend([vec![letter.clone()], vec![letter]]);
+        }
+        batches
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn whatever_comes_again_is_counted_once(history in history()) {
+        let batches = history.batches();
+        let batches: Vec<&[Input]> = batches.iter().map(Vec::as_slice).collect();
+        // Slots of a series keep no keys: there a dead letter fills gaps only.
+        for mapping in values().into_iter().skip(1) {
+            let observation = written(&mapping, &batches);
+            let state = observation["valueQuantity"]["extension"].to_string();
+            prop_assert!(state.len() < 8_000, "{}", state);
+            let whole = written(&mapping, &[&history.readings[..]]);
+            prop_assert_eq!(seen(observation), seen(whole));
+        }
+    }
+}
+
+/// A value's history as the release before wrote it: the latest keys one by one.
+#[test]
+fn a_history_of_the_release_before_is_read() {
+    let mapping = mapping(60, &json!({"valueType": "Quantity", "aggregation": "mean"}), Standard);
+    let batch = [
+        reading("2026-01-01T10:00:00Z", "60", 0),
+        reading("2026-01-01T10:01:00Z", "90", 1),
+        reading("2026-01-01T10:02:00Z", "120", 2),
+    ];
+    let known: Vec<_> = batch[..2]
+        .iter()
+        .map(|input| json!([input.measurement.occurrence.as_microsecond(), 0, input.order.position]))
+        .collect();
+    let mut existing = written(&mapping, &[&batch[..2]]);
+    let state = json!({"kept": known[1], "count": 2, "sum": 150.0, "recent": known});
+    existing["valueQuantity"]["extension"][0]["valueString"] = state.to_string().into();
+    let merged = mapping.merge(&existing, &group(&mapping, &batch)).unwrap();
+    assert_eq!((merged.counts.duplicates, merged.counts.aggregated), (2, 1));
+    assert_eq!(merged.observation["valueQuantity"]["value"], 90.0);
+}
+
 /// A reading of `hr` and one of `spo2` each, where there is one, of a correlation id.
 fn correlated(time: &str, values: &[(&str, &str)]) -> Input {
     let mut input = reading(time, "", 0);
