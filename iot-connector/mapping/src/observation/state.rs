@@ -93,6 +93,7 @@ impl State {
             self.sum += number;
         }
         let there: Option<f64> = self.value.as_deref().and_then(|there| there.parse().ok());
+        let greater = self.kept.is_none_or(|kept| mark > kept);
         // But for a mean it does no harm to look at a reading again, so that these don't depend on what is known.
         let replaces = match aggregation {
             Aggregation::Mean if is_known => false,
@@ -104,10 +105,13 @@ impl State {
                 self.kept = self.kept.max(Some(mark));
                 return;
             }
-            Aggregation::Last => self.kept.is_none_or(|kept| mark > kept),
-            Aggregation::First => self.kept.is_none_or(|kept| mark < kept),
-            Aggregation::Min => there.is_none_or(|there| number < there),
-            Aggregation::Max => there.is_none_or(|there| number > there),
+            // Of what is as good as what is there, the greatest stays, so that it doesn't matter which came first.
+            Aggregation::Last => greater,
+            Aggregation::First => self
+                .kept
+                .is_none_or(|kept| mark[0] < kept[0] || (mark[0] == kept[0] && greater)),
+            Aggregation::Min => there.is_none_or(|there| number < there || (number <= there && greater)),
+            Aggregation::Max => there.is_none_or(|there| number > there || (number >= there && greater)),
         };
         if replaces {
             // Each reading is counted once: what was there was counted when it came.

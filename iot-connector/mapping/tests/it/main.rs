@@ -6,6 +6,7 @@ mod jmespath;
 mod languages;
 mod merging;
 mod oracle;
+mod sampled_data;
 mod templates;
 
 use std::sync::Arc;

@@ -70,6 +70,77 @@ proptest! {
     }
 }
 
+/// Readings as they arrive, in batches: those of a message that came late, too.
+fn arrivals(readings: impl Strategy<Value = Vec<Input>>) -> impl Strategy<Value = (Vec<Input>, Vec<Vec<Input>>)> {
+    let cuts = proptest::collection::vec(any::<prop::sample::Index>(), 0..6);
+    let shuffled = readings.prop_flat_map(|readings| (Just(readings.clone()), Just(readings).prop_shuffle()));
+    (shuffled, cuts).prop_map(|((readings, arriving), cuts)| {
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(arriving.len())).collect();
+        cuts.extend([0, arriving.len()]);
+        cuts.sort_unstable();
+        cuts.dedup();
+        let batches = cuts.windows(2).map(|cut| arriving[cut[0]..cut[1]].to_vec());
+        (readings, batches.collect())
+    })
+}
+
+/// Few times and few values, with as many digits as the device likes.
+fn ties() -> impl Strategy<Value = Vec<Input>> {
+    let value = prop_oneof![Just("60"), Just("60.0"), Just("61.5")];
+    proptest::collection::vec((0..4_u32, value), 1..12).prop_map(|pairs| {
+        let inputs = pairs.iter().enumerate().map(|(index, (minute, value))| {
+            let time = format!("2026-01-01T10:0{minute}:00Z");
+            reading(&time, value, i64::try_from(index).unwrap())
+        });
+        inputs.collect()
+    })
+}
+
+proptest! {
+    /// Where keys are kept: a Quantity or String that readings share. It can't hold for slots of SampledData and for
+    /// single instants, which keep no keys: there whoever comes later replaces what is there, and a replay fills gaps only.
+    /// The mean of values that binary numbers don't have exactly may differ in its last digit, the 15th.
+    #[test]
+    fn readings_may_arrive_in_any_order((readings, batches) in arrivals(readings())) {
+        let batches: Vec<&[Input]> = batches.iter().map(Vec::as_slice).collect();
+        for mapping in values().into_iter().skip(1) {
+            let whole = written(&mapping, &[&readings[..]]);
+            prop_assert_eq!(seen(written(&mapping, &batches)), seen(whole));
+        }
+    }
+
+    /// As above, with several readings at one time, of which a batch keeps the one of the greatest key. Not for `min`,
+    /// `max` and `mean`: they can't take back a reading of an earlier batch.
+    #[test]
+    fn readings_at_one_time_may_arrive_in_any_order((readings, batches) in arrivals(ties())) {
+        let batches: Vec<&[Input]> = batches.iter().map(Vec::as_slice).collect();
+        let [_, last, first, _, _, _, text] = values();
+        for mapping in [last, first, text] {
+            let whole = written(&mapping, &[&readings[..]]);
+            prop_assert_eq!(seen(written(&mapping, &batches)), seen(whole));
+        }
+    }
+
+    /// Of equal numbers that of the greatest time and key shows its digits.
+    #[test]
+    fn equal_numbers_may_arrive_in_any_order((readings, batches) in arrivals(ties())) {
+        let apart = |inputs: &[Input]| -> Vec<Input> {
+            inputs.iter().cloned().map(|mut input| {
+                let second = jiff::SignedDuration::from_secs(input.order.position);
+                input.measurement.occurrence += second;
+                input
+            }).collect()
+        };
+        let batches: Vec<Vec<Input>> = batches.iter().map(|batch| apart(batch)).collect();
+        let batches: Vec<&[Input]> = batches.iter().map(Vec::as_slice).collect();
+        let [_, _, _, min, max, _, _] = values();
+        for mapping in [min, max] {
+            let whole = written(&mapping, &[&apart(&readings)[..]]);
+            prop_assert_eq!(seen(written(&mapping, &batches)), seen(whole));
+        }
+    }
+}
+
 /// How a queue looks to one value: whose positions it shares, and how regular the device measures.
 #[derive(Debug, Clone, Copy)]
 enum Queue {
