@@ -64,9 +64,14 @@ impl Target<'_> {
         match &mapping.kind {
             ValueKind::SampledData { period, unit } => {
                 let (start, end) = self.span();
-                let mut series = Series::new(start, end, period)?;
-                series.add(readings, self.compatibility, &mut self.counts);
-                element["valueSampledData"] = series.to_fhir(unit.as_deref());
+                let series = Series::new(start, end, period)?;
+                let data = series.with(readings, self.compatibility, &mut self.counts);
+                let mut origin = json!({"value": 0});
+                if let Some(unit) = unit {
+                    origin["unit"] = unit.as_str().into();
+                }
+                element["valueSampledData"] =
+                    json!({"origin": origin, "period": series.period(), "dimensions": 1, "data": data});
             }
             ValueKind::CodeableConcept(concept) => {
                 if !concept.is_empty() {
@@ -103,14 +108,13 @@ impl Target<'_> {
             return self.set(element, mapping, readings);
         }
         match &mapping.kind {
-            ValueKind::SampledData { period, unit } => {
+            ValueKind::SampledData { period, .. } => {
                 let (start, end) = self.span();
                 let begun = self.before.map_or(start, |before| before.0);
-                let mut series = Series::merged(&element[own], begun, start, end, period)?;
-                series.add(readings, self.compatibility, &mut self.counts);
-                let made = series.to_fhir(unit.as_deref());
-                element[own]["period"] = made["period"].clone();
-                element[own]["data"] = made["data"].clone();
+                let series = Series::merged(&element[own], begun, start, end, period)?;
+                let data = series.with(readings, self.compatibility, &mut self.counts);
+                element[own]["period"] = series.period();
+                element[own]["data"] = data.into();
             }
             ValueKind::CodeableConcept(concept) => {
                 let concept = concept.to_fhir();

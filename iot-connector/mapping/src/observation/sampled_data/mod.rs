@@ -1,7 +1,14 @@
 //! SampledData: points at a fixed distance, one token a slot, `E` for a gap.
+//!
+//! A day at one a second is a text of 86,400 tokens, so that a merge copies it in few pieces: what it costs beside that
+//! grows with the new points.
+
+mod tokens;
+
+use std::{borrow::Cow, collections::BTreeMap};
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
+use serde_json::Value;
 use thiserror::Error;
 
 use super::{ObservationError, values::decimal};
@@ -9,9 +16,8 @@ use crate::{
     grouping::{Counts, Reading},
     template::Compatibility,
 };
+use tokens::{GAP, Tokens, Writer, canonical};
 
-/// The token of a gap.
-const GAP: &str = "E";
 /// More slots than this aren't made: a day of 100 ms is 864,000.
 pub(crate) const MOST_SLOTS: u32 = 1_000_000;
 
@@ -35,12 +41,22 @@ impl From<SampledDataError> for ObservationError {
     }
 }
 
+/// Slots between two times, with the points that are there before new ones come.
+pub(super) struct Series<'a> {
+    grid: Grid<'a>,
+    /// Tokens that are there, one for a gap, too.
+    there: Cow<'a, str>,
+    /// The slot of the first of them.
+    first: usize,
+}
+
 /// Slots between two times.
-pub(super) struct Series {
+struct Grid<'a> {
     start: Timestamp,
-    period: String,
+    period: &'a str,
+    /// Nanoseconds between slots.
     step: i128,
-    slots: Vec<Option<String>>,
+    count: usize,
 }
 
 /// The text of a series over `start..=end`: the last value in a slot wins, values outside are left out.
@@ -50,13 +66,7 @@ pub fn build(
     end: Timestamp,
     period: &str,
 ) -> Result<String, SampledDataError> {
-    let mut series = Series::new(start, end, period)?;
-    for (time, value) in values {
-        if let Some(slot) = series.slot(*time) {
-            series.slots[slot] = Some(value.clone());
-        }
-    }
-    Ok(series.data())
+    Ok(Grid::new(start, end, period)?.data(values))
 }
 
 /// The points of a series, gaps left out.
@@ -75,25 +85,23 @@ pub fn parse(data: &str, start: Timestamp, period: &str) -> Result<Vec<(Timestam
         .collect())
 }
 
-impl Series {
+impl<'a> Series<'a> {
     /// Gaps from `start` to `end`.
-    pub(super) fn new(start: Timestamp, end: Timestamp, period: &str) -> Result<Self, SampledDataError> {
-        let count = slots(end.as_nanosecond() - start.as_nanosecond(), period)?;
+    pub(super) fn new(start: Timestamp, end: Timestamp, period: &'a str) -> Result<Self, SampledDataError> {
         Ok(Self {
-            start,
-            period: period.to_owned(),
-            step: step(period)?,
-            slots: vec![None; count],
+            grid: Grid::new(start, end, period)?,
+            there: Cow::Borrowed(""),
+            first: 0,
         })
     }
 
     /// A series over `start..=end` with the points of an existing value whose series begins at `existing_start`.
     pub(super) fn merged(
-        existing: &Value,
+        existing: &'a Value,
         existing_start: Timestamp,
         start: Timestamp,
         end: Timestamp,
-        period: &str,
+        period: &'a str,
     ) -> Result<Self, SampledDataError> {
         if existing["dimensions"].as_u64().is_some_and(|dimensions| dimensions > 1) {
             return Err(SampledDataError::Existing("it has more than one dimension"));
@@ -101,26 +109,37 @@ impl Series {
         let existing_period = existing["period"]
             .as_number()
             .map_or_else(|| period.to_owned(), ToString::to_string);
-        let mut series = Self::new(start, end, period)?;
-        for (time, value) in parse(
-            existing["data"].as_str().unwrap_or_default(),
-            existing_start,
-            &existing_period,
-        )? {
-            if let Some(slot) = series.slot(time) {
-                series.slots[slot] = Some(value);
-            }
-        }
-        Ok(series)
+        let grid = Grid::new(start, end, period)?;
+        let data = existing["data"].as_str().unwrap_or_default();
+        let moved = existing_start.as_nanosecond() - start.as_nanosecond();
+        let (there, first) = if step(&existing_period)? == grid.step && moved >= 0 {
+            (
+                canonical(data),
+                usize::try_from(moved / grid.step).unwrap_or(usize::MAX),
+            )
+        } else {
+            // Each point has another slot.
+            let points = parse(data, existing_start, &existing_period)?;
+            (Cow::Owned(grid.data(&points)), 0)
+        };
+        Ok(Self { grid, there, first })
     }
 
-    /// Puts readings, by time, into their slots, and counts what becomes of them. Of several in one slot the one of the
+    /// The text with readings in their slots; counts what becomes of them. Of several in one slot the one of the
     /// greatest order stays, upstream the last; a replayed one fills gaps only.
-    pub(super) fn add(&mut self, readings: &[Reading], compatibility: Compatibility, counts: &mut Counts) {
+    pub(super) fn with(&self, readings: &[Reading], compatibility: Compatibility, counts: &mut Counts) -> String {
+        let mut writer = Writer::new(Tokens::new(&self.there), self.first, self.grid.count);
         let mut rest = readings;
+        let sorted: Vec<Reading>;
+        if !readings.is_sorted_by_key(|reading| reading.time) {
+            let mut by_time = readings.to_vec();
+            by_time.sort_by_key(|reading| reading.time);
+            sorted = by_time;
+            rest = &sorted;
+        }
         while let Some(first) = rest.first() {
-            let slot = self.slot(first.time);
-            let length = rest.iter().take_while(|next| self.slot(next.time) == slot).count();
+            let slot = self.grid.slot(first.time);
+            let length = rest.iter().take_while(|next| self.grid.slot(next.time) == slot).count();
             let (same, others) = rest.split_at(length);
             rest = others;
             let Some(slot) = slot else {
@@ -136,24 +155,32 @@ impl Series {
             counts.superseded += same.len() as u64 - 1;
             let kept = kept.unwrap_or(first);
             let value = decimal(&kept.value).unwrap_or_else(|| kept.value.clone());
-            match &self.slots[slot] {
-                Some(there) if *there == value => counts.duplicates += 1,
+            match writer.at(slot) {
+                Some(there) if there == value => counts.duplicates += 1,
                 Some(_) if kept.replay => counts.superseded += 1,
                 _ => {
                     counts.points += 1;
-                    self.slots[slot] = Some(value);
+                    writer.put(&value);
                 }
             }
         }
+        writer.finish()
     }
 
-    pub(super) fn to_fhir(&self, unit: Option<&str>) -> Value {
-        let mut origin = json!({"value": 0});
-        if let Some(unit) = unit {
-            origin["unit"] = unit.into();
-        }
-        let period: Value = serde_json::from_str(&self.period).unwrap_or(Value::Null);
-        json!({"origin": origin, "period": period, "dimensions": 1, "data": self.data()})
+    /// The period as a JSON number.
+    pub(super) fn period(&self) -> Value {
+        serde_json::from_str(self.grid.period).unwrap_or(Value::Null)
+    }
+}
+
+impl<'a> Grid<'a> {
+    fn new(start: Timestamp, end: Timestamp, period: &'a str) -> Result<Self, SampledDataError> {
+        Ok(Self {
+            start,
+            period,
+            step: step(period)?,
+            count: slots(end.as_nanosecond() - start.as_nanosecond(), period)?,
+        })
     }
 
     fn slot(&self, time: Timestamp) -> Option<usize> {
@@ -163,21 +190,23 @@ impl Series {
         }
         usize::try_from(distance / self.step)
             .ok()
-            .filter(|slot| *slot < self.slots.len())
+            .filter(|slot| *slot < self.count)
     }
 
-    fn data(&self) -> String {
-        let mut data = String::with_capacity(self.slots.len() * 4);
-        for (index, slot) in self.slots.iter().enumerate() {
-            if index > 0 {
-                data.push(' ');
-            }
-            data.push_str(slot.as_deref().unwrap_or(GAP));
+    /// The text of these points alone.
+    fn data(&self, points: &[(Timestamp, String)]) -> String {
+        let slots = points
+            .iter()
+            .filter_map(|(time, value)| Some((self.slot(*time)?, value)));
+        let slots: BTreeMap<usize, &String> = slots.collect();
+        let mut writer = Writer::new(Tokens::new(""), 0, self.count);
+        for (slot, value) in slots {
+            writer.at(slot);
+            writer.put(value);
         }
-        data
+        writer.finish()
     }
 }
-
 /// How many slots so many nanoseconds have.
 pub(crate) fn slots(span: i128, period: &str) -> Result<usize, SampledDataError> {
     let count = span.max(0) / step(period)? + 1;
