@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
-    device::DeviceMapping,
+    device::{DeviceMapping, Expression},
     fhir::FhirMapping,
     grouping::Input,
     measurement::{Fault, Measurement, Message, Order},
@@ -99,8 +99,11 @@ pub fn dry_run(
         report.add_errors(&loaded.errors, Side::FhirTransformation);
         loaded.mapping
     });
+    if let Some(device) = &device {
+        report.template_warnings = expression_warnings(device);
+    }
     if let (Some(device), Some(fhir)) = (&device, &fhir) {
-        report.template_warnings = mapping_warnings(device, fhir);
+        report.template_warnings.extend(mapping_warnings(device, fhir));
     }
     if let Some(device) = &device {
         for (index, message) in messages.iter().enumerate() {
@@ -121,6 +124,30 @@ impl DryRun {
             position: Some(error.position),
         }));
     }
+}
+
+/// Filters that mean something else here than nearly everywhere.
+fn expression_warnings(device: &DeviceMapping) -> Vec<Finding> {
+    let mut warnings = Vec::new();
+    for template in device.templates() {
+        for expression in template.expressions() {
+            let Expression::JsonPath(path) = expression else {
+                continue;
+            };
+            if path.nests_unusually() {
+                let (name, text) = (&template.type_name, path.text());
+                warnings.push(Finding {
+                    message: format!(
+                        "`{text}` in Device Mapping [{name}] has `||` behind `&&`, and in this JSONPath `a && b || c` means `a && (b || c)`: write `c || a && b` where `c` alone is to be enough"
+                    ),
+                    category: Side::Normalization,
+                    line: None,
+                    position: None,
+                });
+            }
+        }
+    }
+    warnings
 }
 
 /// Device templates without a FHIR template, and values without a place in it.

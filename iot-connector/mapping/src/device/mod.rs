@@ -104,6 +104,11 @@ pub struct DeviceTemplate {
 }
 
 impl DeviceTemplate {
+    /// All its expressions.
+    pub(crate) fn expressions(&self) -> impl Iterator<Item = &Expression> {
+        std::iter::once(&self.type_match).chain(self.inner())
+    }
+
     /// All its expressions but the one that finds matches.
     fn inner(&self) -> impl Iterator<Item = &Expression> {
         let optional = [&self.patient_id, &self.encounter_id, &self.correlation_id];

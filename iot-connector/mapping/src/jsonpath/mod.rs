@@ -7,6 +7,7 @@
 mod compare;
 mod evaluate;
 mod missing;
+mod mixed;
 mod parse;
 mod query;
 mod scan;

@@ -2,8 +2,9 @@
 
 use iot_mapping::{
     Compatibility::{self, Standard, Upstream},
-    DeviceMapping, Message, Normalised,
+    DeviceMapping, Message, Normalised, dry_run,
 };
+use jiff::Timestamp;
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -217,4 +218,25 @@ fn matches_come_in_the_order_of_the_message() {
     let normalised = mapping.normalise(Message::Whole(message.as_bytes()));
     let all = ("all", "z matchedToken device time a");
     assert_eq!(values(&normalised), [[("v", "1"), all], [("v", "2"), all]]);
+}
+
+#[test]
+fn a_filter_that_nests_unusually_is_warned_of() {
+    let warnings = |filter: &str| {
+        let mapping = json!({"templateType": "CollectionContent", "template": [{"templateType": "JsonPathContent", "template": {
+            "typeName": "t", "typeMatchExpression": format!("$..[?({filter})]"), "deviceIdExpression": "$.d",
+            "timestampExpression": "$.t", "values": []
+        }}]});
+        let report = dry_run(Some(&mapping.to_string()), None, &[], Standard, Timestamp::UNIX_EPOCH);
+        assert!(!report.has_errors(), "{report:?}");
+        report.template_warnings
+    };
+    let found = warnings("@a && @b || @c");
+    assert_eq!(found.len(), 1);
+    assert!(
+        found[0]
+            .message
+            .starts_with("`$..[?(@a && @b || @c)]` in Device Mapping [t]")
+    );
+    assert_eq!(warnings("@c || @a && @b"), []);
 }
