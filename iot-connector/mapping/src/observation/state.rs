@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::known::{Known, Mark, mark};
+use super::known::{Bound, Known, Mark, mark};
 use crate::{
     fhir::{Aggregation, ValueKind},
     grouping::{Counts, Reading},
@@ -74,9 +74,13 @@ impl State {
     }
 
     /// The extension that carries it.
-    pub(super) fn extension(&self) -> Option<Value> {
+    pub(super) fn extension(&self, aggregation: Aggregation) -> Option<Value> {
         let kept = self.kept?;
-        let known = self.known.with(&self.fresh).to_json();
+        let bound = match aggregation {
+            Aggregation::Mean => Bound::EXACT,
+            Aggregation::Last | Aggregation::First | Aggregation::Min | Aggregation::Max => Bound::ROUGH,
+        };
+        let known = self.known.with(&self.fresh, bound).to_json();
         let state = json!({"kept": kept, "count": self.count, "sum": self.sum, "known": known});
         Some(json!({"url": URL, "valueString": state.to_string()}))
     }

@@ -224,7 +224,7 @@ impl Target<'_> {
     fn write(&self, element: &mut Value, mapping: &ValueMapping, state: &State) {
         let Some(value) = &state.value else { return };
         let extension = if self.shares() && self.compatibility == Compatibility::Standard {
-            state.extension()
+            state.extension(mapping.aggregation)
         } else {
             None
         };

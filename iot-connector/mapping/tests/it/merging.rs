@@ -243,6 +243,18 @@ proptest! {
     }
 }
 
+#[test]
+fn a_batch_whose_answer_was_lost_is_counted_once() {
+    let mapping = mapping(60, &json!({"valueType": "Quantity", "aggregation": "mean"}), Standard);
+    let batch = |range: std::ops::Range<i64>, value: &str| -> Vec<Input> {
+        let at = |second: i64| format!("2026-01-01T10:{:02}:{:02}Z", second / 60, second % 60);
+        range.map(|second| reading(&at(second), value, second)).collect()
+    };
+    let (first, second) = (batch(0..10, "100"), batch(10..50, "50"));
+    let observation = written(&mapping, &[&first[..], &second, &second]);
+    assert_eq!(observation["valueQuantity"]["value"], 60.0);
+}
+
 /// A value's history as the release before wrote it: the latest keys one by one.
 #[test]
 fn a_history_of_the_release_before_is_read() {
