@@ -32,5 +32,4 @@ mod idp;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "../../../daemon/bearer/tests/it/token_issuer.rs"]
-#[expect(dead_code, reason = "the tests of tokens look at more")]
 mod token_issuer;
