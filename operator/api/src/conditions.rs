@@ -69,23 +69,24 @@ condition_types! {
         FhirVersionNotSupported, PrivateLinkEnabled, NotSupported, NameTaken, VolumePending, DataExists, ResizeRefused,
         Progressing, Unschedulable, ImagePullFailed, CrashLooping, SecretMissing, Suspended, RoutePending,
         GatewayMissing, IotConnectorInstalled, PolicyNotEnforced, OtherPolicyOpens, NotConnected,
+        WritesWaiting, IngestRefused,
     }
     /// The object has a place in its tenant. Once given it is kept until the object is deleted.
     Admitted {
         Admitted, QuotaExceeded, NoTenant, FhirServiceNotFound, FhirServiceNotAdmitted, FhirVersionNotSupported,
         PrivateLinkEnabled, NotSupported, NameTaken,
     }
-    /// The FhirService that the connector writes to serves.
+    /// The FhirService that the connector writes to serves, and takes what the connector writes.
     FhirServiceReady {
         Serving, FhirServiceNotFound, FhirServiceNotAdmitted, FhirServiceNotReady, FhirVersionNotSupported,
-        PrivateLinkEnabled,
+        PrivateLinkEnabled, WritesWaiting,
     }
     /// The data of the service has its place.
     DatabaseReady { Bound, VolumePending, DataExists, ResizeRefused }
     /// The pods run.
     WorkloadReady { Running, Progressing, Unschedulable, ImagePullFailed, CrashLooping, SecretMissing, Suspended }
-    /// The source of messages, or the volume of the spool, is there.
-    SourceReady { Bound, Connected, VolumePending, DataExists, ResizeRefused, NotConnected }
+    /// The source of messages, or the volume of the spool, is there, and messages are taken.
+    SourceReady { Bound, Connected, VolumePending, DataExists, ResizeRefused, NotConnected, IngestRefused }
     /// The service is reached from where it should be.
     Exposed { ClusterOnly, Routed, RoutePending, GatewayMissing }
     /// Only the allowed namespaces reach the service.
@@ -119,6 +120,10 @@ reasons! {
     FhirServiceNotAdmitted
     /// The FhirService exists and doesn't serve now; messages wait.
     FhirServiceNotReady
+    /// The FhirService refuses what the connector writes, or doesn't answer it, and messages wait for minutes.
+    WritesWaiting
+    /// The connector takes no messages: its queue is full, or so many dead letters are kept that somebody has to look.
+    IngestRefused
     /// IoT connectors need FHIR R4.
     FhirVersionNotSupported
     /// The FhirService asks for Private Link, which excludes connectors.

@@ -10,7 +10,7 @@ use fhir_operator_core::fhir_service::PolicyProbe;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
-use iot_connector_settings::{SourceState, StatusPage};
+use iot_connector_settings::{FhirState, SourceState, StatusPage};
 use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -93,7 +93,7 @@ pub fn connector_page_is_fresh(answer: &Option<StatusPage>) -> Duration {
 }
 
 /// The pages of two replicas that share the work, as one: what waits is told by each for all, what comes in by each for
-/// itself, and a source that one of them can't read is what people have to see.
+/// itself, and what one of them can't read, take or write is what people have to see.
 pub fn together(one: StatusPage, other: StatusPage) -> StatusPage {
     let is_connected = |page: &StatusPage| {
         page.source
@@ -101,8 +101,21 @@ pub fn together(one: StatusPage, other: StatusPage) -> StatusPage {
             .is_none_or(|source| source.state != SourceState::Connecting)
     };
     let rate = one.rate + other.rate;
-    let shown = if is_connected(&one) { other } else { one };
-    StatusPage { rate, ..shown }
+    let (shown, beside) = if is_connected(&one) { (other, one) } else { (one, other) };
+    let (fhir, fhir_message) = if beside.fhir == FhirState::Waiting {
+        (beside.fhir, beside.fhir_message)
+    } else {
+        (shown.fhir, shown.fhir_message)
+    };
+    StatusPage {
+        rate,
+        // RFC 3339 in UTC and whole seconds sorts by time.
+        watermark: [shown.watermark, beside.watermark].into_iter().flatten().min(),
+        fhir,
+        fhir_message,
+        ingest_refused: shown.ingest_refused.or(beside.ingest_refused),
+        ..shown
+    }
 }
 
 /// How long a probe is good for: a policy takes a moment to be in force, so one that got through is repeated soon.
@@ -179,6 +192,26 @@ mod tests {
         assert_eq!(heard.ask("pod", page_is_fresh, async { None }).await, Some(1));
         tokio::time::advance(FRESH).await;
         assert_eq!(heard.ask("pod", page_is_fresh, async { Some(3) }).await, Some(3));
+    }
+
+    #[test]
+    fn what_one_replica_suffers_from_is_told_of_all() {
+        let page = |more: &str| -> StatusPage {
+            let text = format!(
+                r#"{{"version": "1.2.3", "rate": 2, "backlog": 3, "deadLetters": 0, "mappings": "Valid", {more}}}"#
+            );
+            serde_json::from_str(&text).unwrap()
+        };
+        let well = page(r#""fhir": "Reachable", "watermark": "2026-01-01T00:00:09Z""#);
+        let ill = page(
+            r#""fhir": "Waiting", "fhirMessage": "403", "watermark": "2026-01-01T00:00:01Z", "ingestRefused": "full""#,
+        );
+        let both = StatusPage {
+            rate: 4.0,
+            ..ill.clone()
+        };
+        assert_eq!(together(well.clone(), ill.clone()), both);
+        assert_eq!(together(ill, well), both);
     }
 
     #[tokio::test]

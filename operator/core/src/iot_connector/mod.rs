@@ -3,6 +3,7 @@
 pub mod children;
 pub mod keys;
 pub mod mappings;
+mod reported;
 pub(crate) mod source;
 mod status;
 mod validate;

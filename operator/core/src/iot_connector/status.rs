@@ -4,9 +4,10 @@ use fhir_operator_api::{ConditionType, ConnectionStatus, Endpoints, IoTConnector
 use iot_connector_settings::{MESSAGES_PATH, StatusPage};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::keys::KeyList;
-use super::{Decision, Validated, World, source};
+use super::{Decision, Validated, World, reported, source};
 use crate::conditions::{self, Finding};
 use crate::fhir_service::ApplyRefusal;
 use crate::names::{self, Owner};
@@ -97,34 +98,41 @@ fn running_findings(connector: &IoTConnector, validated: &Validated, world: &Wor
         )
     };
     // A volume that isn't there comes first: without it nothing is read.
+    let said = connector.conditions();
     let told = world.page.as_ref().and_then(|page| page.source.as_ref());
-    let source = match source::finding(validated.source.as_ref(), told, connector.conditions()) {
+    let source = match source::finding(validated.source.as_ref(), told, said) {
         Some(finding) if validated.shares_work() || spool().holds => finding,
         _ => spool(),
+    };
+    let source = match reported::ingest(validated, world, said) {
+        Some(refused) if source.holds => refused,
+        _ => source,
     };
     let exposed = Finding::holds(
         ConditionType::Exposed,
         Reason::ClusterOnly,
         "reached inside the cluster; no route is asked for",
     );
-    let depends = vec![service(validated), workload, source, exposed];
+    let depends = vec![service(validated, world, said), workload, source, exposed];
     let mut findings = vec![conditions::ready(&depends, Reason::Ingesting, ingesting(validated))];
     findings.extend(depends);
-    findings.push(validated.mappings.finding.clone());
+    findings.push(reported::mappings(validated, world).unwrap_or_else(|| validated.mappings.finding.clone()));
     findings.push(validated.release.finding.clone());
     findings.extend(paused(connector));
     findings
 }
 
-fn service(validated: &Validated) -> Finding {
-    match &validated.service.trouble {
-        Some(refusal) => Finding::refused(ConditionType::FhirServiceReady, refusal),
-        None => Finding::holds(
+fn service(validated: &Validated, world: &World, said: &[Condition]) -> Finding {
+    if let Some(refusal) = &validated.service.trouble {
+        return Finding::refused(ConditionType::FhirServiceReady, refusal);
+    }
+    reported::writes(validated, world, said).unwrap_or_else(|| {
+        Finding::holds(
             ConditionType::FhirServiceReady,
             Reason::Serving,
             format!("FhirService `{}` serves", validated.service.name),
-        ),
-    }
+        )
+    })
 }
 
 fn ingesting(validated: &Validated) -> String {

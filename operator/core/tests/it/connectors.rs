@@ -215,6 +215,15 @@ fn http_by_replicas_is_ready_when_its_streams_are() {
         tell(SourceState::Connected, None),
         "True Connected: the stream of messages is read"
     );
+    world.page = world.page.map(|page| StatusPage {
+        mappings: MappingState::Missing,
+        ingest_refused: Some("there are no mappings".to_owned()),
+        ..page
+    });
+    assert_eq!(
+        told(&world),
+        "False IngestRefused: messages are refused: there are no mappings; they are taken as soon as both mappings are valid"
+    );
 }
 
 #[test]
@@ -292,6 +301,112 @@ fn a_source_has_to_be_connected(
     world.volume_claim = None;
     assert_eq!(
         reason_of(&connector, &world, ConditionType::SourceReady).as_deref(),
+        Some("VolumePending")
+    );
+}
+
+/// A page at noon; `change` makes it worse.
+fn ill_page(change: fn(&mut StatusPage)) -> StatusPage {
+    let mut page = page(0.0, 3, "2026-01-01T11:50:00Z");
+    change(&mut page);
+    page
+}
+
+fn waiting_since(page: &mut StatusPage, since: &str) {
+    page.fhir = FhirState::Waiting;
+    page.fhir_message = Some("the FHIR server answers 403: no role".to_owned());
+    page.watermark = Some(since.to_owned());
+}
+
+fn full(page: &mut StatusPage) {
+    page.ingest_refused = Some("100000 dead letters are kept, the most allowed".to_owned());
+}
+
+/// The page is read at 12:00:00, and readings are written after 5 seconds.
+#[rstest]
+#[case::well(|_: &mut StatusPage| {}, "Ingesting Serving Bound Valid")]
+#[case::full(full, "IngestRefused Serving IngestRefused Valid")]
+#[case::refused_for_long(|page: &mut StatusPage| waiting_since(page, "2026-01-01T11:57:54Z"), "WritesWaiting WritesWaiting Bound Valid")]
+#[case::refused_for_a_moment(|page: &mut StatusPage| waiting_since(page, "2026-01-01T11:57:55Z"), "Ingesting Serving Bound Valid")]
+#[case::nothing_waits(|page: &mut StatusPage| { waiting_since(page, ""); page.watermark = None; }, "Ingesting Serving Bound Valid")]
+#[case::catching_up(|page: &mut StatusPage| page.watermark = Some("2026-01-01T09:00:00Z".to_owned()), "Ingesting Serving Bound Valid")]
+#[case::full_since_refused(|page: &mut StatusPage| { waiting_since(page, "2026-01-01T09:00:00Z"); full(page); }, "WritesWaiting WritesWaiting IngestRefused Valid")]
+#[case::bad_mapping(|page: &mut StatusPage| page.mappings = MappingState::Invalid, "Ingesting Serving Bound MappingInvalid")]
+#[case::mapping_on_its_way(|page: &mut StatusPage| page.mappings = MappingState::Missing, "Ingesting Serving Bound Valid")]
+#[case::no_mapping(|page: &mut StatusPage| { page.mappings = MappingState::Missing; page.watermark = Some("2026-01-01T11:00:00Z".to_owned()); }, "Ingesting Serving Bound MappingMissing")]
+fn what_a_connector_suffers_from_is_told(#[case] change: fn(&mut StatusPage), #[case] reasons: &str) {
+    let mut world = serving_world();
+    world.page = Some(ill_page(change));
+    assert_eq!(reasons_of(&connector(MAPPED), &world), reasons);
+}
+
+/// Reasons of `Ready`, `FhirServiceReady`, `SourceReady` and `MappingsValid`.
+fn reasons_of(connector: &IoTConnector, world: &World) -> String {
+    let conditions = [
+        ConditionType::Ready,
+        ConditionType::FhirServiceReady,
+        ConditionType::SourceReady,
+        ConditionType::MappingsValid,
+    ];
+    conditions
+        .map(|condition| reason_of(connector, world, condition).unwrap_or_default())
+        .join(" ")
+}
+
+#[test]
+fn a_longer_window_is_no_trouble() {
+    let mut world = serving_world();
+    world.page = Some(ill_page(|page| waiting_since(page, "2026-01-01T11:44:00Z")));
+    let patient = connector(&format!("{MAPPED}, window: {{flushSeconds: 900}}"));
+    assert_eq!(reasons_of(&patient, &world), "Ingesting Serving Bound Valid");
+}
+
+#[test]
+fn what_the_connector_said_of_itself_stands_while_it_is_silent() {
+    let mut world = serving_world();
+    let mut connector = connector(MAPPED);
+    world.page = Some(ill_page(|page| {
+        waiting_since(page, "2026-01-01T09:00:00Z");
+        full(page);
+    }));
+    let said = status(&connector, &decide(&connector, &world), &world).conditions;
+    insta::assert_snapshot!(lines(&said));
+    connector.status.as_mut().unwrap().conditions.extend(said.clone());
+    world.page = None;
+    assert_eq!(
+        lines(&status(&connector, &decide(&connector, &world), &world).conditions),
+        lines(&said)
+    );
+    world.page = Some(ill_page(|_| {}));
+    assert_eq!(reasons_of(&connector, &world), "Ingesting Serving Bound Valid");
+    // What doesn't run can't be full.
+    connector.spec.suspend = Some(true);
+    world.page = None;
+    assert_eq!(reasons_of(&connector, &world), "Suspended Serving Bound Valid");
+}
+
+/// A volume that isn't there, a broker that isn't connected, and a service that doesn't run come first.
+#[test]
+fn causes_come_before_what_they_cause() {
+    let mut world = serving_world();
+    world.page = Some(ill_page(|page| {
+        waiting_since(page, "2026-01-01T09:00:00Z");
+        full(page);
+        page.source = Some(SourceStatus {
+            kind: "mqtt".to_owned(),
+            state: SourceState::Connecting,
+            message: None,
+        });
+    }));
+    let of_broker = connector(&format!("{MAPPED}, {OF_BROKER}"));
+    world.service = None;
+    assert_eq!(
+        reasons_of(&of_broker, &world),
+        "FhirServiceNotFound FhirServiceNotFound NotConnected Valid"
+    );
+    world.volume_claim = None;
+    assert_eq!(
+        reason_of(&connector(MAPPED), &world, ConditionType::SourceReady).as_deref(),
         Some("VolumePending")
     );
 }
