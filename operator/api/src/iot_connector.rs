@@ -2,6 +2,7 @@
 
 mod authentication;
 mod mapping;
+mod networking;
 mod source;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 pub use authentication::{DeviceAuthentication, DeviceIssuer};
 pub use iot_connector_settings::{Compatibility, IdentityResolution};
 pub use mapping::Mapping;
+pub use networking::{DeviceNetworking, MqttNetworking, ServiceType};
 pub use source::{
     HttpSource, KafkaSource, ManagedSource, MqttSource, MqttVersion, NatsAccess, NatsSource, SaslMechanism, SharedWork,
     Source,
@@ -98,6 +100,9 @@ pub struct IoTConnectorSpec {
     /// Issuers whose tokens let devices send, beside `connections`; absent: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authentication: Option<DeviceAuthentication>,
+    /// How devices outside the cluster reach the connector. Not supported by this release.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub networking: Option<DeviceNetworking>,
     /// What the connector is sized for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capacity: Option<Capacity>,

@@ -212,6 +212,7 @@ fn databases_change_in_bounds(#[case] old: &str, #[case] new: &str, #[case] says
     "source: {kafka: {brokers: ['b:9092'], topics: [t]}, nats: {servers: ['nats://b'], stream: S}}",
     "at most one of embedded"
 )]
+#[case::two_routes("networking: {gateway: {name: g}, ingressClassName: i}", "at most one of gateway")]
 #[case::inline("deviceMapping: {templateType: CollectionContent, template: [{a: 1}]}", "")]
 #[case::referenced("deviceMapping: {configMap: m, key: k}", "")]
 #[case::neither("deviceMapping: {}", "either templateType")]

@@ -1,9 +1,12 @@
 //! Fields whose type is final and that this release doesn't act on are refused, never silently ignored.
 
-use fhir_operator_api::{DeletionPolicy, FhirService, FhirServiceSpec, IoTConnector, IoTConnectorSpec, Reason, Role};
+use fhir_operator_api::{
+    DeletionPolicy, DeviceNetworking, FhirService, FhirServiceSpec, IoTConnector, IoTConnectorSpec, Reason, Role,
+};
 
 use super::Verdict;
 use crate::Refusal;
+use crate::names::Owner;
 
 /// Every field of the service is one that this release acts on.
 pub fn service_is_supported(service: &FhirService) -> Verdict {
@@ -12,7 +15,22 @@ pub fn service_is_supported(service: &FhirService) -> Verdict {
 
 /// Every field of the connector is one that this release acts on.
 pub fn connector_is_supported(connector: &IoTConnector) -> Verdict {
-    refuse(&unsupported_of_connector(&connector.spec))
+    let spec = &connector.spec;
+    let verdict = refuse(&unsupported_of_connector(spec));
+    if spec.networking.as_ref().is_none_or(|wanted| routes(wanted).is_empty()) {
+        return verdict;
+    }
+    let service = Owner::connector(connector).child();
+    verdict.map_err(|refusal| {
+        let message = refusal.message;
+        Refusal::new(
+            refusal.reason,
+            format!(
+                "{message}; devices outside the cluster reach Service `{service}`, port 80, by an Ingress or a \
+                 Gateway's route of your own"
+            ),
+        )
+    })
 }
 
 /// What of a service this release doesn't act on, as paths.
@@ -70,7 +88,7 @@ pub(crate) fn unsupported_of_service(spec: &FhirServiceSpec) -> Vec<String> {
 
 /// What of a connector this release doesn't act on, as paths.
 pub(crate) fn unsupported_of_connector(spec: &IoTConnectorSpec) -> Vec<String> {
-    let mut unsupported = Vec::new();
+    let mut unsupported = spec.networking.as_ref().map(routes).unwrap_or_default();
     if spec.source.as_ref().is_some_and(|source| source.managed.is_some()) {
         unsupported.push("spec.source.managed".to_owned());
     }
@@ -80,6 +98,28 @@ pub(crate) fn unsupported_of_connector(spec: &IoTConnectorSpec) -> Vec<String> {
         unsupported.push("spec.deletionPolicy Delete with shared work".to_owned());
     }
     unsupported
+}
+
+/// What is asked for of a connector's way to the outside, as paths.
+fn routes(wanted: &DeviceNetworking) -> Vec<String> {
+    let DeviceNetworking {
+        host,
+        gateway,
+        ingress_class_name,
+        tls,
+        mqtt,
+    } = wanted;
+    [
+        ("host", host.is_some()),
+        ("gateway", gateway.is_some()),
+        ("ingressClassName", ingress_class_name.is_some()),
+        ("tls", tls.is_some()),
+        ("mqtt", mqtt.is_some()),
+    ]
+    .into_iter()
+    .filter(|(_, there)| *there)
+    .map(|(member, _)| format!("spec.networking.{member}"))
+    .collect()
 }
 
 fn refuse(unsupported: &[String]) -> Verdict {

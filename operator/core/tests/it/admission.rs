@@ -81,6 +81,32 @@ fn a_service_over_the_quota_is_denied() {
 #[case::good("fhirService: clinic", None, 0)]
 #[case::service_comes_later("fhirService: other", None, 1)]
 #[case::not_supported("fhirService: clinic, source: {managed: {}}", Some(Reason::NotSupported), 0)]
+#[case::host(
+    "fhirService: clinic, networking: {host: iot.example.org}",
+    Some(Reason::NotSupported),
+    0
+)]
+#[case::gateway(
+    "fhirService: clinic, networking: {gateway: {name: outer}}",
+    Some(Reason::NotSupported),
+    0
+)]
+#[case::ingress(
+    "fhirService: clinic, networking: {ingressClassName: nginx}",
+    Some(Reason::NotSupported),
+    0
+)]
+#[case::tls(
+    "fhirService: clinic, networking: {tls: {secretName: certificate}}",
+    Some(Reason::NotSupported),
+    0
+)]
+#[case::mqtt(
+    "fhirService: clinic, networking: {mqtt: {serviceType: LoadBalancer}}",
+    Some(Reason::NotSupported),
+    0
+)]
+#[case::nothing_of_networking("fhirService: clinic, networking: {}", None, 0)]
 #[case::bad_mapping(
     "fhirService: clinic, deviceMapping: {templateType: CollectionFhir, template: []}",
     Some(Reason::MappingInvalid),
@@ -89,6 +115,19 @@ fn a_service_over_the_quota_is_denied() {
 fn new_connectors(#[case] spec: &str, #[case] reason: Option<Reason>, #[case] warnings: usize) {
     let judgement = iot_connector(None, &new_connector(spec), &world());
     assert_eq!((denied(&judgement), judgement.warnings.len()), (reason, warnings));
+}
+
+#[test]
+fn who_asks_for_a_route_is_told_how_to_make_one() {
+    let asked = new_connector("fhirService: clinic, networking: {host: iot.example.org, gateway: {name: outer}}");
+    let denial = iot_connector(None, &asked, &world()).denial.unwrap();
+    assert_eq!(
+        denial.message,
+        "this release doesn't act on `spec.networking.host`, `spec.networking.gateway`: remove it; devices outside the \
+         cluster reach Service `scales-iot`, port 80, by an Ingress or a Gateway's route of your own"
+    );
+    // what was stored before is the controller's matter
+    assert_eq!(denied(&iot_connector(Some(&asked), &asked, &world())), None);
 }
 
 #[test]

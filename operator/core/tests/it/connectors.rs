@@ -518,6 +518,7 @@ fn without_place() -> fhir_operator_core::api::FhirService {
 
 #[rstest]
 #[case::managed("source: {managed: {}}")]
+#[case::host("networking: {host: iot.example.org}")]
 #[case::no_port("source: {mqtt: {address: 'mqtt://broker:port', topics: [devices]}}")]
 #[case::no_such_port("source: {kafka: {brokers: ['b:99999'], topics: [devices]}}")]
 #[case::no_subject("source: {nats: {servers: ['nats://:4222'], stream: DEVICES}}")]
