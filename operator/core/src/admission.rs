@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use fhir_operator_api::{FhirService, IoTConnector, Reason, Tenant};
+use fhir_operator_api::{FhirService, IoTConnector, IoTConnectorSpec, Reason, Tenant};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::ResourceExt as _;
 
@@ -142,13 +142,17 @@ fn connector_fields(old: Option<&IoTConnector>, new: &IoTConnector) -> Verdict {
     if before.map(|before| &before.source) != Some(&spec.source) {
         rules::source_is_usable(new)?;
     }
-    let mappings_changed = before
-        .is_none_or(|before| before.device_mapping != spec.device_mapping || before.fhir_mapping != spec.fhir_mapping);
-    if mappings_changed {
-        rules::inline_mappings_are_valid(spec)
-    } else {
-        Ok(())
+    let judged = |spec: &IoTConnectorSpec| {
+        (
+            spec.device_mapping.clone(),
+            spec.fhir_mapping.clone(),
+            spec.compatibility.unwrap_or_default(),
+        )
+    };
+    if before.map(judged) == Some(judged(spec)) {
+        return Ok(());
     }
+    rules::inline_mappings_are_valid(spec)
 }
 
 /// Judges a Tenant: what it changes for others is told, never denied.

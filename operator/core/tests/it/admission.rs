@@ -199,6 +199,24 @@ fn an_update_is_judged_by_what_it_changes() {
     );
 }
 
+/// What `standard` takes is JMESPath to `upstream` in such a template.
+#[test]
+fn inline_mappings_are_judged_again_with_another_compatibility() {
+    let mapped = |compatibility: &str| {
+        new_connector(&format!(
+            "fhirService: clinic, compatibility: {compatibility}, deviceMapping: {{templateType: CollectionContent, template: [{{templateType: JsonPathContent, template: {{typeName: hr, typeMatchExpression: '$..[?(@heartRate)]', deviceIdExpression: {{value: deviceId, language: JmesPath}}, timestampExpression: $.endDate, values: [{{valueExpression: $.heartRate, valueName: hr}}]}}}}]}}"
+        ))
+    };
+    let (before, after) = (mapped("standard"), mapped("upstream"));
+    assert_eq!(denied(&iot_connector(None, &before, &world())), None);
+    assert_eq!(
+        denied(&iot_connector(Some(&before), &after, &world())),
+        Some(Reason::MappingInvalid)
+    );
+    // nothing that a mapping depends on has changed
+    assert_eq!(denied(&iot_connector(Some(&after), &after, &world())), None);
+}
+
 #[test]
 fn a_pin_below_the_data_is_denied() {
     let claim = yaml("metadata: {name: clinic-fhir-data, annotations: {fhir-operator.dev/schema: '2'}}");
