@@ -170,7 +170,7 @@ pub struct Window {
     pub max_events: Option<u32>,
 }
 
-/// Bounds of the dead letters, beside the 256 MiB that their messages may take.
+/// Bounds of the dead letters, beside the 256 MiB that their messages may take, less on a volume below 3Gi.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeadLetters {
@@ -188,7 +188,8 @@ pub struct DeadLetters {
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Trace {
-    /// The latest so many messages, with bodies of at most 8 KiB, on the connector's volume; 0: none. Absent: 10,000.
+    /// The latest so many messages, with bodies of at most 8 KiB, on the connector's volume; 0: none. Absent: 10,000. On a
+    /// small volume bodies are shorter or traces fewer, so that they fit.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 50_000))]
     pub keep: Option<u32>,

@@ -4,6 +4,7 @@ pub mod children;
 pub mod keys;
 pub mod mappings;
 mod reported;
+pub(crate) mod shares;
 pub(crate) mod source;
 mod status;
 mod validate;

@@ -106,6 +106,12 @@ fn a_service_over_the_quota_is_denied() {
     Some(Reason::NotSupported),
     0
 )]
+#[case::small_volume("fhirService: clinic, source: {embedded: {storage: 256Mi}}", None, 0)]
+#[case::smaller_volume(
+    "fhirService: clinic, source: {embedded: {storage: 268M}}",
+    Some(Reason::NotSupported),
+    0
+)]
 #[case::nothing_of_networking("fhirService: clinic, networking: {}", None, 0)]
 #[case::bad_mapping(
     "fhirService: clinic, deviceMapping: {templateType: CollectionFhir, template: []}",

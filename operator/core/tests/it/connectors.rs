@@ -103,6 +103,15 @@ fn a_connector_with_everything() {
     insta::assert_snapshot!(all(&built));
 }
 
+#[test]
+fn the_bounds_of_a_small_volume_are_its_parts() {
+    let spec = format!("{MAPPED}, source: {{embedded: {{storage: 512Mi}}}}");
+    let built = build(&connector(&spec), &connector_world());
+    let settings: serde_json::Value = serde_json::from_str(&built.settings.data.unwrap()["settings.json"]).unwrap();
+    let parts = ["spool", "deadLetters", "trace"].map(|part| settings[part].clone());
+    insta::assert_snapshot!(documents(parts));
+}
+
 #[rstest]
 #[case::mqtt(
     "{mqtt: {address: 'mqtts://broker.example', version: '3.1.1', topics: ['devices/+/readings'], deviceLevel: 2, secretName: broker}}"
@@ -519,6 +528,7 @@ fn without_place() -> fhir_operator_core::api::FhirService {
 #[rstest]
 #[case::managed("source: {managed: {}}")]
 #[case::host("networking: {host: iot.example.org}")]
+#[case::small_volume("source: {embedded: {storage: 100Mi}}")]
 #[case::no_port("source: {mqtt: {address: 'mqtt://broker:port', topics: [devices]}}")]
 #[case::no_such_port("source: {kafka: {brokers: ['b:99999'], topics: [devices]}}")]
 #[case::no_subject("source: {nats: {servers: ['nats://:4222'], stream: DEVICES}}")]

@@ -3,13 +3,14 @@
 
 use fhir_operator_api::DeviceIssuer;
 use iot_connector_settings::{
-    Capacity, DeadLetters, FhirServer, Issuer, MANAGEMENT_PORT, Otlp, PORT, Settings, Spool, Trace, Window,
+    Capacity, DeadLetters, FhirServer, Issuer, MANAGEMENT_PORT, Otlp, PORT, Settings, Spool, Window,
 };
 use k8s_openapi::api::core::v1::ConfigMap;
 
 use crate::collector::OPTIONS_FILE;
 use crate::iot_connector::keys::KEYS_FILE;
 use crate::iot_connector::mappings::{DEVICE_FILE, FHIR_FILE};
+use crate::iot_connector::shares::Shares;
 use crate::iot_connector::{Validated, World, source};
 use crate::pods::issuer_certificate;
 
@@ -48,6 +49,7 @@ pub(super) fn build(validated: &Validated, world: &World, text: &str) -> ConfigM
 pub(super) fn text(validated: &Validated) -> String {
     let owner = &validated.owner;
     let default = Settings::default();
+    let shares = shares(validated, &default);
     let settings = Settings {
         name: Some(owner.name.clone()),
         listen: format!("0.0.0.0:{PORT}"),
@@ -63,7 +65,7 @@ pub(super) fn text(validated: &Validated) -> String {
             } else {
                 format!("{DATA_PATH}/spool").into()
             },
-            max_bytes: spool_bytes(validated, &default),
+            max_bytes: shares.spool,
             shared: validated
                 .source
                 .as_ref()
@@ -93,13 +95,10 @@ pub(super) fn text(validated: &Validated) -> String {
                 .dead_letters
                 .max_count
                 .map_or(default.dead_letters.max_count, u64::from),
+            max_bytes: shares.dead_letters,
             max_days: validated.dead_letters.max_days,
-            ..default.dead_letters
         },
-        trace: Trace {
-            keep: validated.trace.keep.unwrap_or(default.trace.keep),
-            ..default.trace
-        },
+        trace: shares.trace,
         compatibility: validated.compatibility,
         ..default
     };
@@ -119,10 +118,9 @@ fn issuer((position, issuer): (usize, &DeviceIssuer)) -> Issuer {
     }
 }
 
-/// The spool stops taking messages before the volume is full: a fifth stays for the store's own work and dead letters.
-fn spool_bytes(validated: &Validated, default: &Settings) -> u64 {
-    let bytes = validated.volume.storage.bytes().map(|bytes| bytes / 5 * 4);
-    bytes
-        .and_then(|bytes| u64::try_from(bytes).ok())
-        .unwrap_or(default.spool.max_bytes)
+/// A volume for the whole of it, or as much as one of the default size where there is none.
+fn shares(validated: &Validated, default: &Settings) -> Shares {
+    let bytes = validated.volume.storage.bytes();
+    let bytes = bytes.and_then(|bytes| u64::try_from(bytes).ok());
+    Shares::of(bytes.unwrap_or(default.spool.max_bytes / 4 * 5), validated.trace.keep)
 }
