@@ -105,13 +105,19 @@ pub(super) fn finding(source: Option<&Source>, told: Option<&SourceStatus>, said
         });
     };
     let why = told.message.as_deref();
+    let is_shared = source.shared().is_some();
     Some(match told.state {
         SourceState::Connecting => not_connected(format!("{kind}: {}", why.unwrap_or("connecting"))),
-        SourceState::Connected if source.shared().is_some() => connected(format!("the {kind} is read")),
+        SourceState::Connected if is_shared => connected(format!("the {kind} is read")),
         SourceState::Connected => connected(format!("the {kind} is read by one replica, whose spool is its own")),
         SourceState::Waiting => connected(format!(
-            "the {kind} keeps its messages: {}",
-            why.unwrap_or("the queue is full")
+            "the {kind} keeps its messages: {}{}",
+            why.unwrap_or("the queue is full"),
+            if is_shared {
+                ""
+            } else {
+                "; one replica reads it, whose spool is its own"
+            }
         )),
     })
 }

@@ -91,11 +91,15 @@ fn running_findings(connector: &IoTConnector, validated: &Validated, world: &Wor
         &pods(world),
     );
     let spool = || {
-        validated.volume.finding(
+        let mut finding = validated.volume.finding(
             ConditionType::SourceReady,
             world.volume_claim.as_deref(),
             ApplyRefusal::of(&world.refused, "PersistentVolumeClaim"),
-        )
+        );
+        if finding.holds {
+            finding.message.push_str("; one replica runs, whose spool it is");
+        }
+        finding
     };
     // A volume that isn't there comes first: without it nothing is read.
     let said = connector.conditions();

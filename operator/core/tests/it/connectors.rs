@@ -420,6 +420,45 @@ fn causes_come_before_what_they_cause() {
     );
 }
 
+/// A source without a stream that replicas could share has one, and people are told.
+#[rstest]
+#[case::embedded("", None, "volume of 5Gi; one replica runs, whose spool it is")]
+#[case::mqtt(
+    OF_BROKER,
+    Some(SourceState::Connected),
+    "the MQTT broker is read by one replica, whose spool is its own"
+)]
+#[case::mqtt_full(
+    OF_BROKER,
+    Some(SourceState::Waiting),
+    "the MQTT broker keeps its messages: the queue is full; one replica reads it, whose spool is its own"
+)]
+#[case::nats(
+    "source: {nats: {servers: ['nats://nats.example'], stream: DEVICES}}",
+    Some(SourceState::Connected),
+    "the NATS stream is read by one replica, whose spool is its own"
+)]
+#[case::shared_full(
+    OF_SHARED,
+    Some(SourceState::Waiting),
+    "the NATS stream keeps its messages: the queue is full"
+)]
+fn one_replica_is_told_of(#[case] source: &str, #[case] state: Option<SourceState>, #[case] message: &str) {
+    let mut world = serving_world();
+    world.page = Some(StatusPage {
+        source: state.map(|state| SourceStatus {
+            kind: String::new(),
+            state,
+            message: None,
+        }),
+        ..page(0.0, 0, "2026-01-01T11:59:00Z")
+    });
+    let connector = connector(&format!("{MAPPED}, {source}"));
+    let said = status(&connector, &decide(&connector, &world), &world);
+    let found = find(&said.conditions, ConditionType::SourceReady).unwrap();
+    assert_eq!(found.message, message);
+}
+
 #[test]
 fn an_ingesting_connector() {
     let mut world = serving_world();
