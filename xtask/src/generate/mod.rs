@@ -26,16 +26,39 @@ pub struct Options {
 pub enum What {
     /// The tables of FHIR R4 and STU3, from HL7's packages on Maven Central
     Definitions,
-    /// The custom resource definitions, in `crds` and in their chart, the operator's permissions, the reference of conditions
+    /// The custom resource definitions, in `crds` and in their chart, the operator's permissions, the reference of conditions and options
     Crds,
 }
 
-/// What a program of ours prints into which folders: a command of `fhir-operator`, and where its files belong.
-const OUTPUTS: &[(&str, &[&str])] = &[
-    ("crds", &["crds", "charts/fhir-operator-crds/files"]),
-    ("rbac", &["charts/fhir-operator/files"]),
-    ("reference", &["docs/reference"]),
+/// What programs of ours write into which folders.
+const OUTPUTS: &[Output] = &[
+    Output {
+        name: "crds",
+        programs: &[&["fhir-operator", "--", "crds"]],
+        folders: &["crds", "charts/fhir-operator-crds/files"],
+    },
+    Output {
+        name: "rbac",
+        programs: &[&["fhir-operator", "--", "rbac"]],
+        folders: &["charts/fhir-operator/files"],
+    },
+    Output {
+        name: "reference",
+        programs: &[
+            &["fhir-operator", "--", "reference"],
+            &["bench", "--bin", "option-reference", "--"],
+        ],
+        folders: &["docs/reference"],
+    },
 ];
+
+/// Files that belong together.
+struct Output {
+    name: &'static str,
+    /// What `cargo run --package` is given; each program adds its files.
+    programs: &'static [&'static [&'static str]],
+    folders: &'static [&'static str],
+}
 
 /// `cargo xtask gen`.
 pub fn command(root: &Path, options: &Options) -> Result<()> {
@@ -56,26 +79,21 @@ pub fn run(root: &Path, check: bool) -> Result<()> {
 
 fn outputs(root: &Path, check: bool) -> Result<()> {
     let scratch = crate::target_folder(root)?.join("generated");
-    for (name, folders) in OUTPUTS {
-        let fresh = scratch.join(name);
+    for output in OUTPUTS {
+        let fresh = scratch.join(output.name);
         if fresh.exists() {
             fs::remove_dir_all(&fresh)?;
         }
         fs::create_dir_all(&fresh)?;
         let directory = fresh.to_str().context("the target folder's path isn't text")?;
-        let arguments = [
-            "run",
-            "--quiet",
-            "--package",
-            "fhir-operator",
-            "--",
-            name,
-            "--directory",
-            directory,
-        ];
-        command::run(&mut command::cargo(root, &arguments))?;
+        for program in output.programs {
+            let mut arguments = vec!["run", "--quiet", "--package"];
+            arguments.extend(*program);
+            arguments.extend(["--directory", directory]);
+            command::run(&mut command::cargo(root, &arguments))?;
+        }
         let fresh = files(&fresh)?;
-        for folder in *folders {
+        for folder in output.folders {
             settle(&root.join(folder), &fresh, check)?;
         }
     }
