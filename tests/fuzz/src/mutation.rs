@@ -38,55 +38,69 @@ const MOST: usize = 200_000;
 
 impl Mutation {
     /// The changed text.
+    ///
+    /// # Panics
+    /// Never: it is cut between characters.
     #[must_use]
     pub fn of(&self, text: &str, other: &str) -> String {
+        let changed = self.applied(text.as_bytes(), other.as_bytes(), between_characters);
+        String::from_utf8(changed).expect("cut between characters")
+    }
+
+    /// The changed bytes: places are anywhere.
+    #[must_use]
+    pub fn of_bytes(&self, bytes: &[u8], other: &[u8]) -> Vec<u8> {
+        self.applied(bytes, other, anywhere)
+    }
+
+    fn applied(&self, text: &[u8], other: &[u8], place: fn(&[u8], f64) -> usize) -> Vec<u8> {
+        let ends = |text: &[u8], from, to| {
+            // pieces are short: most of a text stays
+            let from = place(text, from);
+            let length = place(&text[from..], to * 0.2);
+            (from, from + length)
+        };
         let changed = match *self {
             Self::Cut(from, to) => {
                 let (from, to) = ends(text, from, to);
-                format!("{}{}", &text[..from], &text[to..])
+                [&text[..from], &text[to..]].concat()
             }
             Self::Repeat(from, to, times) => {
                 let (from, to) = ends(text, from, to);
                 let times = times.min(MOST / (to - from).max(1));
-                format!("{}{}{}", &text[..from], text[from..to].repeat(times), &text[to..])
+                [&text[..from], &text[from..to].repeat(times), &text[to..]].concat()
             }
-            Self::Insert(at, word) => {
-                let at = place(text, at);
-                format!("{}{word}{}", &text[..at], &text[at..])
-            }
-            Self::Character(at, character) => {
-                let at = place(text, at);
-                format!("{}{character}{}", &text[..at], &text[at..])
-            }
+            Self::Insert(at, word) => put(text, place(text, at), word.as_bytes()),
+            Self::Character(at, character) => put(text, place(text, at), character.to_string().as_bytes()),
             Self::Splice(at, from, to) => {
                 let (at, (from, to)) = (place(text, at), ends(other, from, to));
-                format!("{}{}{}", &text[..at], &other[from..to], &text[at..])
+                put(text, at, &other[from..to])
             }
-            Self::Cross(at, from) => format!("{}{}", &text[..place(text, at)], &other[place(other, from)..]),
+            Self::Cross(at, from) => [&text[..place(text, at)], &other[place(other, from)..]].concat(),
         };
         if changed.len() > MOST { text.to_owned() } else { changed }
     }
 }
 
-/// A boundary of characters.
+/// A text with a piece put in.
+fn put(text: &[u8], at: usize, piece: &[u8]) -> Vec<u8> {
+    [&text[..at], piece, &text[at..]].concat()
+}
+
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
     clippy::cast_sign_loss,
     reason = "any place will do"
 )]
-fn place(text: &str, share: f64) -> usize {
-    let mut at = ((text.len() as f64) * share) as usize;
-    at = at.min(text.len());
-    while !text.is_char_boundary(at) {
-        at -= 1;
-    }
-    at
+pub(crate) fn anywhere(text: &[u8], share: f64) -> usize {
+    let at = ((text.len() as f64) * share) as usize;
+    at.min(text.len())
 }
 
-fn ends(text: &str, from: f64, to: f64) -> (usize, usize) {
-    // pieces are short: most of a text stays
-    let from = place(text, from);
-    let length = place(&text[from..], to * 0.2);
-    (from, from + length)
+/// A boundary of UTF-8.
+fn between_characters(text: &[u8], share: f64) -> usize {
+    let goes_on = |at: &usize| text.get(*at).is_some_and(|byte| byte & 0xC0 == 0x80);
+    let at = anywhere(text, share);
+    (0..=at).rev().find(|at| !goes_on(at)).unwrap_or_default()
 }

@@ -11,9 +11,9 @@ use iot_mapping::{
 };
 use serde_json::Value;
 
-use crate::memory;
+use crate::{memory, observations};
 
-const WORDS: &[&str] = &[
+pub const WORDS: &[&str] = &[
     "{",
     "}",
     "[",
@@ -67,15 +67,15 @@ const WORDS: &[&str] = &[
 
 /// The cases' mappings, messages and expressions.
 #[derive(Default)]
-struct Corpus {
-    device: Vec<String>,
+pub struct Corpus {
+    pub device: Vec<String>,
     fhir: Vec<String>,
-    messages: Vec<String>,
+    pub messages: Vec<String>,
     expressions: Vec<String>,
 }
 
 impl Corpus {
-    fn read() -> Self {
+    pub fn read() -> Self {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../cases/mapping");
         let mut files = Vec::new();
         collect(&folder, &mut files);
@@ -125,7 +125,7 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-fn mapping(text: &str) -> Option<DeviceMapping> {
+pub fn mapping(text: &str) -> Option<DeviceMapping> {
     DeviceMapping::load(text, Standard).mapping
 }
 
@@ -171,8 +171,13 @@ fn fhir_templates() {
     memory::bounded();
     let corpus = Corpus::read();
     fuzz::run("FHIR templates", &corpus.fhir, WORDS, 5_000, |text| {
-        let loaded = FhirMapping::load(text, Standard);
-        assert!(loaded.mapping.is_some() || !loaded.errors.is_empty(), "nothing is said");
+        for compatibility in [Standard, Upstream] {
+            let loaded = FhirMapping::load(text, compatibility);
+            assert!(loaded.mapping.is_some() || !loaded.errors.is_empty(), "nothing is said");
+            if let Some(mapping) = &loaded.mapping {
+                observations::of_any_template(mapping);
+            }
+        }
     });
 }
 
