@@ -14,7 +14,7 @@ pub struct Options {
     /// Build profile of the programs: `release` for tables to publish, `quick` while developing
     #[arg(long, default_value = "quick")]
     pub profile: String,
-    /// `fhir`, `mapping` and their options; none: all
+    /// `fhir`, `iot` (`mapping` and `connector`), `growth`, `docs`, and their options; none: `fhir` and `iot`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub arguments: Vec<String>,
 }

@@ -1,7 +1,8 @@
 //! Devices, a connector and its FHIR server on this machine, and the account of it all: every message that was sent and
 //! every reading in it must be found again in exactly one place, whatever was killed in between.
 //!
-//! Used by the tests of this package on programs as they are developed, and by `bench iot` on programs as they ship.
+//! Used by the tests of this package on programs as they are developed, and by `bench connector`, a part of `bench iot`,
+//! on programs as they ship.
 
 mod crashes;
 mod devices;

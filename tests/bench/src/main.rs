@@ -12,7 +12,7 @@ mod process;
 mod report;
 mod server;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -20,7 +20,7 @@ use clap::{Parser, Subcommand};
 
 use report::Report;
 
-/// Measures what the project promises
+/// Measures what the project promises. Without a command: `fhir` and `iot`
 #[derive(Debug, Parser)]
 struct Arguments {
     #[command(subcommand)]
@@ -44,6 +44,8 @@ enum What {
     Mapping,
     /// Devices, connector and FHIR server together: latency, CPU, memory, and whether everything arrives
     Connector(connector::Options),
+    /// `mapping` and `connector`: every row of the connector's numbers to reach
+    Iot(connector::Options),
     /// All tables of docs/performance.md, on SQLite and on a PostgreSQL that it starts
     Docs(documentation::Options),
 }
@@ -70,10 +72,11 @@ async fn run() -> Result<()> {
         Some(What::Growth(options)) => grows = fhir::growth::run(programs, &options, &mut report).await?,
         Some(What::Mapping) => mapping::run(&mut report)?,
         Some(What::Connector(options)) => connector::run(programs, &options, &mut report).await?,
+        Some(What::Iot(options)) => iot(programs, &options, &mut report).await?,
         Some(What::Docs(options)) => return documentation::write(programs, &options).await,
         None => {
-            mapping::run(&mut report)?;
             fhir::run(programs, &fhir::Options::default(), &mut report).await?;
+            iot(programs, &connector::Options::default(), &mut report).await?;
         }
     }
     println!("{report}");
@@ -82,4 +85,9 @@ async fn run() -> Result<()> {
         println!("written to {}", path.display());
     }
     fhir::growth::verdict(&grows)
+}
+
+async fn iot(programs: &Path, options: &connector::Options, report: &mut Report) -> Result<()> {
+    mapping::run(report)?;
+    connector::run(programs, options, report).await
 }

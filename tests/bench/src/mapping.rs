@@ -31,13 +31,10 @@ pub fn run(report: &mut Report) -> Result<()> {
         Wanted::AtMost(3.0),
         &format!("{fifty:.0} messages/s"),
     );
-    let readings: Vec<Value> = (0..60)
-        .map(|second| json!({"heartrate": 60 + second, "deviceId": "device-0001", "measured": format!("2026-01-30T22:45:{second:02}Z")}))
-        .collect();
-    let many = envelope(&Value::from(readings));
+    let many = envelope_of_a_minute();
     let readings = rate(6, &many, 60, Walk::Once)? * 60.0;
     report.add(
-        "normalise, 60 readings a message",
+        "normalise, 7.9 KB envelope with 60 readings",
         readings,
         "readings/s/core",
         Wanted::AtLeast(2_000_000.0),
@@ -107,6 +104,20 @@ fn collection(templates: u32) -> Value {
     json!({"templateType": "CollectionContent", "template": (0..templates).map(template).collect::<Vec<_>>()})
 }
 
+/// A minute of a wearable device, a reading each second with what such a device tells beside it: 7.9 KB in all.
+fn envelope_of_a_minute() -> Vec<u8> {
+    let reading = |second: u32| {
+        json!({
+            "heartrate": 60 + second,
+            "deviceId": "device-0001",
+            "measured": format!("2026-01-30T22:45:{second:02}.607Z"),
+            "quality": "good",
+            "sensor": "optical-wrist-2",
+        })
+    };
+    envelope(&(0..60).map(reading).collect())
+}
+
 /// As IoT Hub sends it.
 fn envelope(body: &Value) -> Vec<u8> {
     let envelope = json!({
@@ -129,4 +140,15 @@ fn processor_nanoseconds() -> Result<u64> {
         .next()
         .context("the kernel tells no processor time")?;
     Ok(first.parse()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_envelope_is_as_large_as_its_row_says() {
+        let bytes = envelope_of_a_minute().len();
+        assert!((7_850..7_950).contains(&bytes), "{bytes} bytes");
+    }
 }
