@@ -44,10 +44,7 @@ const OUTPUTS: &[Output] = &[
     },
     Output {
         name: "reference",
-        programs: &[
-            &["fhir-operator", "--", "reference"],
-            &["bench", "--bin", "option-reference", "--"],
-        ],
+        programs: &[&["fhir-operator", "--", "reference"], &["option-reference", "--"]],
         folders: &["docs/reference"],
     },
 ];

@@ -1,8 +1,8 @@
 //! `option-reference`: every option of our programs and the form of the files that they name, as Markdown made of the
 //! settings' JSON schemas. `cargo xtask gen` starts it and puts what it writes into docs/reference.
 //!
-//! It stands in this package, since a program that ships shouldn't link the options of the others for a document, and
-//! xtask links no program.
+//! A package of its own: a program that ships shouldn't link the options of the others for a document, and xtask links no
+//! program.
 
 mod options;
 mod pages;
