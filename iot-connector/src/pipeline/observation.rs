@@ -1,5 +1,7 @@
 //! One group into one Observation: found by its identifier, created under an id that follows from it, merged with If-Match.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use iot_mapping::{Counts, FhirMapping, Group, ObservationError, SYSTEM, Subject};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -24,6 +26,9 @@ pub enum SaveError {
     /// An identifier that should be unique isn't.
     #[error("more than one Observation has the identifier `{0}`")]
     MultipleResourcesFound(String),
+    /// A panic.
+    #[error("these readings can't be worked on because of a defect in this program")]
+    Internal,
     /// The FHIR server.
     #[error(transparent)]
     Fhir(#[from] FhirError),
@@ -35,6 +40,7 @@ impl SaveError {
         match self {
             Self::Observation(error) => error.name(),
             Self::MultipleResourcesFound(_) => "MultipleResourcesFound",
+            Self::Internal => "Internal",
             Self::Fhir(_) => "FhirServer",
         }
     }
@@ -119,7 +125,7 @@ async fn attempt(
 ) -> Result<(Operation, Saved), SaveError> {
     let identifier = group.identifier(subject);
     let Some(existing) = find(fhir, &identifier).await? else {
-        let (mut observation, counts) = mapping.create(group, subject, Timestamp::now())?;
+        let (mut observation, counts) = guarded(|| mapping.create(group, subject, Timestamp::now()))?;
         observation["id"] = hashed_id(SYSTEM, &identifier).into();
         let answer = fhir.put(&observation, Precondition::Absent).await?;
         let id = observation["id"].as_str().unwrap_or_default();
@@ -127,12 +133,18 @@ async fn attempt(
     };
     let id = existing["id"].as_str().unwrap_or_default();
     let version = existing["meta"]["versionId"].as_str().unwrap_or_default().to_owned();
-    let merged = mapping.merge(&existing, group)?;
+    let merged = guarded(|| mapping.merge(&existing, group))?;
     if !merged.changed {
         return Ok(saved(Operation::NoOperation, group, id, Some(version), merged.counts));
     }
     let answer = fhir.put(&merged.observation, Precondition::Version(version)).await?;
     Ok(saved(Operation::Updated, group, id, answer.version, merged.counts))
+}
+
+/// A group that finds a defect of ours is a dead letter like any other; the rest goes on.
+fn guarded<T>(work: impl FnOnce() -> Result<T, ObservationError>) -> Result<T, SaveError> {
+    let done = catch_unwind(AssertUnwindSafe(work)).map_err(|_| SaveError::Internal)?;
+    Ok(done?)
 }
 
 fn saved(
@@ -164,4 +176,18 @@ async fn find(fhir: &FhirClient, identifier: &str) -> Result<Option<Value>, Save
         return Err(SaveError::MultipleResourcesFound(identifier.to_owned()));
     }
     Ok(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_defect_costs_its_group_and_nothing_else() {
+        assert!(matches!(guarded(|| Ok(1)), Ok(1)));
+        let refused = guarded::<()>(|| Err(ObservationError::NotSupported("no".to_owned())));
+        assert!(matches!(refused, Err(SaveError::Observation(_))));
+        let panicked = guarded::<()>(|| panic!("a defect"));
+        assert!(matches!(panicked, Err(SaveError::Internal)));
+    }
 }

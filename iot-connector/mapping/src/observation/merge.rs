@@ -15,6 +15,7 @@ impl FhirTemplate {
         group: &Group,
         compatibility: Compatibility,
     ) -> Result<Merged, ObservationError> {
+        structured(existing, "effectivePeriod")?;
         let mut observation = existing.clone();
         match self.category() {
             Some(category) => observation["category"] = category,
@@ -70,6 +71,17 @@ impl FhirTemplate {
             changed,
             counts: target.counts,
         })
+    }
+}
+
+/// Refuses what others have written against FHIR: a member that should be a structure and isn't.
+pub(super) fn structured(element: &Value, name: &str) -> Result<(), ObservationError> {
+    match element.get(name) {
+        None | Some(Value::Null | Value::Object(_)) => Ok(()),
+        Some(_) => {
+            let problem = format!("the Observation's `{name}` isn't a structure: put it right on the FHIR server");
+            Err(ObservationError::NotSupported(problem))
+        }
     }
 }
 

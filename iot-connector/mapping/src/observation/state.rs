@@ -93,7 +93,7 @@ impl State {
         let is_known = self.known.contains(&mark);
         if !is_known {
             self.fresh.push(mark);
-            self.count += 1;
+            self.count = self.count.saturating_add(1);
             self.sum += number;
         }
         let there: Option<f64> = self.value.as_deref().and_then(|there| there.parse().ok());

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{ObservationError, SYSTEM, sampled_data::Series, state::State};
+use super::{ObservationError, SYSTEM, merge::structured, sampled_data::Series, state::State};
 use crate::{
     fhir::{ComponentMapping, FhirTemplate, Period, ValueKind, ValueMapping, codings},
     grouping::{Counts, Group, Reading},
@@ -109,6 +109,7 @@ impl Target<'_> {
         }
         match &mapping.kind {
             ValueKind::SampledData { period, .. } => {
+                structured(element, own)?;
                 let (start, end) = self.span();
                 let begun = self.before.map_or(start, |before| before.0);
                 let series = Series::merged(&element[own], begun, start, end, period)?;

@@ -12,6 +12,48 @@ use serde_json::{Value, json};
 use crate::mappings::WORDS as MESSAGES;
 use crate::memory;
 
+/// What means something in an Observation.
+const WORDS: &[&str] = &[
+    "{",
+    "}",
+    "[",
+    "]",
+    "\"",
+    ",",
+    "null",
+    "true",
+    "-",
+    "0",
+    "1e400",
+    "-0.0",
+    "18446744073709551615",
+    "-9223372036854775808",
+    "\"effectivePeriod\":",
+    "\"effectiveDateTime\":\"2026-01-01\",",
+    "\"start\":\"0001-01-01T00:00:00Z\",",
+    "\"end\":\"9999-12-31T23:59:59.999999999Z\",",
+    "+23:59",
+    "\"component\":[{",
+    "\"category\":[],",
+    "\"extension\":[{",
+    "\"url\":\"https://fhir-operator.dev/fhir/StructureDefinition/reading-state\",",
+    "\"valueString\":",
+    "\"_valueString\":",
+    "\"valueQuantity\":{",
+    "\"value\":",
+    "\"valueSampledData\":{",
+    "\"period\":0,",
+    "\"period\":1e-300,",
+    "\"period\":1e300,",
+    "\"dimensions\":2,",
+    "\"data\":\"",
+    " E E 1 ",
+    "\\\"count\\\":18446744073709551615,",
+    "\\\"sum\\\":1e308,",
+    "\\\"recent\\\":[[1,1,1]],",
+    "\\\"kept\\\":[9223372036854775807,0,0],",
+];
+
 /// Types of measurement with everything that a template may say.
 fn fhir(compatibility: Compatibility) -> FhirMapping {
     let quantity =
@@ -99,7 +141,7 @@ fn messages() -> Vec<String> {
 
 /// Observations that nobody of us wrote.
 fn foreign() -> Vec<Value> {
-    let state = json!({"kept": [0, 0, 0], "count": 3, "sum": 1e308, "recent": [[0, 0, 0]]}).to_string();
+    let state = json!({"kept": [0, 0, 0], "count": u64::MAX, "sum": 1e308, "recent": [[0, 0, 0]]}).to_string();
     let extension =
         json!([{"url": "https://fhir-operator.dev/fhir/StructureDefinition/reading-state", "valueString": state}]);
     let period = json!({"start": "2026-01-30T22:00:00Z", "end": "2026-01-30T22:59:59.999Z"});
@@ -113,6 +155,41 @@ fn foreign() -> Vec<Value> {
             {"code": {"coding": [{"system": iot_mapping::SYSTEM, "code": "c"}]}, "valueSampledData": {"data": ""}},
         ]}),
     ]
+}
+
+/// The value with each part of it in turn replaced by something of another kind.
+fn odd(value: &Value) -> Vec<Value> {
+    let mut all = vec![
+        json!(null),
+        json!(true),
+        json!(-1),
+        json!("x"),
+        json!([]),
+        json!([1]),
+        json!({}),
+    ];
+    match value {
+        Value::Object(members) => {
+            for (name, member) in members {
+                for part in odd(member) {
+                    let mut changed = value.clone();
+                    changed[name] = part;
+                    all.push(changed);
+                }
+            }
+        }
+        Value::Array(items) => {
+            for (place, item) in items.iter().enumerate() {
+                for part in odd(item) {
+                    let mut changed = value.clone();
+                    changed[place] = part;
+                    all.push(changed);
+                }
+            }
+        }
+        _ => {}
+    }
+    all
 }
 
 fn inputs(measurements: Vec<Measurement>) -> Vec<Input> {
@@ -206,6 +283,44 @@ fn messages_become_observations() {
         for (device, fhir) in &pairs {
             for group in groups(device, fhir, text) {
                 write(fhir, &group, &others);
+            }
+        }
+    });
+}
+
+#[test]
+fn observations_of_others() {
+    memory::bounded();
+    let mappings = [Standard, Upstream].map(|compatibility| (device(compatibility), fhir(compatibility)));
+    let groups: Vec<(&FhirMapping, Group)> = mappings
+        .iter()
+        .flat_map(|(device, fhir)| {
+            let messages = messages().into_iter();
+            messages.flat_map(move |message| {
+                groups(device, fhir, &message)
+                    .into_iter()
+                    .map(move |group| (fhir, group))
+            })
+        })
+        .collect();
+    let others = foreign();
+    let written = groups.iter().filter_map(|(fhir, group)| write(fhir, group, &[]));
+    let seeds = written.chain(others.iter().flat_map(odd)).chain(others.clone());
+    let mut seeds: Vec<String> = seeds.map(|observation| observation.to_string()).collect();
+    seeds.sort();
+    seeds.dedup();
+    // series of a whole day are no better seeds
+    seeds.retain(|seed| seed.len() < 20_000);
+    fuzz::run("Observations of others", &seeds, WORDS, 2_000, |text| {
+        let Ok(observation) = serde_json::from_str::<Value>(text) else {
+            return;
+        };
+        if observation["resourceType"] != "Observation" {
+            return;
+        }
+        for (fhir, group) in &groups {
+            if let Ok(merged) = fhir.merge(&observation, group) {
+                let _ = fhir.merge(&merged.observation, group);
             }
         }
     });
