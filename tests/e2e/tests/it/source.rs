@@ -23,6 +23,15 @@ impl Server {
         let program = std::env::var_os("NATS_SERVER").context("NATS_SERVER names the program")?;
         let host = std::env::var("E2E_HOST").context("E2E_HOST is where pods reach this machine")?;
         let port = TcpListener::bind((host.as_str(), 0))?.local_addr()?.port();
+        let configuration = folder.join("nats.conf");
+        // streams are given their bounds whatever this machine's disk has left at the moment
+        std::fs::write(
+            &configuration,
+            format!(
+                "jetstream {{ store_dir: '{}', max_file_store: 64GB }}\n",
+                folder.display()
+            ),
+        )?;
         let child = Command::new(program)
             .args([
                 "--addr",
@@ -31,10 +40,9 @@ impl Server {
                 &port.to_string(),
                 "--auth",
                 token,
-                "--jetstream",
-                "--store_dir",
+                "--config",
             ])
-            .arg(folder)
+            .arg(configuration)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .kill_on_drop(true)
