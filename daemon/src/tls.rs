@@ -172,3 +172,29 @@ impl CertificateFiles {
         certified_key_of(&self.chain, &read(&self.chain)?, &self.key, &read(&self.key)?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn authorities_are_certificates_one_at_least() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.crt");
+        assert!(matches!(authorities(&path), Err(TlsError::Read { .. })));
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+        for garbage in [
+            "",
+            "garbage",
+            &key,
+            "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n",
+        ] {
+            std::fs::write(&path, garbage).unwrap();
+            assert!(matches!(authorities(&path), Err(TlsError::Pem { .. })), "{garbage}");
+        }
+        let two = certificate.repeat(2);
+        std::fs::write(&path, &two).unwrap();
+        assert_eq!(authorities(&path).unwrap(), two.as_bytes());
+    }
+}

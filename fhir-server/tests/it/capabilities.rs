@@ -293,7 +293,13 @@ async fn stored_profiles_are_named(#[case] version: FhirVersion, #[case] place: 
     let expected: Value = serde_json::from_str(&expected.to_string().replace("our-patient", "their-patient")).unwrap();
     assert_eq!(named().await, expected);
 
-    // without a trace in the history
+    // without a trace in the history, where something else was changed last
+    let other = profile
+        .to_string()
+        .replace("Patient", "Device")
+        .replace("our-patient", "our-device");
+    assert_eq!(service.post("StructureDefinition", &other).await.status, 201);
+    assert!(named().await.to_string().contains("their-patient"));
     assert_eq!(service.delete(&format!("{path}?hardDelete=true")).await.status, 204);
-    assert_eq!(named().await, Value::Null);
+    assert!(!named().await.to_string().contains("their-patient"));
 }
