@@ -80,10 +80,9 @@ impl Sender {
                 last = Some(Instant::now());
                 self.tell(&options, TIMEOUT).await;
             }
-            let due = last.map_or(LOOK_INTERVAL, |last| interval.saturating_sub(last.elapsed()));
+            let since = last.filter(|_| options.endpoint.is_some()).map(|last| last.elapsed());
             tokio::select! {
-                // the options may change before the next sending is due
-                () = tokio::time::sleep(due.min(LOOK_INTERVAL)) => {}
+                () = tokio::time::sleep(pause(interval, since)) => {}
                 () = shutdown.requested() => break,
             }
         }
@@ -168,6 +167,11 @@ impl Sender {
     }
 }
 
+/// Until the options are looked at again, or figures are due, which were sent so long ago; `None`: none are sent.
+fn pause(interval: Duration, since: Option<Duration>) -> Duration {
+    since.map_or(LOOK_INTERVAL, |since| interval.saturating_sub(since).min(LOOK_INTERVAL))
+}
+
 /// `Name: value` on each line.
 fn headers(path: &Path) -> Result<HeaderMap, SendError> {
     let text = std::fs::read_to_string(path).map_err(|source| SendError::File {
@@ -188,4 +192,22 @@ fn headers(path: &Path) -> Result<HeaderMap, SendError> {
         headers.append(name, value);
     }
     Ok(headers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_looks_at_the_options_without_a_pause() {
+        let seconds = Duration::from_secs;
+        assert_eq!(
+            pause(seconds(60), None),
+            LOOK_INTERVAL,
+            "there is no collector any more"
+        );
+        assert_eq!(pause(seconds(60), Some(seconds(3))), LOOK_INTERVAL);
+        assert_eq!(pause(seconds(60), Some(seconds(59))), seconds(1));
+        assert_eq!(pause(seconds(60), Some(seconds(70))), seconds(0), "figures are due");
+    }
 }
