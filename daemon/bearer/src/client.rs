@@ -11,8 +11,8 @@ use serde_json::Value;
 use thiserror::Error;
 use tokio::sync::Mutex;
 
-use crate::source::{FetchError, Source, is_safe};
-use crate::{ConfigurationError, Issuer, KeySource};
+use crate::ConfigurationError;
+use crate::source::{Discoverer, is_safe};
 
 /// How long a token is used where the issuer doesn't say how long it is valid.
 const UNSTATED: Duration = Duration::from_mins(5);
@@ -45,7 +45,7 @@ pub struct NoToken {
 /// Gets tokens and keeps the last one for most of its time.
 pub struct Client {
     credentials: Credentials,
-    source: Source,
+    issuer: Discoverer,
     held: Mutex<Held>,
 }
 
@@ -65,16 +65,10 @@ struct Answer {
 impl Client {
     /// Nothing is asked yet. Needs the TLS provider installed.
     pub fn new(credentials: Credentials) -> Result<Self, ConfigurationError> {
-        let source = Source::new(&Issuer {
-            authority: credentials.authority.clone(),
-            audiences: Vec::new(),
-            keys: KeySource::Discovery {
-                ca_bundle: credentials.ca_bundle.clone(),
-            },
-        })?;
+        let issuer = Discoverer::new(&credentials.authority, credentials.ca_bundle.as_deref())?;
         Ok(Self {
             credentials,
-            source,
+            issuer,
             held: Mutex::default(),
         })
     }
@@ -121,7 +115,6 @@ impl Client {
     }
 
     async fn fetch(&self) -> Result<(String, Duration), String> {
-        let told = |error: FetchError| describe(&error);
         let Credentials {
             client_id,
             secret_file,
@@ -131,7 +124,8 @@ impl Client {
         let secret = tokio::fs::read_to_string(secret_file)
             .await
             .map_err(|error| format!("`{}` can't be read: {error}", secret_file.display()))?;
-        let Some(url) = self.source.token_endpoint().await.map_err(told)? else {
+        let discovery = self.issuer.discover().await.map_err(|error| describe(&error))?;
+        let Some(url) = discovery.token_endpoint else {
             return Err("its discovery document names no `token_endpoint`".to_owned());
         };
         if !is_safe(&url) {
@@ -140,8 +134,7 @@ impl Client {
         let mut form = vec![("grant_type", "client_credentials")];
         form.extend(scope.as_deref().map(|scope| ("scope", scope)));
         let failed = |error: reqwest::Error| describe(&error.without_url());
-        let request = self.source.client().map(|client| client.post(&url));
-        let request = request.ok_or("it isn't asked over HTTP")?;
+        let request = self.issuer.client.post(&url);
         let answer = request
             .basic_auth(escape(client_id), Some(escape(secret.trim_end_matches(['\r', '\n']))))
             .header("accept", "application/json")

@@ -17,7 +17,7 @@ use crate::{
     ConfigurationError, Issuer, Options,
     issuer::speaks_for,
     keys::KeySet,
-    source::{Endpoints, Fetched, Source},
+    source::{Discoverer, Endpoints, Fetched, Source},
 };
 
 /// How long a request waits for a refresh at most; the refresh itself goes on.
@@ -64,7 +64,7 @@ impl Provider {
             options: options.clone(),
         });
         match &provider.source {
-            Source::Discovery { .. } => tokio::spawn(keep_fresh(Arc::downgrade(&provider), options.refresh_every)),
+            Source::Discovery(_) => tokio::spawn(keep_fresh(Arc::downgrade(&provider), options.refresh_every)),
             Source::File { path, .. } => {
                 tokio::spawn(follow_file(Arc::downgrade(&provider), WatchedFile::new(path.clone())))
             }
@@ -81,7 +81,7 @@ impl Provider {
         match (&*self.known.load(), &self.source) {
             (Some(known), _) => known.issuer == issuer,
             (None, Source::File { issuer: own, .. }) => own == issuer,
-            (None, Source::Discovery { authority, .. }) => speaks_for(authority, issuer),
+            (None, Source::Discovery(Discoverer { authority, .. })) => speaks_for(authority, issuer),
         }
     }
 

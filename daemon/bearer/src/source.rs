@@ -1,6 +1,9 @@
 //! Where keys are fetched: an issuer's discovery document and JWKS, or a file.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use reqwest::{Certificate, Client, redirect::Policy};
 use serde::Deserialize;
@@ -50,66 +53,34 @@ pub struct Endpoints {
 }
 
 pub(crate) enum Source {
-    Discovery { client: Client, authority: String },
+    Discovery(Discoverer),
     File { path: PathBuf, issuer: String },
 }
 
+/// Asks an issuer over HTTP.
+pub(crate) struct Discoverer {
+    pub(crate) client: Client,
+    pub(crate) authority: String,
+}
+
 #[derive(Deserialize)]
-struct Discovery {
+pub(crate) struct Discovery {
     issuer: String,
     jwks_uri: String,
     authorization_endpoint: Option<String>,
-    token_endpoint: Option<String>,
+    pub(crate) token_endpoint: Option<String>,
 }
 
 impl Source {
     pub(crate) fn new(issuer: &Issuer) -> Result<Self, ConfigurationError> {
-        let ca_bundle = match &issuer.keys {
-            KeySource::File(path) => {
-                return Ok(Self::File {
-                    path: path.clone(),
-                    issuer: issuer.authority.clone(),
-                });
+        match &issuer.keys {
+            KeySource::File(path) => Ok(Self::File {
+                path: path.clone(),
+                issuer: issuer.authority.clone(),
+            }),
+            KeySource::Discovery { ca_bundle } => {
+                Discoverer::new(&issuer.authority, ca_bundle.as_deref()).map(Self::Discovery)
             }
-            KeySource::Discovery { ca_bundle } => ca_bundle,
-        };
-        let authority = issuer.authority.clone();
-        if !is_safe(&authority) {
-            return Err(ConfigurationError::Authority(authority));
-        }
-        let mut builder = Client::builder()
-            .timeout(TIMEOUT)
-            .connect_timeout(TIMEOUT / 2)
-            .redirect(Policy::none())
-            .pool_max_idle_per_host(0);
-        let failed = |source| ConfigurationError::Client {
-            authority: authority.clone(),
-            source,
-        };
-        if let Some(path) = ca_bundle {
-            let pem = daemon::tls::authorities(path).map_err(|source| ConfigurationError::Bundle {
-                authority: authority.clone(),
-                source,
-            })?;
-            builder = builder.tls_certs_only(Certificate::from_pem_bundle(&pem).map_err(failed)?);
-        }
-        let client = builder.build().map_err(failed)?;
-        Ok(Self::Discovery { client, authority })
-    }
-
-    /// What requests to the issuer go out with.
-    pub(crate) fn client(&self) -> Option<&Client> {
-        match self {
-            Self::Discovery { client, .. } => Some(client),
-            Self::File { .. } => None,
-        }
-    }
-
-    /// Where the issuer gives tokens.
-    pub(crate) async fn token_endpoint(&self) -> Result<Option<String>, FetchError> {
-        match self {
-            Self::Discovery { client, authority } => Ok(discover(client, authority).await?.token_endpoint),
-            Self::File { .. } => Ok(None),
         }
     }
 
@@ -130,14 +101,14 @@ impl Source {
                     endpoints: Endpoints::default(),
                 })
             }
-            Self::Discovery { client, authority } => {
-                let discovery = discover(client, authority).await?;
+            Self::Discovery(discoverer) => {
+                let discovery = discoverer.discover().await?;
                 if !is_safe(&discovery.jwks_uri) {
                     return Err(FetchError::Plain {
                         url: discovery.jwks_uri,
                     });
                 }
-                let text = get(client, &discovery.jwks_uri).await?;
+                let text = get(&discoverer.client, &discovery.jwks_uri).await?;
                 let keys = KeySet::parse(&text).map_err(|source| FetchError::Document {
                     url: discovery.jwks_uri,
                     source,
@@ -155,18 +126,50 @@ impl Source {
     }
 }
 
-/// The discovery document of an issuer that says to be the one that was asked.
-async fn discover(client: &Client, authority: &str) -> Result<Discovery, FetchError> {
-    let url = format!("{}/.well-known/openid-configuration", authority.trim_end_matches('/'));
-    let text = get(client, &url).await?;
-    let discovery: Discovery = serde_json::from_slice(&text).map_err(|source| FetchError::Document { url, source })?;
-    if !speaks_for(authority, &discovery.issuer) {
-        return Err(FetchError::Issuer {
-            authority: authority.to_owned(),
-            stated: discovery.issuer,
-        });
+impl Discoverer {
+    /// Nothing is asked yet.
+    pub(crate) fn new(authority: &str, ca_bundle: Option<&Path>) -> Result<Self, ConfigurationError> {
+        let authority = authority.to_owned();
+        if !is_safe(&authority) {
+            return Err(ConfigurationError::Authority(authority));
+        }
+        let mut builder = Client::builder()
+            .timeout(TIMEOUT)
+            .connect_timeout(TIMEOUT / 2)
+            .redirect(Policy::none())
+            .pool_max_idle_per_host(0);
+        let failed = |source| ConfigurationError::Client {
+            authority: authority.clone(),
+            source,
+        };
+        if let Some(path) = ca_bundle {
+            let pem = daemon::tls::authorities(path).map_err(|source| ConfigurationError::Bundle {
+                authority: authority.clone(),
+                source,
+            })?;
+            builder = builder.tls_certs_only(Certificate::from_pem_bundle(&pem).map_err(failed)?);
+        }
+        let client = builder.build().map_err(failed)?;
+        Ok(Self { client, authority })
     }
-    Ok(discovery)
+
+    /// The discovery document, if it is of the issuer that was asked.
+    pub(crate) async fn discover(&self) -> Result<Discovery, FetchError> {
+        let url = format!(
+            "{}/.well-known/openid-configuration",
+            self.authority.trim_end_matches('/')
+        );
+        let text = get(&self.client, &url).await?;
+        let discovery: Discovery =
+            serde_json::from_slice(&text).map_err(|source| FetchError::Document { url, source })?;
+        if !speaks_for(&self.authority, &discovery.issuer) {
+            return Err(FetchError::Issuer {
+                authority: self.authority.clone(),
+                stated: discovery.issuer,
+            });
+        }
+        Ok(discovery)
+    }
 }
 
 /// Keys come over TLS, or from this machine (an issuer beside us while developing).

@@ -7,7 +7,7 @@ use daemon_settings::{Otlp, minimal};
 use crate::names::Owner;
 
 /// The file of the options.
-pub const OPTIONS_FILE: &str = "otlp.json";
+const OPTIONS_FILE: &str = "otlp.json";
 /// The file of the authorities to trust.
 const AUTHORITIES_FILE: &str = "otlp-authorities.pem";
 
@@ -18,6 +18,14 @@ pub struct Collector {
     pub otlp: Otlp,
     /// Whom to trust instead of the system's authorities, PEM.
     pub authorities: Option<String>,
+}
+
+/// What a server's settings say of it: the file is followed, whether it is there or not.
+pub fn followed(folder: &str) -> Otlp {
+    Otlp {
+        file: Some(format!("{folder}/{OPTIONS_FILE}").into()),
+        ..Otlp::default()
+    }
 }
 
 impl Collector {

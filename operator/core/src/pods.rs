@@ -7,16 +7,18 @@ use std::collections::BTreeMap;
 use fhir_operator_api::{ConditionType, ConfigMapKey, PodOptions, Reason, Resources};
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetUpdateStrategy};
 use k8s_openapi::api::core::v1::{
-    Capabilities, ConfigMapProjection, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, EnvVar,
-    EnvVarSource, HTTPGetAction, KeyToPath, ObjectFieldSelector, PersistentVolumeClaimVolumeSource, Pod,
-    PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ProjectedVolumeSource, ResourceRequirements, SeccompProfile,
-    SecurityContext, ServiceAccount, TopologySpreadConstraint, Volume, VolumeMount, VolumeProjection,
+    Capabilities, ConfigMap, ConfigMapProjection, ConfigMapVolumeSource, Container, ContainerPort,
+    EmptyDirVolumeSource, EnvVar, EnvVarSource, HTTPGetAction, KeyToPath, ObjectFieldSelector,
+    PersistentVolumeClaimVolumeSource, Pod, PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ProjectedVolumeSource,
+    ResourceRequirements, SeccompProfile, SecurityContext, ServiceAccount, TopologySpreadConstraint, Volume,
+    VolumeMount, VolumeProjection,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use sha2::{Digest as _, Sha256};
 
+use crate::Installation;
 use crate::conditions::Finding;
 use crate::names::{self, Owner, RELEASE_ANNOTATION, REVISION_ANNOTATION, SETTINGS_ANNOTATION};
 use crate::releases::Choice;
@@ -276,6 +278,17 @@ fn probe(path: &str, period_seconds: i32, failures: i32) -> Probe {
         failure_threshold: Some(failures),
         timeout_seconds: Some(2),
         ..Probe::default()
+    }
+}
+
+/// `NAME-KIND-settings`: the settings file that a program reads at start, and beside it what it follows.
+pub fn settings(owner: &Owner, installation: &Installation, folder: &str, (file, text): (&str, &str)) -> ConfigMap {
+    let mut data = installation.collector.files(owner, folder);
+    data.insert(file.to_owned(), text.to_owned());
+    ConfigMap {
+        metadata: owner.metadata(owner.child_part("settings"), "configuration"),
+        data: Some(data),
+        ..ConfigMap::default()
     }
 }
 

@@ -2,11 +2,12 @@
 //! neither a newer operator nor a pinned older server changes it.
 
 use fhir_operator_api::Cors;
-use fhir_server_settings::{MANAGEMENT_PORT, Otlp, PORT, Settings};
+use fhir_server_settings::{MANAGEMENT_PORT, PORT, Settings};
 use k8s_openapi::api::core::v1::ConfigMap;
 
-use crate::collector::OPTIONS_FILE;
+use crate::collector;
 use crate::fhir_service::{Authentication, Validated, World};
+use crate::pods;
 
 /// Where the data volume is mounted.
 pub(super) const DATA_PATH: &str = "/var/lib/fhir-server";
@@ -24,14 +25,8 @@ pub(super) const JWKS_FILE: &str = "cluster-jwks.json";
 pub(super) const CA_PATH: &str = "/etc/fhir-server-certificates";
 
 pub(super) fn build(validated: &Validated, world: &World, text: &str) -> ConfigMap {
-    let owner = &validated.owner;
-    let mut data = world.installation.collector.files(owner, SETTINGS_PATH);
-    data.insert(SETTINGS_FILE.to_owned(), text.to_owned());
-    ConfigMap {
-        metadata: owner.metadata(owner.child_part("settings"), "configuration"),
-        data: Some(data),
-        ..ConfigMap::default()
-    }
+    let file = (SETTINGS_FILE, text);
+    pods::settings(&validated.owner, &world.installation, SETTINGS_PATH, file)
 }
 
 pub(super) fn text(validated: &Validated) -> String {
@@ -44,10 +39,7 @@ pub(super) fn text(validated: &Validated) -> String {
         database: format!("sqlite:{DATA_PATH}/fhir.db"),
         listen: format!("0.0.0.0:{PORT}"),
         management: Some(format!("0.0.0.0:{MANAGEMENT_PORT}")),
-        otlp: Otlp {
-            file: Some(format!("{SETTINGS_PATH}/{OPTIONS_FILE}").into()),
-            ..Otlp::default()
-        },
+        otlp: collector::followed(SETTINGS_PATH),
         anonymous,
         access_file,
         cors: cors(&validated.cors),

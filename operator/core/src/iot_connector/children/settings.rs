@@ -3,16 +3,16 @@
 
 use fhir_operator_api::DeviceIssuer;
 use iot_connector_settings::{
-    Capacity, DeadLetters, FhirServer, Issuer, MANAGEMENT_PORT, Otlp, PORT, Settings, Spool, Window,
+    Capacity, DeadLetters, FhirServer, Issuer, MANAGEMENT_PORT, PORT, Settings, Spool, Window,
 };
 use k8s_openapi::api::core::v1::ConfigMap;
 
-use crate::collector::OPTIONS_FILE;
+use crate::collector;
 use crate::iot_connector::keys::KEYS_FILE;
 use crate::iot_connector::mappings::{DEVICE_FILE, FHIR_FILE};
 use crate::iot_connector::shares::Shares;
 use crate::iot_connector::{Validated, World, source};
-use crate::pods::issuer_certificate;
+use crate::pods::{self, issuer_certificate};
 
 /// Where the spool's volume is mounted.
 pub(super) const DATA_PATH: &str = "/var/lib/iot-connector";
@@ -36,14 +36,8 @@ pub(super) const TOKEN_PATH: &str = "/var/run/secrets/fhir-operator.dev";
 pub(super) const TOKEN_FILE: &str = "token";
 
 pub(super) fn build(validated: &Validated, world: &World, text: &str) -> ConfigMap {
-    let owner = &validated.owner;
-    let mut data = world.installation.collector.files(owner, SETTINGS_PATH);
-    data.insert(SETTINGS_FILE.to_owned(), text.to_owned());
-    ConfigMap {
-        metadata: owner.metadata(owner.child_part("settings"), "configuration"),
-        data: Some(data),
-        ..ConfigMap::default()
-    }
+    let file = (SETTINGS_FILE, text);
+    pods::settings(&validated.owner, &world.installation, SETTINGS_PATH, file)
 }
 
 pub(super) fn text(validated: &Validated) -> String {
@@ -54,10 +48,7 @@ pub(super) fn text(validated: &Validated) -> String {
         name: Some(owner.name.clone()),
         listen: format!("0.0.0.0:{PORT}"),
         management: Some(format!("0.0.0.0:{MANAGEMENT_PORT}")),
-        otlp: Otlp {
-            file: Some(format!("{SETTINGS_PATH}/{OPTIONS_FILE}").into()),
-            ..Otlp::default()
-        },
+        otlp: collector::followed(SETTINGS_PATH),
         source: source::settings(validated, SOURCE_PATH),
         spool: Spool {
             path: if validated.shares_work() {
